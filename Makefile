@@ -1,0 +1,48 @@
+# Every target sets up what it needs in .venv and is quick when nothing changed.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check bench format lock clean
+
+help: ## say what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(STAMP) ## set up .venv from the lock file
+
+$(STAMP): pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Riverwatch needs Python 3.11 or newer; set PYTHON=python3.x")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@test -x $(BIN)/uv || $(BIN)/pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e .
+	@touch $@
+
+demo: $(STAMP) ## a real Kafka, a worker, the API and real data; prints anomalies (ARGS=--once ends by itself)
+	$(BIN)/riverwatch demo $(ARGS)
+
+test: $(STAMP) ## all tests (they start their own Kafka)
+	$(BIN)/pytest -q $(ARGS)
+
+check: $(STAMP) ## lint, format, types and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(STAMP) ## list the benchmarks; ARGS=tests/bench/NAME.py runs one
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --group bench
+	$(BIN)/python -m tests.bench $(ARGS)
+
+format: $(STAMP) ## format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: $(STAMP) ## resolve pyproject.toml into requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --group dev --universal --no-header --no-annotate --quiet -o requirements.lock
+
+clean: ## remove .venv and what builds left
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .hypothesis

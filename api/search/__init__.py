@@ -1,0 +1,1 @@
+"""The search language over documents and results."""

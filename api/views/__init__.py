@@ -1,0 +1,1 @@
+"""Tables folded from topics."""

@@ -1,0 +1,106 @@
+"""Snapshots that a worker reads back: models (topic ``checkpoints``) and open windows (topic ``windows``).
+
+Both are msgpack arrays with a version in front. A wrong version is refused, never misread.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+
+from schemas.errors import UnknownVersion
+
+VERSION = 1
+
+
+class ModelCheckpoint(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """One model as it stood after the window that ends at ``last_end``.
+
+    ``partial_offset`` is the offset after the last record of the partials topic that the model contains.
+    ``state`` is the forest's own record, with its own header.
+    """
+
+    version: int = VERSION
+    owner: str
+    entity: str
+    run: int
+    last_end: int
+    partial_offset: int
+    used_at: int
+    state: bytes
+
+
+class OpenWindow(msgspec.Struct, frozen=True, array_like=True):
+    """The accumulators of a window that is still open: raw float64 arrays, one a column."""
+
+    end: int
+    entities: list[str]
+    columns: list[bytes]
+
+
+class RunCheckpoint(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """One run's windowing of one source: exactly the fold of the records before ``offset``.
+
+    ``clock`` is the highest event time seen (None before the first record), ``closed_until`` the end of the
+    last window that was closed and sent.
+    """
+
+    owner: str
+    run: int
+    offset: int
+    clock: int | None
+    closed_until: int
+    late: int
+    records: int
+    windows: list[OpenWindow]
+
+
+class SourceCheckpoint(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """A part of the checkpoint of one source partition.
+
+    A checkpoint is written as ``parts`` records, under keys that alternate between two slots: a checkpoint
+    that was cut off half way leaves the one before it whole. ``offset`` identifies the checkpoint.
+    """
+
+    version: int = VERSION
+    topic: str
+    partition: int
+    offset: int
+    part: int
+    parts: int
+    runs: list[RunCheckpoint]
+
+    @staticmethod
+    def key(topic: str, partition: int, slot: int, part: int) -> str:
+        """The record's key."""
+        return f"{topic}/{partition}/{slot}/{part}"
+
+
+_encoder = msgspec.msgpack.Encoder()
+_model_decoder = msgspec.msgpack.Decoder(ModelCheckpoint)
+_source_decoder = msgspec.msgpack.Decoder(SourceCheckpoint)
+
+
+def encode(checkpoint: ModelCheckpoint | SourceCheckpoint) -> bytes:
+    """Write a record of either topic."""
+    return _encoder.encode(checkpoint)
+
+
+def decode_model(value: bytes) -> ModelCheckpoint:
+    """Read a record of the checkpoints topic. Raises ``UnknownVersion`` or ``msgspec.DecodeError``."""
+    return _checked(_model_decoder.decode(value))
+
+
+def decode_source(value: bytes) -> SourceCheckpoint:
+    """Read a record of the windows topic. Raises ``UnknownVersion`` or ``msgspec.DecodeError``."""
+    return _checked(_source_decoder.decode(value))
+
+
+_T = TypeVar("_T", ModelCheckpoint, SourceCheckpoint)
+
+
+def _checked(checkpoint: _T) -> _T:
+    if checkpoint.version != VERSION:
+        raise UnknownVersion(f"checkpoint of version {checkpoint.version}, this release reads {VERSION}")
+    return checkpoint

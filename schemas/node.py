@@ -1,0 +1,69 @@
+"""What each worker says about itself on the topic ``nodes``, every few seconds (anchor section 1.18)."""
+
+from __future__ import annotations
+
+import msgspec
+
+from schemas.task import EntityValue
+
+
+class Model(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A model in a worker's memory."""
+
+    detector_id: str
+    model_id: str
+    model_type: str
+    last_used_time: int
+    last_checkpoint_time: int | None = None
+    entity: list[EntityValue] | None = None
+
+
+class RunStatistics(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker knows of one running detector: its share only, summed up by the reader.
+
+    ``rows`` is the most rows that one of its models has seen; ``scored_until`` the end of the last scored window.
+    """
+
+    detector_id: str
+    run: int
+    entities: int
+    active_entities: int
+    rows: int
+    model_bytes: int
+    late_records: int
+    records: int
+    scored_until: int | None
+
+
+class Node(msgspec.Struct, frozen=True, kw_only=True):
+    """One worker. Counters start at 0 with the process; ``time`` is the wall clock of this record (epoch ms)."""
+
+    node_id: str
+    time: int
+    started: int
+    ad_execute_request_count: int
+    ad_execute_failure_count: int
+    ad_hc_execute_request_count: int
+    ad_hc_execute_failure_count: int
+    ad_executing_batch_task_count: int
+    ad_canceled_batch_task_count: int
+    ad_total_batch_task_execution_count: int
+    ad_batch_task_failure_count: int
+    ad_model_corruption_count: int
+    model_count: int
+    models: list[Model]
+    runs: list[RunStatistics]
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Node)
+
+
+def encode_node(node: Node) -> bytes:
+    """Write a record of the nodes topic."""
+    return _encoder.encode(node)
+
+
+def decode_node(value: bytes) -> Node:
+    """Read a record of the nodes topic."""
+    return _decoder.decode(value)

@@ -1,0 +1,97 @@
+"""What the compacted topics ``detectors`` and ``state`` hold: documents in an envelope.
+
+``version`` counts the document's updates (the API's ``_version``); ``control_offset`` is the offset of the
+control event that caused this state, so that an event seen twice has no second effect. A deleted document is a
+tombstone (a record without a value).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from schemas.task import Job, Task
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """One stretch of real-time detection, from a start to its stop.
+
+    ``id`` is the control offset of the start command: a later run of the same detector has a higher one.
+    ``sources`` gives, for each topic and partition, the offset of the first record that belongs to the run.
+    """
+
+    id: int
+    sources: dict[str, dict[int, int]]
+
+
+class StoredDetector(msgspec.Struct, frozen=True, kw_only=True):
+    """A detector configuration. ``document`` is what the API shows as ``anomaly_detector``."""
+
+    id: str
+    version: int
+    control_offset: int
+    document: dict[str, Any]
+
+
+class StoredJob(msgspec.Struct, frozen=True, kw_only=True, tag="job", tag_field="kind"):
+    """A job. ``run`` is the current run while the job is enabled, else None."""
+
+    id: str
+    version: int
+    control_offset: int
+    document: Job
+    run: Run | None
+
+
+class StoredTask(msgspec.Struct, frozen=True, kw_only=True, tag="task", tag_field="kind"):
+    """A task, under its random id."""
+
+    id: str
+    version: int
+    control_offset: int
+    document: Task
+
+
+class JournalEntry(msgspec.Struct, frozen=True):
+    """One record that a control event led to: ``value`` None is a tombstone."""
+
+    topic: str
+    key: str
+    value: msgspec.Raw | None
+
+
+class Journal(msgspec.Struct, frozen=True, kw_only=True, tag="journal", tag_field="kind"):
+    """All records that one control event led to, written in one piece before the records themselves.
+
+    A coordinator that dies half way is followed by one that writes the journal's records again: an event
+    has all of its effects or none.
+    """
+
+    control_offset: int
+    entries: list[JournalEntry]
+
+
+JOURNAL_KEY = "coordinator"
+"""Key of the journal in the state topic."""
+
+State = StoredJob | StoredTask | Journal
+
+_state_decoder: msgspec.json.Decoder[State] = msgspec.json.Decoder(State)
+_detector_decoder = msgspec.json.Decoder(StoredDetector)
+_encoder = msgspec.json.Encoder()
+
+
+def decode_state(value: bytes) -> State:
+    """Read a record of the state topic."""
+    return _state_decoder.decode(value)
+
+
+def decode_detector(value: bytes) -> StoredDetector:
+    """Read a record of the detectors topic."""
+    return _detector_decoder.decode(value)
+
+
+def encode(document: State | StoredDetector) -> bytes:
+    """Write a record of either topic."""
+    return _encoder.encode(document)

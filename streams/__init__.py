@@ -1,0 +1,1 @@
+"""What happens: the agents of a worker and the pure core they drive. Imports schemas, never api."""

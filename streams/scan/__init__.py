@@ -1,0 +1,1 @@
+"""Bounded reads of the past: historical analysis, cold start, preview."""

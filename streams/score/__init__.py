@@ -1,0 +1,1 @@
+"""From closed windows to results: merging sources, the models of this worker, checkpoints."""
