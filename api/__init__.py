@@ -1,1 +1,1 @@
-"""What can be asked: the HTTP server, its materialized views and the query language. Imports schemas, never streams."""
+"""What can be asked: the HTTP server, its views and the query language. Imports schemas, never streams."""

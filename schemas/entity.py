@@ -16,9 +16,7 @@ def entity_key(values: tuple[str, ...]) -> str:
     """
     if len(values) == 1 and SEPARATOR not in values[0] and "\\" not in values[0]:
         return values[0]
-    return SEPARATOR.join(
-        value.replace("\\", "\\\\").replace(SEPARATOR, "\\" + SEPARATOR) for value in values
-    )
+    return SEPARATOR.join(value.replace("\\", "\\\\").replace(SEPARATOR, "\\" + SEPARATOR) for value in values)
 
 
 def entity_values(key: str, fields: int) -> tuple[str, ...]:

@@ -157,9 +157,7 @@ TOPICS: dict[str, Topic] = {
             None,
             _LARGE,
         ),
-        Topic(
-            "nodes", "node id", "statistics of each worker", "schemas.node.Node", "workers", "one", True, None
-        ),
+        Topic("nodes", "node id", "statistics of each worker", "schemas.node.Node", "workers", "one", True, None),
         Topic(
             "replies",
             "request id",
