@@ -1,0 +1,59 @@
+"""What can go wrong around running Riverwatch, and the exit code that says so.
+
+    RiverwatchError
+    └── DeployError             1   anything below, when nothing more exact fits
+        ├── JavaMissing         4   no Java 17 or newer
+        ├── JarsUnavailable     5   Kafka's jars are neither cached nor to be had
+        ├── PortTaken           6   another process listens on the port
+        ├── DataFolderUnusable  7   the broker's data folder cannot be written, or another broker uses it
+        ├── BrokerFailed        8   Kafka itself did not start, or died
+        └── KafkaUnreachable    3   no answer from the Kafka cluster
+
+Every message says what to do.
+"""
+
+from __future__ import annotations
+
+from schemas.errors import RiverwatchError
+
+
+class DeployError(RiverwatchError):
+    """Base class: the command ends with ``exit_code`` and prints the message."""
+
+    exit_code = 1
+
+
+class KafkaUnreachable(DeployError):
+    """The Kafka cluster does not answer."""
+
+    exit_code = 3
+
+
+class JavaMissing(DeployError):
+    """No usable Java."""
+
+    exit_code = 4
+
+
+class JarsUnavailable(DeployError):
+    """Kafka's jars are missing or damaged and cannot be fetched."""
+
+    exit_code = 5
+
+
+class PortTaken(DeployError):
+    """Another process listens on the port."""
+
+    exit_code = 6
+
+
+class DataFolderUnusable(DeployError):
+    """The data folder cannot be written or is in use."""
+
+    exit_code = 7
+
+
+class BrokerFailed(DeployError):
+    """Kafka did not start, or died."""
+
+    exit_code = 8

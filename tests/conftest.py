@@ -1,0 +1,185 @@
+"""A real Kafka for the tests: one broker for the whole run, topics of its own for each test.
+
+    def test_something(topic):                      # a new topic of one partition
+        topic.produce(b"k", b"v")
+        assert topic.consume(1)[0].value() == b"v"
+
+    def test_more(broker, topic_prefix, new_topic): # several topics under one prefix
+        new_topic(topic_prefix + "metrics", partitions=4, config={"cleanup.policy": "compact"})
+        run_something(broker.bootstrap, prefix=topic_prefix)
+
+The broker starts when the first test asks for it. ``RIVERWATCH_TEST_BROKERS`` uses an existing cluster instead.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from deploy.broker import LocalBroker, free_port
+
+
+@dataclass(frozen=True)
+class Broker:
+    """Where the tests' Kafka listens."""
+
+    bootstrap: str
+
+    def admin(self) -> AdminClient:
+        """A client to create, describe and delete topics."""
+        return AdminClient({"bootstrap.servers": self.bootstrap})
+
+
+@dataclass(frozen=True)
+class TopicUnderTest:
+    """A topic to write to and read from."""
+
+    bootstrap: str
+    name: str
+    partitions: int
+
+    def produce(
+        self,
+        key: bytes | None,
+        value: bytes | None,
+        *,
+        partition: int | None = None,
+        headers: list[tuple[str, bytes]] | None = None,
+    ) -> None:
+        """Write one record and wait for its confirmation."""
+        self.produce_all([(key, value)], partition=partition, headers=headers)
+
+    def produce_all(
+        self,
+        records: list[tuple[bytes | None, bytes | None]],
+        *,
+        partition: int | None = None,
+        headers: list[tuple[str, bytes]] | None = None,
+        **config: str,
+    ) -> None:
+        """Write records, as one batch where possible; ``config`` with underscores (``compression_type="zstd"``)."""
+        failures: list[KafkaError] = []
+
+        def delivered(error: KafkaError | None, _message: Message) -> None:
+            if error is not None:
+                failures.append(error)
+
+        producer = Producer(
+            {
+                "bootstrap.servers": self.bootstrap,
+                "acks": "all",
+                "linger.ms": 5,
+                "partitioner": "murmur2_random",
+                **{name.replace("_", "."): value for name, value in config.items()},
+            }
+        )
+        where = {} if partition is None else {"partition": partition}
+        for key, value in records:
+            producer.produce(self.name, value, key, headers=headers, on_delivery=delivered, **where)
+            producer.poll(0)
+        left = producer.flush(20)
+        assert left == 0, f"{left} records were not confirmed"
+        assert not failures, failures
+
+    def consume(self, count: int, *, seconds: float = 20.0) -> list[Message]:
+        """The first ``count`` records of all partitions from their beginning; fails when fewer come in time."""
+        messages = self._read(lambda got: len(got) >= count, seconds)
+        assert len(messages) >= count, f"{len(messages)} of {count} records in {self.name} after {seconds} s"
+        return messages[:count]
+
+    def consume_until(self, enough: Callable[[list[Message]], bool], *, seconds: float = 20.0) -> list[Message]:
+        """Records from the beginning until ``enough`` of them have come; fails when that never happens."""
+        messages = self._read(enough, seconds)
+        assert enough(messages), f"{len(messages)} records in {self.name} after {seconds} s were not enough"
+        return messages
+
+    def everything(self) -> list[Message]:
+        """All records that are there now."""
+        ends = self._ends()
+        return self._read(lambda got: len(got) >= sum(high - low for low, high in ends), 20.0)
+
+    def _ends(self) -> list[tuple[int, int]]:
+        consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": "unused"})
+        try:
+            return [
+                consumer.get_watermark_offsets(TopicPartition(self.name, partition), timeout=10)
+                for partition in range(self.partitions)
+            ]
+        finally:
+            consumer.close()
+
+    def _read(self, enough: Callable[[list[Message]], bool], seconds: float) -> list[Message]:
+        consumer = Consumer(
+            {
+                "bootstrap.servers": self.bootstrap,
+                "group.id": f"test-{uuid.uuid4()}",
+                "enable.auto.commit": False,
+                "fetch.wait.max.ms": 50,
+            }
+        )
+        try:
+            consumer.assign([TopicPartition(self.name, partition, 0) for partition in range(self.partitions)])
+            messages: list[Message] = []
+            deadline = time.monotonic() + seconds
+            while not enough(messages) and time.monotonic() < deadline:
+                for message in consumer.consume(10_000, timeout=0.05):
+                    assert message.error() is None, message.error()
+                    messages.append(message)
+            return messages
+        finally:
+            consumer.close()
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """One Kafka for the whole test run; ``broker.bootstrap`` is its address."""
+    existing = os.environ.get("RIVERWATCH_TEST_BROKERS")
+    if existing:
+        yield Broker(existing)
+        return
+    data: Path = tmp_path_factory.mktemp("kafka")
+    with LocalBroker(free_port(), data, quick=True, heap="512m") as running:
+        yield Broker(running.bootstrap)
+
+
+_numbers = itertools.count()
+
+
+@pytest.fixture
+def topic_prefix() -> str:
+    """A prefix that no other test uses, ending in a dot."""
+    return f"t{next(_numbers)}-{uuid.uuid4().hex[:8]}."
+
+
+@pytest.fixture
+def new_topic(broker: Broker) -> Callable[..., TopicUnderTest]:
+    """``new_topic(name, partitions=1, config={})`` creates a topic and waits until it is there."""
+
+    def create(name: str, partitions: int = 1, config: dict[str, str] | None = None) -> TopicUnderTest:
+        admin = broker.admin()
+        for future in admin.create_topics([NewTopic(name, partitions, 1, config=config or {})]).values():
+            future.result(20)
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            found = admin.list_topics(name, timeout=5).topics[name]
+            if len(found.partitions) == partitions and all(p.leader >= 0 for p in found.partitions.values()):
+                break
+            time.sleep(0.02)
+        return TopicUnderTest(broker.bootstrap, name, partitions)
+
+    return create
+
+
+@pytest.fixture
+def topic(new_topic: Callable[..., TopicUnderTest], topic_prefix: str) -> TopicUnderTest:
+    """A new topic of one partition."""
+    return new_topic(topic_prefix + "topic")
