@@ -24,11 +24,12 @@ from confluent_kafka.admin import AdminClient
 from deploy import guard
 from deploy.errors import BrokerFailed, DataFolderUnusable, PortTaken
 from deploy.jars import cache_folder, kafka_jars
-from deploy.java import find_java
+from deploy.java import bundled_java, find_java
 
 HOST = "127.0.0.1"
 START_SECONDS = 60.0
 STOP_SECONDS = 15.0
+LOCK_SECONDS = 20.0
 
 # The C1 compiler alone halves the start, but costs a third of the throughput: for tests and for one-shot tools.
 QUICK = ("-XX:TieredStopAtLevel=1",)
@@ -96,7 +97,7 @@ class LocalBroker:
                 f"Port {self.port} is taken by another process. Choose another one, or, if that is a Kafka that you"
                 f" want to use, set RIVERWATCH_BROKERS={self.bootstrap}."
             )
-        java = find_java(self._environment)
+        java = find_java(self._environment, bundled_java())
         jars = kafka_jars(cache_folder(self._environment) / "jars", say=self._say)
         classpath = os.pathsep.join(str(jar) for jar in jars)
         logs = self.data_dir / "log"
@@ -158,7 +159,7 @@ class LocalBroker:
                 f"Cannot write the data folder {self.data_dir}: {error.strerror}. Choose another one with --data."
             ) from error
         # A broker whose parent was killed needs a moment to stop: a restart at once must not fail on it.
-        deadline = time.monotonic() + STOP_SECONDS
+        deadline = time.monotonic() + LOCK_SECONDS
         while _is_locked(self.data_dir / "log" / ".lock"):
             if time.monotonic() > deadline:
                 raise DataFolderUnusable(

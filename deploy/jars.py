@@ -63,20 +63,24 @@ def cache_folder(environment: Mapping[str, str]) -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "riverwatch"
 
 
-def kafka_jars(folder: Path, *, say: Callable[[str], None], fetch: Fetch | None = None) -> list[Path]:
+def kafka_jars(folder: Path, *, say: Callable[[str], None]) -> list[Path]:
+    """The files of all of Kafka's jars, completed by ``complete``."""
+    return complete(folder, parse_pins(PINS.read_text()), fetch_from_maven, say=say)
+
+
+def complete(folder: Path, pins: list[Jar], fetch: Fetch, *, say: Callable[[str], None]) -> list[Path]:
     """The files of all pinned jars in ``folder``, after fetching those that are missing or damaged.
 
-    Touches no network when all are there. Several processes may do this at once: a file appears whole or not
-    at all. Raises ``JarsUnavailable``.
+    Fetches nothing when all are there. Several processes may do this at once: a file appears whole or not at
+    all. Raises ``JarsUnavailable``.
     """
-    pins = parse_pins(PINS.read_text())
     wanted = [jar for jar in pins if not intact(folder / jar.filename, jar)]
     if wanted:
         damaged = sum((folder / jar.filename).exists() for jar in wanted)
         if damaged:
             say(f"{damaged} of Kafka's jars in {folder} are damaged; fetching them again")
         say(f"Fetching Kafka ({len(wanted)} of {len(pins)} jars) into {folder}; only this first time")
-        _fetch_all(wanted, folder, fetch or fetch_from_maven)
+        _fetch_all(wanted, folder, fetch)
     return [folder / jar.filename for jar in pins]
 
 
@@ -131,5 +135,5 @@ def fetch_from_maven(jar: Jar, scratch: Path) -> Path:
     # Every attempt has a repository of its own: jgo takes a file that an earlier attempt left half written
     # for the whole one.
     logging.getLogger("urllib3").setLevel(logging.ERROR)
-    context = MavenContext(repo_cache=scratch, local_repos=[], timeout=30)
+    context = MavenContext(repo_cache=scratch, local_repos=[], timeout=10)
     return Path(context.project(jar.group, jar.artifact).at_version(jar.version).artifact().resolve())

