@@ -2,6 +2,7 @@
 
     RiverwatchError             anything below
     ├── Refused                 a request or command that is not carried out: status, type, reason
+    │   └── DetectorInvalid     a detector document that breaks a rule: the field it is about
     └── UnknownVersion          a record written by a newer Riverwatch
 
 ``Refused`` carries OpenSearch's error type (snake-cased class name) and its HTTP status, so that one function
@@ -9,6 +10,8 @@ can render the error envelope from it wherever it was raised.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 
 class RiverwatchError(Exception):
@@ -18,17 +21,52 @@ class RiverwatchError(Exception):
 class Refused(RiverwatchError):
     """A request that is not carried out.
 
-    ``status`` is the HTTP status, ``kind`` OpenSearch's error type, ``reason`` a sentence for the caller.
+    ``status`` is the HTTP status, ``kind`` OpenSearch's error type, ``reason`` a sentence for the caller,
+    ``details`` further members of the error (``line`` and ``col`` of a parsing error, ``index`` ...).
 
     >>> Refused(404, "Can't find config with id: x").kind
     'status_exception'
     """
 
-    def __init__(self, status: int, reason: str, kind: str = "status_exception") -> None:
+    def __init__(
+        self,
+        status: int,
+        reason: str,
+        kind: str = "status_exception",
+        details: Mapping[str, str | int] | None = None,
+    ) -> None:
         super().__init__(reason)
         self.status = status
         self.reason = reason
         self.kind = kind
+        self.details = dict(details or {})
+
+
+class DetectorInvalid(Refused):
+    """A detector document that breaks a rule of the API.
+
+    ``field`` is the member that ``_validate`` reports it under, ``message`` its text there (create and update
+    answer ``reason``, which is the same unless given), ``sub_issues`` a text for each feature concerned.
+    The status is 500 where the anchor's is: clients that match on it exist.
+
+    >>> DetectorInvalid("name", "name should be set").kind
+    'validation_exception'
+    """
+
+    def __init__(
+        self,
+        field: str,
+        message: str,
+        *,
+        status: int = 500,
+        kind: str = "validation_exception",
+        reason: str | None = None,
+        sub_issues: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(status, message if reason is None else reason, kind)
+        self.field = field
+        self.message = message
+        self.sub_issues = dict(sub_issues or {})
 
 
 class UnknownVersion(RiverwatchError):

@@ -1,0 +1,301 @@
+"""The detector document: what to watch, how to aggregate it, what to ignore (anchor section 2)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from schemas.command import User
+from schemas.detector_check import DetectorLimits, check_members, check_name
+from schemas.errors import DetectorInvalid, Refused
+from schemas.feature import Feature, check_features, parse_features
+from schemas.imputation import Imputation, parse_imputation
+from schemas.interval import Interval, parse_interval
+from schemas.query import MatchAll, Query, parse_query, to_document
+from schemas.suppression import Rule, default_rules, parse_rules
+from schemas.task import DateRange
+from schemas.token import as_array, as_boolean, as_integer, as_object, as_text, illegal_argument, token
+
+DetectorType = Literal["SINGLE_ENTITY", "MULTI_ENTITY"]
+
+DEFAULT_INTERVAL = Interval(10, "Minutes")
+DEFAULT_SHINGLE = 8
+DEFAULT_RECENCY = 2560
+INITIAL_SAMPLES = 32
+"""Samples that a model needs to be initialised; the default history is this many and one shingle."""
+
+_LONG = 2**63 - 1
+_ESCAPES = (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&#34;"), ("'", "&#39;"))
+
+
+_UNLIMITED = DetectorLimits(**dict.fromkeys(DetectorLimits.__dataclass_fields__, 2**62))
+
+
+class Detector(msgspec.Struct, frozen=True, kw_only=True):
+    """A valid detector. Members are named as in the document; None where the document has none.
+
+    ``description`` is the plain text: the document has it escaped for HTML. ``model`` is an extension: which
+    model scores, with its parameters, checked by whoever builds the model.
+    """
+
+    name: str
+    description: str = ""
+    time_field: str
+    indices: tuple[str, ...]
+    filter_query: Query = MatchAll()
+    window_delay: Interval = Interval(0, "Seconds")
+    shingle_size: int = DEFAULT_SHINGLE
+    schema_version: int = 0
+    feature_attributes: tuple[Feature, ...] = ()
+    recency_emphasis: int = DEFAULT_RECENCY
+    history: int
+    ui_metadata: dict[str, Any] | None = None
+    last_update_time: int
+    category_field: tuple[str, ...] | None = None
+    user: User | None = None
+    result_index: str | None = None
+    imputation_option: Imputation | None = None
+    suggested_seasonality: int | None = None
+    result_index_min_size: int | None = None
+    result_index_min_age: int | None = None
+    result_index_ttl: int | None = None
+    flatten_custom_result_index: bool | None = None
+    last_ui_breaking_change_time: int | None = None
+    frequency: Interval | None = None
+    auto_created: bool = False
+    detection_interval: Interval
+    detection_date_range: DateRange | None = None
+    rules: tuple[Rule, ...] = ()
+    model: dict[str, Any] | None = None
+
+    @property
+    def detector_type(self) -> DetectorType:
+        """Whether each entity has a model of its own."""
+        return "MULTI_ENTITY" if self.category_field else "SINGLE_ENTITY"
+
+    @property
+    def category_fields(self) -> tuple[str, ...]:
+        """The category fields in the order in which an entity's values stand."""
+        return tuple(sorted(self.category_field or ()))
+
+    @property
+    def enabled_features(self) -> tuple[Feature, ...]:
+        """The features that are scored: the columns of every window, in this order."""
+        return tuple(feature for feature in self.feature_attributes if feature.feature_enabled)
+
+    @property
+    def window_interval_ms(self) -> int:
+        """The length of a window."""
+        return self.detection_interval.milliseconds
+
+    @property
+    def window_delay_ms(self) -> int:
+        """How long after its end a window still waits for records."""
+        return self.window_delay.milliseconds
+
+    @property
+    def run_interval(self) -> Interval:
+        """How often the job runs: the frequency, or else the detection interval."""
+        return self.frequency or self.detection_interval
+
+    def reads(self, topic: str) -> bool:
+        """Whether the detector's ``indices`` name this topic: exactly or by a pattern with ``*``."""
+        return any(_pattern(name).fullmatch(topic) is not None for name in self.indices)
+
+
+def _pattern(name: str) -> re.Pattern[str]:
+    return re.compile(".*".join(re.escape(part) for part in name.split("*")))
+
+
+def parse_detector(
+    document: Any,
+    *,
+    limits: DetectorLimits,
+    now_ms: int,
+    new_id: Callable[[], str],
+    user: User | None = None,
+    default_interval: Interval | None = DEFAULT_INTERVAL,
+) -> Detector:
+    """Read and check a detector as a client sends it; unknown members are skipped, as the server's own are.
+
+    Everything that can be told from the document alone is checked, in the anchor's order and words: raises
+    ``DetectorInvalid`` for what ``_validate`` reports as an issue, ``Refused`` (400) for what is no detector
+    document at all. ``new_id`` gives the ids of features that have none. ``default_interval`` stands in for a
+    missing ``detection_interval``; with None it must be there.
+    """
+    detector = read_detector(
+        document, limits=limits, now_ms=now_ms, new_id=new_id, user=user, default_interval=default_interval
+    )
+    check_name(detector.name, limits)
+    check_features(detector.feature_attributes, limits.max_features)
+    return detector
+
+
+def read_detector(
+    document: Any,
+    *,
+    limits: DetectorLimits,
+    now_ms: int,
+    new_id: Callable[[], str],
+    user: User | None = None,
+    default_interval: Interval | None = DEFAULT_INTERVAL,
+) -> Detector:
+    """The first part of ``parse_detector``, which a server finishes before it looks at the topics.
+
+    ``check_name`` follows it, then come the checks of the data, then ``schemas.feature.check_features``.
+    """
+    members = _members(as_object(document), new_id) | {"last_update_time": now_ms, "user": user}
+    return _build(members, limits, default_interval)
+
+
+def load_detector(document: Mapping[str, Any]) -> Detector:
+    """Read a detector document that this system wrote (``StoredDetector.document``), whatever the limits are.
+
+    ``load_detector(render_detector(detector)) == detector``.
+    """
+    members = _members(document, lambda: "")
+    members["last_update_time"] = document["last_update_time"]
+    members["user"] = msgspec.convert(document["user"], User) if "user" in document else None
+    return _build(members, _UNLIMITED, None)
+
+
+def render_detector(detector: Detector) -> dict[str, Any]:
+    """The JSON form as the API shows it, with the anchor's order of members."""
+    shown = {name: _shown(value) for name, value in msgspec.structs.asdict(detector).items()}
+    shown["description"] = _escape(detector.description)
+    shown["filter_query"] = to_document(detector.filter_query)
+    model, rules = shown.pop("model"), shown.pop("rules")
+    optional = {name for name, value in shown.items() if value is None}
+    if not detector.auto_created:
+        optional.add("auto_created")
+    document = {name: value for name, value in shown.items() if name not in optional}
+    date_range = document.pop("detection_date_range", None)
+    document["detector_type"] = detector.detector_type
+    if date_range is not None:
+        document["detection_date_range"] = date_range
+    document["rules"] = rules
+    return document if model is None else {**document, "model": model}
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, Interval | Feature | Rule | Imputation):
+        return value.document()
+    if isinstance(value, tuple):
+        return [_shown(item) for item in value]
+    return msgspec.to_builtins(value) if isinstance(value, msgspec.Struct) else value
+
+
+def _escape(text: str) -> str:
+    for character, entity in _ESCAPES:
+        text = text.replace(character, entity)
+    return text
+
+
+def _plain(text: str) -> str:
+    for character, entity in reversed(_ESCAPES):
+        text = text.replace(entity, character)
+    return text
+
+
+def _members(document: Mapping[str, Any], new_id: Callable[[], str]) -> dict[str, Any]:
+    """Every known member, read in the order of the document: what stands first is refused first."""
+    members = {
+        name: _READERS[name](value)
+        for name, value in document.items()
+        if name in _READERS and not (value is None and name in _NULLABLE)
+    }
+    if "feature_attributes" in members:
+        name = members.get("name", "")
+        members["feature_attributes"] = parse_features(members["feature_attributes"], name, new_id)
+    return members
+
+
+def _build(members: dict[str, Any], limits: DetectorLimits, default_interval: Interval | None) -> Detector:
+    if not members.get("result_index"):
+        for name in ("min_size", "min_age", "ttl"):
+            members.pop(f"result_index_{name}", None)
+        members.pop("flatten_custom_result_index", None)
+    seasonality = members.get("suggested_seasonality")
+    members.setdefault("shingle_size", DEFAULT_SHINGLE if seasonality is None else seasonality // 2)
+    members.setdefault("history", INITIAL_SAMPLES + members["shingle_size"])
+    if default_interval is not None:
+        members.setdefault("detection_interval", default_interval)
+    features: tuple[Feature, ...] = members.get("feature_attributes", ())
+    check_members(members, features, limits)
+    if not members.get("rules"):
+        members["rules"] = default_rules([each.feature_name for each in features if each.feature_enabled])
+    return Detector(**members)
+
+
+def _read_filter(value: Any) -> Query:
+    if not as_object(value):
+        return MatchAll()
+    try:
+        return parse_query(value)
+    except Refused as refused:
+        if refused.kind == "illegal_argument_exception":
+            raise
+        raise DetectorInvalid("filter_query", f"Custom query error in data filter: {refused.reason}") from None
+
+
+def _read_categories(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple):
+        raise Refused(
+            400,
+            f"[1:1] Failed to parse list:  expecting START_ARRAY but got {token(value)}",
+            "x_content_parse_exception",
+        )
+    names = tuple(as_text(name) for name in value)
+    if len(set(names)) < len(names):
+        raise illegal_argument("category_field names the same field twice")
+    return names
+
+
+def _read_range(value: Any) -> DateRange:
+    bounds = as_object(value)
+    return DateRange(as_integer(bounds.get("start_time", 0), _LONG), as_integer(bounds.get("end_time", 0), _LONG))
+
+
+_OPTIONAL = """
+ui_metadata result_index result_index_min_size result_index_min_age result_index_ttl flatten_custom_result_index
+suggested_seasonality last_ui_breaking_change_time imputation_option frequency detection_date_range rules model
+"""
+_NULLABLE = frozenset(_OPTIONAL.split())
+"""Members for which null means the same as leaving them out."""
+
+_READERS: dict[str, Callable[[Any], Any]] = {
+    "name": as_text,
+    "description": lambda value: _plain(as_text(value)),
+    "time_field": as_text,
+    "indices": lambda value: tuple(as_text(name) for name in as_array(value)),
+    "filter_query": _read_filter,
+    "window_delay": lambda value: parse_interval(
+        value, "window_delay", "Window delay interval must be a positive integer"
+    ),
+    "shingle_size": as_integer,
+    "schema_version": as_integer,
+    "feature_attributes": lambda value: value,
+    "recency_emphasis": as_integer,
+    "history": as_integer,
+    "ui_metadata": lambda value: dict(as_object(value)),
+    "category_field": _read_categories,
+    "result_index": as_text,
+    "imputation_option": parse_imputation,
+    "suggested_seasonality": as_integer,
+    "result_index_min_size": as_integer,
+    "result_index_min_age": as_integer,
+    "result_index_ttl": as_integer,
+    "flatten_custom_result_index": as_boolean,
+    "last_ui_breaking_change_time": lambda value: as_integer(value, _LONG),
+    "frequency": lambda value: parse_interval(value, "frequency", "Frequency must be a positive integer"),
+    "auto_created": as_boolean,
+    "detection_interval": lambda value: parse_interval(
+        value, "detection_interval", "Detection interval must be a positive integer"
+    ),
+    "detection_date_range": _read_range,
+    "rules": parse_rules,
+    "model": lambda value: dict(as_object(value)),
+}
