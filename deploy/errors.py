@@ -2,12 +2,13 @@
 
     RiverwatchError
     └── DeployError             1   anything below, when nothing more exact fits
+        ├── KafkaUnreachable    3   no answer from the Kafka cluster
         ├── JavaMissing         4   no Java 17 or newer
         ├── JarsUnavailable     5   Kafka's jars are neither cached nor to be had
         ├── PortTaken           6   another process listens on the port
         ├── DataFolderUnusable  7   the broker's data folder cannot be written, or another broker uses it
         ├── BrokerFailed        8   Kafka itself did not start, or died
-        └── KafkaUnreachable    3   no answer from the Kafka cluster
+        └── TopicsUnfit         9   Riverwatch's topics have a number of partitions that cannot be used
 
 Every message says what to do.
 """
@@ -57,3 +58,9 @@ class BrokerFailed(DeployError):
     """Kafka did not start, or died."""
 
     exit_code = 8
+
+
+class TopicsUnfit(DeployError):
+    """Topics have a number of partitions that cannot be used, and that cannot be changed."""
+
+    exit_code = 9

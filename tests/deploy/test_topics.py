@@ -1,0 +1,134 @@
+"""Riverwatch's topics: created, repaired, left alone, or refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deploy.broker import free_port
+from deploy.errors import DeployError, KafkaUnreachable, TopicsUnfit
+from deploy.topics import Change, ExistingTopic, apply, plan
+from schemas.topics import TOPICS
+from tests.conftest import Broker, TopicUnderTest
+
+
+def run(broker: Broker, prefix: str, *, model_partitions: int = 2, dry_run: bool = False) -> list[Change]:
+    return apply(
+        {"bootstrap.servers": broker.bootstrap},
+        prefix=prefix,
+        model_partitions=model_partitions,
+        replication=1,
+        dry_run=dry_run,
+    )
+
+
+def names(broker: Broker, prefix: str) -> set[str]:
+    return {name for name in broker.admin().list_topics(timeout=10).topics if name.startswith(prefix)}
+
+
+def config_of(broker: Broker, topic: str) -> dict[str, str]:
+    resource = ConfigResource(ResourceType.TOPIC, topic)
+    described = broker.admin().describe_configs([resource])[resource].result(10)
+    return {name: entry.value for name, entry in described.items()}
+
+
+def test_a_dry_run_shows_everything_and_creates_nothing(broker: Broker, topic_prefix: str) -> None:
+    changes = run(broker, topic_prefix, dry_run=True)
+    assert [change.topic for change in changes] == [topic.full_name(topic_prefix) for topic in TOPICS.values()]
+    assert {change.action for change in changes} == {"create"}
+    assert names(broker, topic_prefix) == set()
+
+
+def test_missing_topics_are_created_as_the_table_says_and_then_left_alone(
+    broker: Broker, topic_prefix: str
+) -> None:
+    run(broker, topic_prefix, model_partitions=3)
+    metadata = broker.admin().list_topics(timeout=10).topics
+    for topic in TOPICS.values():
+        name = topic.full_name(topic_prefix)
+        assert len(metadata[name].partitions) == topic.partitions(3)
+        assert topic.config().items() <= config_of(broker, name).items()
+    assert run(broker, topic_prefix, model_partitions=3) == []
+
+
+def test_a_differing_configuration_is_repaired_and_nothing_else_touched(broker: Broker, topic_prefix: str) -> None:
+    run(broker, topic_prefix)
+    state, results = topic_prefix + "state", topic_prefix + "results"
+    edits = [
+        ConfigResource(
+            ResourceType.TOPIC,
+            name,
+            incremental_configs=[ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET)],
+        )
+        for name, key, value in [(state, "cleanup.policy", "delete"), (results, "segment.ms", "12345")]
+    ]
+    for done in broker.admin().incremental_alter_configs(edits).values():
+        done.result(10)
+
+    expected = [f"configure {state}: cleanup.policy delete -> compact"]
+    assert [str(change) for change in run(broker, topic_prefix, dry_run=True)] == expected
+    assert config_of(broker, state)["cleanup.policy"] == "delete"
+    assert [str(change) for change in run(broker, topic_prefix)] == expected
+    assert config_of(broker, state)["cleanup.policy"] == "compact"
+    assert config_of(broker, results)["segment.ms"] == "12345"
+    assert run(broker, topic_prefix) == []
+
+
+def test_models_are_never_moved_to_other_partitions(broker: Broker, topic_prefix: str) -> None:
+    run(broker, topic_prefix, model_partitions=2)
+    with pytest.raises(TopicsUnfit, match="RIVERWATCH_MODEL_PARTITIONS=2") as raised:
+        run(broker, topic_prefix, model_partitions=4)
+    concerned = {topic.name for topic in TOPICS.values() if topic.sizing == "models"}
+    assert concerned == {"partials", "results", "anomalies", "checkpoints", "scans"}
+    assert all(topic_prefix + name in str(raised.value) for name in concerned)
+    assert len(broker.admin().list_topics(timeout=10).topics[topic_prefix + "partials"].partitions) == 2
+
+
+def test_an_ordered_topic_with_several_partitions_is_refused_and_nothing_created(
+    broker: Broker, topic_prefix: str, new_topic: Callable[..., TopicUnderTest]
+) -> None:
+    new_topic(topic_prefix + "control", partitions=2)
+    with pytest.raises(TopicsUnfit, match="no total order"):
+        run(broker, topic_prefix)
+    assert names(broker, topic_prefix) == {topic_prefix + "control"}
+
+
+def test_kafkas_refusal_is_told(broker: Broker, topic_prefix: str) -> None:
+    with pytest.raises(DeployError, match="Kafka refuses to create"):
+        apply({"bootstrap.servers": broker.bootstrap}, prefix=topic_prefix, model_partitions=1, replication=3)
+
+
+def test_no_kafka_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deploy.topics.PATIENCE_SECONDS", 0.5)
+    with pytest.raises(KafkaUnreachable, match="riverwatch broker"):
+        apply({"bootstrap.servers": f"127.0.0.1:{free_port()}"}, prefix="x.", model_partitions=1, replication=1)
+
+
+@given(
+    model_partitions=st.integers(1, 64),
+    missing=st.sets(st.sampled_from(sorted(TOPICS))),
+    spoilt=st.sets(st.sampled_from(sorted(TOPICS))),
+)
+def test_a_plan_carried_out_leaves_nothing_to_do(
+    model_partitions: int, missing: set[str], spoilt: set[str]
+) -> None:
+    existing = {
+        topic.full_name("p."): ExistingTopic(
+            topic.partitions(model_partitions), {} if topic.name in spoilt else topic.config()
+        )
+        for topic in TOPICS.values()
+        if topic.name not in missing
+    }
+    first = plan(existing, prefix="p.", model_partitions=model_partitions)
+    assert not first.problems
+    assert {change.topic for change in first.changes} == {"p." + name for name in missing | spoilt}
+    for change in first.changes:
+        before = existing.get(change.topic)
+        existing[change.topic] = ExistingTopic(
+            change.partitions, {**(before.config if before else {}), **change.config}
+        )
+    assert plan(existing, prefix="p.", model_partitions=model_partitions).changes == []
