@@ -19,6 +19,17 @@ from schemas.suppression import Rule, default_rules, parse_rules
 from schemas.task import DateRange
 from schemas.token import as_array, as_boolean, as_integer, as_object, as_text, illegal_argument, token
 
+__all__ = [
+    "Detector",
+    "DetectorLimits",
+    "DetectorType",
+    "check_name",
+    "load_detector",
+    "parse_detector",
+    "read_detector",
+    "render_detector",
+]
+
 DetectorType = Literal["SINGLE_ENTITY", "MULTI_ENTITY"]
 
 DEFAULT_INTERVAL = Interval(10, "Minutes")

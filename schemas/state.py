@@ -44,13 +44,42 @@ class StoredJob(msgspec.Struct, frozen=True, kw_only=True, tag="job", tag_field=
     run: Run | None
 
 
+class ScanShare(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One source partition's part of a historical task: ``[begin, end)`` is to be read, ``offset`` comes next."""
+
+    begin: int
+    end: int
+    offset: int
+    records: int = 0
+    missing: str = ""
+    done: bool = False
+
+
+class ModelShare(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What one model partition said about a task. ``rows`` counts up to ``ROWS_TO_INIT`` only."""
+
+    rows: int = 0
+    entities: int = 0
+    error: str = ""
+    scored_until: int | None = None
+    done: bool = False
+
+
+class Ledger(msgspec.Struct, frozen=True, kw_only=True):
+    """What the workers reported on a running task, by topic and partition and by model partition."""
+
+    scans: dict[str, dict[int, ScanShare]] = {}
+    models: dict[int, ModelShare] = {}
+
+
 class StoredTask(msgspec.Struct, frozen=True, kw_only=True, tag="task", tag_field="kind"):
-    """A task, under its random id."""
+    """A task, under its random id. ``ledger`` is there while the coordinator leads it."""
 
     id: str
     version: int
     control_offset: int
     document: Task
+    ledger: Ledger | None = None
 
 
 class JournalEntry(msgspec.Struct, frozen=True):
