@@ -1,0 +1,188 @@
+"""The ASGI application: from bytes to a checked request, from an answer or any exception to bytes.
+
+Everything that OpenSearch's HTTP layer does before a handler stands here once: 404, 405, ``OPTIONS``, ``HEAD``,
+trailing slashes, content types, unknown parameters, bodies where none belongs, limits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl
+
+import structlog
+
+from api.errors import Plain, error_body
+from api.rendering import JSON_TYPE, TEXT_TYPE, render
+from api.request import Answer, Request, check_parameters
+from api.route_table import ROUTES, SEARCH_PARAMETERS, Route
+from api.routing import Router
+from api.services import Services
+from schemas.errors import Refused
+from schemas.token import illegal_argument
+
+log = structlog.get_logger()
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class _Entry:
+    route: Route
+    prefix: str
+
+
+def build_router() -> Router[_Entry]:
+    """All routes under all their prefixes."""
+    router: Router[_Entry] = Router()
+    for route in ROUTES:
+        for prefix, path in route.paths():
+            for method in route.methods:
+                router.add(method, path, _Entry(route, prefix))
+    return router
+
+
+class Application:
+    """The API as an ASGI application."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._router = build_router()
+        self._under_way = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, or the server's start and end."""
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        elif scope["type"] == "http":
+            await self._http(scope, receive, send)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                await self._services.start()
+                await send({"type": "lifespan.startup.complete"})
+            else:
+                await self._services.stop()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._under_way += 1
+        parameters: dict[str, str] = {}
+        try:
+            query = scope["query_string"].decode("latin-1")
+            parameters.update(parse_qsl(query, keep_blank_values=True, encoding="utf-8", errors="replace"))
+            if self._under_way > self._services.settings.max_concurrent_requests:
+                raise Refused(429, "too many requests under way", "rejected_execution_exception")
+            async with asyncio.timeout(self._services.settings.request_timeout):
+                answer = await self._answer(scope, parameters, receive)
+        except asyncio.CancelledError:
+            raise
+        except TimeoutError:
+            seconds = self._services.settings.request_timeout
+            status, body = error_body(Refused(504, f"not answered within {seconds:g} s", "timeout_exception"))
+            answer = Answer(body, status)
+        except Exception as error:
+            if not isinstance(error, Refused):
+                log.exception("a request failed", method=scope["method"], path=scope["path"])
+            status, body = error_body(error)
+            answer = Answer(body, status, error.headers if isinstance(error, Plain) else {})
+        finally:
+            self._under_way -= 1
+        await _send(send, answer, parameters, scope["method"])
+
+    async def _answer(self, scope: Scope, parameters: dict[str, str], receive: Receive) -> Answer:
+        method: str = scope["method"]
+        path: str = scope["raw_path"].decode("latin-1").split("?")[0]
+        uri = path if not scope["query_string"] else f"{path}?{scope['query_string'].decode('latin-1')}"
+        found = self._router.match(method, path)
+        if found is None:
+            raise Plain(400, f"no handler found for uri [{uri}] and method [{method}]", bare=True)
+        if found.handler is None:
+            allow = ",".join(found.allowed)
+            if method == "OPTIONS":
+                return Answer(None, 200, {"Allow": allow})
+            allowed = ", ".join(found.allowed)
+            reason = f"Incorrect HTTP method for uri [{uri}] and method [{method}], allowed: [{allowed}]"
+            raise Plain(405, reason, headers={"Allow": allow})
+        route = found.handler.route
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        request = Request(
+            method,
+            path,
+            found.handler.prefix,
+            found.parameters,
+            parameters,
+            headers,
+            await _body(receive, headers, self._services.settings.max_body_bytes),
+        )
+        if request.body:
+            _check_content_type(headers.get("content-type", ""))
+        known = (*route.parameters, *(SEARCH_PARAMETERS if route.body == "search" else ()))
+        check_parameters(path, parameters, known)
+        if request.body and route.body == "none":
+            raise illegal_argument(f"request [{method} {path}] does not support having a body")
+        if route.gated:
+            self._services.require()
+        return await route.handler(request, self._services)
+
+
+async def _body(receive: Receive, headers: dict[str, str], limit: int) -> bytes:
+    """The whole body. One that is too large is refused as soon as that is known."""
+    length = headers.get("content-length", "")
+    if length.isdigit() and int(length) > limit:
+        raise _too_large(limit)
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Refused(400, "the client went away", "illegal_argument_exception")
+        part = message.get("body", b"")
+        size += len(part)
+        if size > limit:
+            raise _too_large(limit)
+        parts.append(part)
+        if not message.get("more_body", False):
+            return b"".join(parts)
+
+
+def _too_large(limit: int) -> Refused:
+    return Refused(413, f"the request body is larger than {limit} bytes", "content_too_long_exception")
+
+
+_JSON_TYPES = ("application/json", "application/x-ndjson", "application/vnd.opensearch+json")
+
+
+def _check_content_type(value: str) -> None:
+    kind = value.split(";")[0].strip().lower()
+    if kind not in _JSON_TYPES:
+        reason = f"Content-Type header [{value}] is not supported" if value else "Content-Type header is missing"
+        raise Plain(406, reason)
+
+
+async def _send(send: Send, answer: Answer, parameters: dict[str, str], method: str) -> None:
+    if answer.payload is None:
+        body, kind = b"", TEXT_TYPE
+    elif isinstance(answer.payload, str):
+        body, kind = answer.payload.encode(), TEXT_TYPE
+    elif isinstance(answer.payload, bytes):
+        body, kind = answer.payload, answer.headers.get("Content-Type", TEXT_TYPE)
+    else:
+        body, kind = render(answer.payload, parameters), JSON_TYPE
+    headers = {"content-type": kind, "content-length": str(len(body))}
+    headers.update({name.lower(): value for name, value in answer.headers.items()})
+    await send(
+        {
+            "type": "http.response.start",
+            "status": answer.status,
+            "headers": [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()],
+        }
+    )
+    await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body})

@@ -1,0 +1,77 @@
+"""Any exception as an answer in OpenSearch's error envelope (anchor section 1.2).
+
+schemas.errors.Refused      a request that is not carried out
+├── Plain                   ``{"error": "<sentence>"}``: what OpenSearch's HTTP layer itself refuses
+└── Text                    plain text
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from schemas.errors import Refused
+
+
+class Plain(Refused):
+    """A refusal of the HTTP layer: a bare sentence, with ``status`` beside it unless ``bare``."""
+
+    def __init__(
+        self, status: int, reason: str, *, bare: bool = False, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(status, reason)
+        self.bare = bare
+        self.headers = dict(headers or {})
+
+
+class Text(Refused):
+    """A refusal that OpenSearch answers with plain text (three of preview's)."""
+
+
+def envelope(status: int, kind: str, reason: str, details: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The error envelope.
+
+    >>> envelope(404, "status_exception", "no")["error"]["root_cause"]
+    [{'type': 'status_exception', 'reason': 'no'}]
+    """
+    details = dict(details or {})
+    root = {"type": kind, "reason": reason, **{k: v for k, v in details.items() if k != "caused_by"}}
+    return {"error": {"root_cause": [root], "type": kind, "reason": reason, **details}, "status": status}
+
+
+def error_body(error: Exception) -> tuple[int, Any]:
+    """Status and body for any exception; what is not a ``Refused`` is a fault of ours and says so.
+
+    >>> error_body(ValueError("x"))[0]
+    500
+    """
+    if isinstance(error, Text):
+        return error.status, error.reason
+    if isinstance(error, Plain):
+        body: dict[str, Any] = {"error": error.reason}
+        return error.status, body if error.bare else {**body, "status": error.status}
+    if isinstance(error, Refused):
+        return error.status, envelope(error.status, error.kind, error.reason, error.details)
+    reason = f"internal error ({type(error).__name__}); the API's log has the details"
+    return 500, envelope(500, "internal_server_error", reason)
+
+
+def index_not_found(index: str, resource: str | None = "index_or_alias") -> Refused:
+    """OpenSearch's error for an index, here a topic, that does not exist.
+
+    >>> index_not_found("metrics").details["index"]
+    'metrics'
+    """
+    named = {} if resource is None else {"resource.id": index, "resource.type": resource}
+    details = {"index": index, **named, "index_uuid": "_na_"}
+    return Refused(404, f"no such index [{index}]", "index_not_found_exception", details)
+
+
+def unavailable(reason: str) -> Refused:
+    """The answer while Kafka or the views are not there."""
+    return Refused(503, reason, "service_unavailable_exception")
+
+
+def unknown_detector(id: str) -> Refused:
+    """404 for a detector id that nobody knows."""
+    return Refused(404, f"Can't find config with id: {id}")

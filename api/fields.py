@@ -1,0 +1,129 @@
+"""What records look like: which fields they have and of which kind, told from a sample.
+
+Kafka keeps no mapping, so the newest records take its place. Kinds are OpenSearch's, as far as JSON tells them
+apart: ``date`` (ISO 8601, or epoch milliseconds as a number or a string of digits), ``number``, ``keyword``,
+``boolean``, ``object``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+EARLIEST = 1_000_000_000
+"""Whole numbers below this are not taken for a time: 12 January 1970 in milliseconds."""
+
+_ISO = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d([.,]\d+)?)?(Z|[+-]\d\d:?\d\d)?)?")
+
+
+def field_values(record: Mapping[str, Any], path: str) -> Iterator[Any]:
+    """The values at a dotted path; a member whose name is the whole path counts too, lists count one by one.
+
+    >>> list(field_values({"host": {"name": "a"}, "x.y": 1}, "host.name")), list(field_values({"x.y": 1}, "x.y"))
+    (['a'], [1])
+    """
+    if path in record:
+        yield from _single(record[path])
+        return
+    head, dot, rest = path.partition(".")
+    if dot and head in record:
+        for value in _single(record[head]):
+            if isinstance(value, Mapping):
+                yield from field_values(value, rest)
+
+
+def _single(value: Any) -> Iterator[Any]:
+    if isinstance(value, list):
+        for item in value:
+            yield from _single(item)
+    elif value is not None:
+        yield value
+
+
+def kind_of(value: Any) -> str:
+    """The kind of one value.
+
+    >>> kind_of("a"), kind_of(1.5), kind_of(1795493160667), kind_of("2026-11-24T00:00:00Z"), kind_of(True)
+    ('keyword', 'number', 'number', 'keyword', 'boolean')
+    """
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, int | float):
+        return "number"
+    return "keyword" if isinstance(value, str) else "object"
+
+
+def is_time(value: Any) -> bool:
+    """Whether a value can be read as a time.
+
+    >>> is_time(1795493160667), is_time("1795493160667"), is_time("2026-11-24T00:00:00Z"), is_time(80), is_time("x")
+    (True, True, True, False, False)
+    """
+    if isinstance(value, bool):
+        return False
+    if isinstance(value, int | float):
+        return float(value).is_integer() and value >= EARLIEST
+    if isinstance(value, str):
+        return _ISO.fullmatch(value) is not None or (value.isdecimal() and int(value) >= EARLIEST)
+    return False
+
+
+def time_of(value: Any) -> int | None:
+    """A value as epoch milliseconds, None when it is no time.
+
+    >>> time_of("2026-11-24T00:00:00Z"), time_of("1795493160667"), time_of("soon")
+    (1795478400000, 1795493160667, None)
+    """
+    if not is_time(value):
+        return None
+    if isinstance(value, str) and not value.isdecimal():
+        try:
+            moment = datetime.fromisoformat(value.replace(",", "."))
+        except ValueError:
+            return None
+        moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+        return round(moment.timestamp() * 1000)
+    return int(value)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The newest records of one topic. ``total`` is how many records the topic holds at most."""
+
+    topic: str
+    records: Sequence[Mapping[str, Any]]
+    total: int
+
+    def kinds(self, path: str) -> set[str]:
+        """The kinds of the values at a path; empty when no record has it."""
+        return {kind_of(value) for record in self.records for value in field_values(record, path)}
+
+    def is_date(self, path: str) -> bool:
+        """Whether most values at a path are times."""
+        values = [value for record in self.records for value in field_values(record, path)]
+        return bool(values) and sum(map(is_time, values)) * 2 > len(values)
+
+
+def read_records(values: Iterable[bytes | None]) -> list[Mapping[str, Any]]:
+    """The JSON objects of raw records; an array of points gives each of them; what is no JSON is left out.
+
+    >>> read_records([b'[{"a":1},{"a":2}]', b"no", None])
+    [{'a': 1}, {'a': 2}]
+    """
+    records: list[Mapping[str, Any]] = []
+    for value in values:
+        if value is None:
+            continue
+        try:
+            decoded = orjson.loads(value)
+        except orjson.JSONDecodeError:
+            continue
+        for point in decoded if isinstance(decoded, list) else [decoded]:
+            if isinstance(point, dict):
+                records.append(point)
+    return records

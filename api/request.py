@@ -1,0 +1,143 @@
+"""What a handler gets and gives: a request whose parameters and body have been checked, and its answer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from schemas.command import User
+from schemas.errors import Refused
+from schemas.query.errors import suggestion
+from schemas.token import illegal_argument, parsing_failed, token
+
+RESPONSE_PARAMETERS = ("pretty", "human", "filter_path", "error_trace", "format")
+"""Parameters that every route takes: they shape the answer only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What goes back. ``payload`` is rendered as JSON; a ``str`` goes out as plain text, None without a body."""
+
+    payload: Any
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Request:
+    """One request. ``prefix`` is the part of the path before the route's own."""
+
+    method: str
+    path: str
+    prefix: str
+    path_parameters: dict[str, str]
+    parameters: dict[str, str]
+    headers: Mapping[str, str]
+    body: bytes
+    user: User | None = None
+    roles: frozenset[str] = frozenset()
+
+    @property
+    def search_guard(self) -> bool:
+        """Whether the request came in by Search Guard's prefix, whose names and stats differ."""
+        return self.prefix.startswith("/_anomaly_detection")
+
+    def flag(self, name: str, default: bool = False) -> bool:
+        """A boolean parameter; without a value it is true. Anything else is refused as OpenSearch does."""
+        value = self.parameters.get(name)
+        if value is None:
+            return default
+        if value in ("", "true"):
+            return True
+        if value == "false":
+            return False
+        raise illegal_argument(f"Failed to parse value [{value}] as only [true] or [false] are allowed.")
+
+    def whole_number(self, name: str) -> int | None:
+        """An integer parameter, None when it is not given."""
+        value = self.parameters.get(name)
+        if value is None:
+            return None
+        try:
+            return int(value)
+        except ValueError as error:
+            raise illegal_argument(f"Failed to parse int parameter [{name}] with value [{value}]") from error
+
+    def refresh(self) -> None:
+        """Check ``refresh``: every write is visible when it is answered, whatever it says."""
+        value = self.parameters.get("refresh")
+        if value is not None and value not in ("", "true", "false", "wait_for"):
+            raise illegal_argument(f"Unknown value for refresh: [{value}].")
+
+    def json_object(self) -> dict[str, Any]:
+        """The body, which must be a JSON object. An absent one is refused."""
+        if not self.body:
+            raise Refused(400, "request body is required", "parse_exception")
+        return as_object(parse_json(self.body))
+
+    def search_source(self) -> dict[str, Any]:
+        """The body of a search, or the ``source`` parameter in its place."""
+        if self.body:
+            return as_object(parse_json(self.body))
+        source = self.parameters.get("source")
+        if source is None:
+            raise Refused(400, "request body or source parameter is required", "parse_exception")
+        if not self.parameters.get("source_content_type"):
+            raise Refused(
+                400, "source and source_content_type parameters are required", "illegal_argument_exception"
+            )
+        return as_object(parse_json(source.encode()))
+
+
+def as_object(value: Any) -> dict[str, Any]:
+    """Refuse a body whose root is not an object, with OpenSearch's words."""
+    if isinstance(value, dict):
+        return value
+    reason = f"Failed to parse object: expecting token of type [START_OBJECT] but found [{token(value)}]"
+    raise parsing_failed(reason)
+
+
+_POSITION = re.compile(r": line \d+ column \d+ \(char \d+\)$")
+
+
+def parse_json(body: bytes) -> Any:
+    """JSON, or OpenSearch's refusal with the position of the mistake.
+
+    >>> parse_json(b'{"a":1}')
+    {'a': 1}
+    """
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        message = _POSITION.sub("", str(error))
+        where = f"[Source: REDACTED; line: {error.lineno}, column: {error.colno}]"
+        ended = "unexpected end" in message or "zero-length" in message
+        kind = "json_e_o_f_exception" if ended else "json_parse_exception"
+        raise Refused(400, f"{message[:1].upper()}{message[1:]}\n at {where}", kind) from error
+
+
+def check_parameters(path: str, given: Mapping[str, str], known: tuple[str, ...]) -> None:
+    """Refuse parameters that a route does not know, with a suggestion where one is near.
+
+    >>> check_parameters("/x", {"tasks": "1"}, ("job", "task"))
+    Traceback (most recent call last):
+      ...
+    schemas.errors.Refused: request [/x] contains unrecognized parameter: [tasks] -> did you mean [task]?
+    """
+    accepted = (*known, *RESPONSE_PARAMETERS)
+    unknown = sorted(name for name in given if name not in accepted)
+    if unknown:
+        raise illegal_argument(unrecognized(path, unknown, accepted, "parameter"))
+
+
+def unrecognized(path: str, unknown: list[str], candidates: tuple[str, ...], detail: str) -> str:
+    """OpenSearch's sentence about names it does not know."""
+    named = []
+    for name in unknown:
+        near = suggestion(name, candidates)
+        named.append(f"[{name}]" + (f" ->{near}" if near else ""))
+    return f"request [{path}] contains unrecognized {detail}{'s' if len(unknown) > 1 else ''}: {', '.join(named)}"

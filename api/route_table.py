@@ -1,0 +1,179 @@
+"""The one table of routes: methods, paths, parameters, bodies, permissions and who answers.
+
+The router, docs/routes.md, the OpenAPI document and the permission check are derived from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from api.request import Answer, Request
+from api.routes import detectors, insights, jobs, profile, root, stats, validation
+from api.services import Services
+
+Handler = Callable[[Request, Services], Awaitable[Answer]]
+Body = Literal["none", "optional", "required", "search"]
+"""``search``: a body or the ``source`` parameter. ``required`` and ``search`` are refused by the handler."""
+
+PREFIXES = ("/_plugins/_anomaly_detection", "/_anomaly_detection/api")
+TWIN_PREFIX = "/_opendistro/_anomaly_detection"
+"""OpenSearch's old prefix: the original routes have a twin there, later ones have none."""
+
+SEARCH_PARAMETERS = ("source", "source_content_type")
+
+
+@dataclass(frozen=True)
+class Route:
+    """One route. ``tail`` follows a prefix, or is the whole path when ``prefixed`` is False.
+
+    ``permission`` is the tail of the anchor's action name (section 1.20), "" for what everybody may ask.
+    ``gated`` routes are answered with 503 while the views are not there.
+    """
+
+    methods: tuple[str, ...]
+    tail: str
+    handler: Handler
+    summary: str
+    permission: str
+    parameters: tuple[str, ...] = ()
+    body: Body = "none"
+    original: bool = True
+    prefixed: bool = True
+    gated: bool = True
+
+    def paths(self) -> Iterator[tuple[str, str]]:
+        """The paths of the route, each with its prefix."""
+        if not self.prefixed:
+            yield "", self.tail
+            return
+        for prefix in (*PREFIXES, *((TWIN_PREFIX,) if self.original else ())):
+            yield prefix, prefix + self.tail
+
+
+_ID = "/detectors/{detectorID}"
+
+_INSIGHTS: tuple[tuple[str, str, str, Body], ...] = (
+    ("POST", "_start", "Start the insights job (switched off)", "optional"),
+    ("GET", "_status", "The insights job (switched off)", "none"),
+    ("POST", "_stop", "Stop the insights job (switched off)", "optional"),
+)
+
+ROUTES: tuple[Route, ...] = (
+    Route(
+        ("POST",), "/detectors", detectors.create, "Create a detector", "detector/write", ("refresh",), "required"
+    ),
+    Route(
+        ("PUT",),
+        _ID,
+        detectors.update,
+        "Replace a detector",
+        "detector/write",
+        ("if_seq_no", "if_primary_term", "refresh"),
+        "required",
+    ),
+    Route(
+        ("GET", "HEAD"),
+        _ID,
+        detectors.get,
+        "Get a detector, with its job and its latest tasks",
+        "detectors/get",
+        ("job", "task", "version"),
+    ),
+    Route(("DELETE",), _ID, detectors.delete, "Delete a detector", "detector/delete"),
+    Route(("GET",), "/detectors/count", detectors.count, "Count the detectors", "detector/info"),
+    Route(("GET",), "/detectors/match", detectors.match, "Whether a name is taken", "detector/info", ("name",)),
+    Route(
+        ("POST",),
+        _ID + "/_start",
+        jobs.start,
+        "Start real-time detection or a historical analysis",
+        "detector/jobmanagement",
+        ("from",),
+        "optional",
+    ),
+    Route(
+        ("POST",),
+        _ID + "/_stop",
+        jobs.stop,
+        "Stop real-time detection or a historical analysis",
+        "detector/jobmanagement",
+        ("historical",),
+    ),
+    Route(
+        ("GET", "POST"),
+        _ID + "/_profile",
+        profile.profile,
+        "What a detector is doing",
+        "detectors/get",
+        ("_all", "category_field", "entity"),
+        "optional",
+    ),
+    Route(
+        ("GET", "POST"),
+        _ID + "/_profile/{type}",
+        profile.profile,
+        "Named parts of a detector's profile",
+        "detectors/get",
+        ("_all", "category_field", "entity"),
+        "optional",
+    ),
+    Route(
+        ("POST",),
+        "/detectors/_validate",
+        validation.validate,
+        "Check a detector without creating it",
+        "detector/validate",
+        (),
+        "required",
+        original=False,
+    ),
+    Route(
+        ("POST",),
+        "/detectors/_validate/{type}",
+        validation.validate,
+        "Check a detector, or its data",
+        "detector/validate",
+        (),
+        "required",
+        original=False,
+    ),
+    Route(
+        ("POST",),
+        "/detectors/_suggest/{types}",
+        validation.suggest,
+        "Suggest interval, history and window delay",
+        "detector/suggest",
+        (),
+        "required",
+        original=False,
+    ),
+    *(
+        Route((method,), f"/insights/{tail}", insights.insights, summary, "insights/job", (), body, original=False)
+        for method, tail, summary, body in _INSIGHTS
+    ),
+    Route(("GET",), "/stats", stats.stats, "All statistics", "detector/stats", ("timeout",)),
+    Route(("GET",), "/stats/{stat}", stats.stats, "Named statistics", "detector/stats", ("timeout",)),
+    Route(("GET",), "/{nodeId}/stats", stats.stats, "A worker's statistics", "detector/stats", ("timeout",)),
+    Route(
+        ("GET",),
+        "/{nodeId}/stats/{stat}",
+        stats.stats,
+        "Named statistics of a worker",
+        "detector/stats",
+        ("timeout",),
+    ),
+    Route(("GET", "HEAD"), "/", root.root, "Name and version", "", prefixed=False, gated=False),
+    Route(("GET",), "/_health", root.health, "Whether requests can be answered", "", prefixed=False, gated=False),
+    Route(
+        ("GET",),
+        "/_cluster/health",
+        root.health,
+        "The same, where OpenSearch clients ask",
+        "",
+        ("timeout", "wait_for_status"),
+        prefixed=False,
+        gated=False,
+    ),
+)

@@ -1,0 +1,145 @@
+"""Detectors: create, get, update, delete, count, match (anchor sections 1.3 to 1.8)."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from typing import Any
+
+from api.request import Answer, Request
+from api.services import Services, index_names
+from api.views.catalog import Document, task_document
+from schemas.command import DetectorDelete, DetectorPut, Reply
+from schemas.errors import Refused
+
+TWIN = "/_opendistro/_anomaly_detection"
+
+
+def new_id() -> str:
+    """A document id as OpenSearch makes them: 20 characters that fit into a path."""
+    return base64.urlsafe_b64encode(secrets.token_bytes(15)).decode()
+
+
+async def create(request: Request, services: Services) -> Answer:
+    """``POST /detectors``."""
+    document = request.json_object()
+    request.refresh()
+    await services.checks.for_write(document, user=request.user)
+    id = new_id()
+    await services.control.submit(DetectorPut(detector_id=id, detector=document, mode="create", user=request.user))
+    return Answer(_written(services.detector(id)), 201, {"Location": f"{TWIN}/{id}"})
+
+
+async def update(request: Request, services: Services) -> Answer:
+    """``PUT /detectors/{detectorID}``: the whole document is replaced."""
+    id = request.path_parameters["detectorID"]
+    document = request.json_object()
+    request.refresh()
+    seq_no, primary_term = request.whole_number("if_seq_no"), request.whole_number("if_primary_term")
+    _check_concurrency(seq_no, primary_term)
+    services.require_detectors(resource=None)
+    before = services.detector(id)
+    await services.checks.for_write(document, user=request.user, before=before)
+    await services.control.submit(
+        DetectorPut(
+            detector_id=id,
+            detector=document,
+            mode="update",
+            user=request.user,
+            if_seq_no=seq_no,
+            if_primary_term=primary_term,
+        )
+    )
+    return Answer(_written(services.detector(id)))
+
+
+async def get(request: Request, services: Services) -> Answer:
+    """``GET /detectors/{detectorID}``, with ``job`` and ``task`` as asked for."""
+    id = request.path_parameters["detectorID"]
+    job, task = request.flag("job"), request.flag("task")
+    detector = services.detector(id)
+    shown: dict[str, Any] = {
+        "_id": id,
+        "_version": detector.version,
+        "_primary_term": 1,
+        "_seq_no": detector.seq_no,
+        "anomaly_detector": detector.source,
+    }
+    if job:
+        stored = services.catalog.jobs.get(id)
+        shown["anomaly_detector_job"] = None if stored is None else stored.source
+    if task:
+        realtime = _shown_task(services.catalog.realtime_task(id))
+        shown["realtime_task"] = realtime
+        if request.search_guard:
+            shown["realtime_detection_task"] = realtime
+        shown["historical_analysis_task"] = _shown_task(services.catalog.historical_task(id))
+    return Answer(shown)
+
+
+async def delete(request: Request, services: Services) -> Answer:
+    """``DELETE /detectors/{detectorID}``; an unknown id gets ``not_found`` and 200, as the anchor's does."""
+    id = request.path_parameters["detectorID"]
+    services.require_detectors()
+    before = services.catalog.detectors.get(id)
+    try:
+        reply = await services.control.submit(DetectorDelete(detector_id=id, user=request.user))
+    except Refused as refused:
+        if refused.status != 404:
+            raise
+        return Answer(_deleted(request, id, "not_found", 1, 0))
+    version = reply.version or (before.version + 1 if before is not None else 1)
+    return Answer(_deleted(request, id, "deleted", version, _offset(reply)))
+
+
+async def count(_request: Request, services: Services) -> Answer:
+    """``GET /detectors/count``."""
+    return Answer({"count": len(services.catalog.detectors), "match": False})
+
+
+async def match(request: Request, services: Services) -> Answer:
+    """``GET /detectors/match``: whether a detector has exactly this name."""
+    name = request.parameters.get("name")
+    if name is None:
+        if not services.ever_written("detectors"):
+            return Answer({"count": 0, "match": False})
+        raise Refused(400, "request parameter [name] is required", "illegal_argument_exception")
+    return Answer({"count": 0, "match": services.catalog.id_of_name(name) is not None})
+
+
+def _written(detector: Document) -> dict[str, Any]:
+    return {
+        "_id": detector.id,
+        "_version": detector.version,
+        "_seq_no": detector.seq_no,
+        "anomaly_detector": detector.source,
+        "_primary_term": 1,
+    }
+
+
+def _shown_task(task: Document | None) -> dict[str, Any] | None:
+    return None if task is None else task_document(task)
+
+
+def _deleted(request: Request, id: str, result: str, version: int, seq_no: int) -> dict[str, Any]:
+    return {
+        "_index": index_names(request).detectors,
+        "_id": id,
+        "_version": version,
+        "result": result,
+        "forced_refresh": True,
+        "_shards": {"total": 1, "successful": 1, "failed": 0},
+        "_seq_no": seq_no,
+        "_primary_term": 1,
+    }
+
+
+def _offset(reply: Reply) -> int:
+    return reply.seq_no or reply.offsets.get("detectors", 0)
+
+
+def _check_concurrency(seq_no: int | None, primary_term: int | None) -> None:
+    if seq_no is not None and not primary_term:
+        raise Refused(400, "Validation Failed: 1: ifSeqNo is set, but primary term is [0];")
+    if seq_no is None and primary_term:
+        raise Refused(400, f"Validation Failed: 1: ifSeqNo is unassigned, but primary term is [{primary_term}];")

@@ -1,0 +1,86 @@
+"""Runs the API: uvicorn around the application, until SIGTERM or SIGINT."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import socket
+import sys
+
+import uvicorn
+
+from api.app import Application
+from api.services import Services
+from api.settings import SettingInvalid, Settings
+
+
+class _Server(uvicorn.Server):
+    """Says where it listens once it does."""
+
+    def __init__(self, config: uvicorn.Config, address: str) -> None:
+        super().__init__(config)
+        self._address = address
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        if self.started:
+            sys.stdout.write(f"api ready on {self._address}\n")
+            sys.stdout.flush()
+
+
+def run(settings: Settings) -> int:
+    """Serve until SIGTERM or SIGINT; prints one line when the API listens. 0 after a clean stop, 1 otherwise.
+
+    Raises ``SettingInvalid`` when it would listen elsewhere than on this machine without authentication.
+    """
+    check_exposure(settings)
+    try:
+        listener = socket.create_server(
+            (settings.host, settings.port),
+            family=socket.AF_INET6 if ":" in settings.host else socket.AF_INET,
+            backlog=1024,
+        )
+    except OSError as error:
+        sys.stderr.write(f"the API cannot listen on {settings.host}:{settings.port}: {error.strerror}\n")
+        return 1
+    port = listener.getsockname()[1]
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    tls = settings.tls_certificate is not None
+    config = uvicorn.Config(
+        Application(Services(settings)),
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_level=settings.log_level,
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        timeout_graceful_shutdown=5,
+        ssl_certfile=settings.tls_certificate,
+        ssl_keyfile=settings.tls_key,
+        ssl_ca_certs=None if settings.tls_client_ca is None else str(settings.tls_client_ca),
+        ssl_cert_reqs=2 if settings.tls_client_ca is not None else 0,
+    )
+    server = _Server(config, f"{'https' if tls else 'http'}://{host}:{port}")
+    with contextlib.closing(listener), contextlib.suppress(KeyboardInterrupt):
+        server.run(sockets=[listener])
+    return 0 if server.started else 1
+
+
+def check_exposure(settings: Settings) -> None:
+    """Refuse to listen where others can reach an API that asks nobody who they are."""
+    if settings.users is None and not _is_loopback(settings.host):
+        raise SettingInvalid(
+            f"RIVERWATCH_API_HOST={settings.host!r} can be reached by others, and nobody is asked who they are:"
+            " set RIVERWATCH_USERS to a file of users, or listen on 127.0.0.1"
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,156 @@
+"""What the handlers work with: the views, the way to the coordinator, and whether they can be used now."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+import structlog
+
+from api.checks import Checks
+from api.control import Control
+from api.errors import index_not_found, unavailable, unknown_detector
+from api.follower import Followed, Follower, Record
+from api.request import Request
+from api.settings import Settings
+from api.source import Sources
+from api.views.catalog import Catalog, Document
+from api.views.nodes import Nodes
+from schemas.command import decode_reply
+from schemas.topics import TOPICS
+
+log = structlog.get_logger()
+
+APPLY_AT_ONCE = 250
+"""Records applied in one go of the event loop: longer goes would keep requests waiting during a replay."""
+
+
+@dataclass(frozen=True)
+class IndexNames:
+    """The names that stand in ``_index``: OpenSearch's, or Search Guard's under its prefix."""
+
+    detectors: str
+    tasks: str
+    results: str
+
+
+OPENSEARCH = IndexNames(
+    ".opendistro-anomaly-detectors", ".opendistro-anomaly-detection-state", ".opendistro-anomaly-results"
+)
+SEARCH_GUARD = IndexNames(".searchguard-ad-anomaly-detectors", ".searchguard-ad-state", ".searchguard-ad-results")
+
+
+def index_names(request: Request) -> IndexNames:
+    """The index names of the dialect that a request speaks."""
+    return SEARCH_GUARD if request.search_guard else OPENSEARCH
+
+
+class Services:
+    """Everything behind the routes of one API process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.catalog = Catalog()
+        self.nodes = Nodes(settings.node_silence)
+        client = settings.kafka_client()
+        self.control = Control(client, TOPICS["control"].full_name(settings.prefix), settings.command_timeout)
+        self.sources = Sources(client, settings.prefix, settings.source_sample, settings.source_timeout)
+        self.checks = Checks(settings, self.catalog, self.sources)
+        self._documents = Follower(
+            client,
+            [
+                self._followed("detectors", "beginning"),
+                self._followed("state", "beginning"),
+                self._followed("nodes", "beginning"),
+                self._followed("replies", "end"),
+            ],
+            self._deliver,
+        )
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._appliers: dict[str, Callable[[Record], None]] = {
+            "detectors": lambda record: self.catalog.apply_detector(record.key, record.value, record.offset),
+            "state": lambda record: self.catalog.apply_state(record.key, record.value, record.offset),
+            "nodes": lambda record: self.nodes.apply(record.key, record.value),
+            "replies": self._reply,
+        }
+
+    async def start(self) -> None:
+        """Begin to follow the topics; requests are refused with 503 until the views are there."""
+        self._loop = asyncio.get_running_loop()
+        self.control.start()
+        self._documents.start()
+
+    async def stop(self) -> None:
+        """Stop following and close every client."""
+        await asyncio.to_thread(self._documents.stop)
+        await asyncio.to_thread(self.control.stop)
+        await asyncio.to_thread(self.sources.stop)
+
+    def why_unavailable(self) -> str | None:
+        """Why requests cannot be answered now, None when they can."""
+        for follower in (self._documents,):
+            if follower.failure is not None:
+                return f"reading Kafka has failed for good: {follower.failure}"
+            if follower.problem is not None:
+                return follower.problem
+            if not follower.caught_up:
+                return f"the views are being built: {follower.behind()} records to go"
+        return None
+
+    def require(self) -> None:
+        """Raise 503 unless the views are complete and Kafka is there."""
+        why = self.why_unavailable()
+        if why is not None:
+            raise unavailable(why)
+
+    def ever_written(self, topic: str) -> bool:
+        """Whether the topic ever held a record: OpenSearch's indices exist from the first one on."""
+        return self._documents.ever_written(topic)
+
+    def require_detectors(self, resource: str | None = "index_expression") -> None:
+        """404 while no detector was ever made, as long as OpenSearch has no index for them."""
+        if not self.ever_written("detectors"):
+            raise index_not_found(OPENSEARCH.detectors, resource)
+
+    def detector(self, id: str) -> Document:
+        """The detector of this id, or 404."""
+        found = self.catalog.detectors.get(id)
+        if found is None:
+            raise unknown_detector(id)
+        return found
+
+    @staticmethod
+    def now() -> int:
+        """The wall clock, epoch ms."""
+        return int(time.time() * 1000)
+
+    def _followed(self, topic: str, start: str) -> Followed:
+        return Followed(topic, TOPICS[topic].full_name(self.settings.prefix), start)  # type: ignore[arg-type]
+
+    def _deliver(self, records: list[Record]) -> None:
+        """Called in the follower's thread: apply in the event loop, a little at a time, and wait for it."""
+        loop = self._loop
+        if loop is None or loop.is_closed():
+            return
+        for start in range(0, len(records), APPLY_AT_ONCE):
+            applied = asyncio.run_coroutine_threadsafe(self._apply(records[start : start + APPLY_AT_ONCE]), loop)
+            applied.result()
+
+    async def _apply(self, records: list[Record]) -> None:
+        offsets: dict[str, int] = {}
+        for record in records:
+            try:
+                self._appliers[record.topic](record)
+            except msgspec.DecodeError as error:
+                log.error(
+                    "skipped an unreadable record", topic=record.topic, offset=record.offset, error=str(error)
+                )
+            offsets[record.topic] = record.offset
+        self.control.applied(offsets)
+
+    def _reply(self, record: Record) -> None:
+        if record.value is not None:
+            self.control.replied(decode_reply(record.value))

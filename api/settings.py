@@ -1,0 +1,129 @@
+# ruff: noqa: RUF009 -- _setting() is field() with documentation, it makes no shared default
+"""The settings of the API: one frozen dataclass, read once from the environment.
+
+Every field carries its documentation and the variable it is read from, so that docs/settings.md can be checked
+against this file.
+
+>>> Settings.from_environment({"RIVERWATCH_API_PORT": "9300"}).port
+9300
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from schemas.errors import RiverwatchError
+
+KAFKA_PREFIX = "RIVERWATCH_KAFKA_"
+
+
+class SettingInvalid(RiverwatchError):
+    """A variable whose value cannot be used; the message names the variable, the value and what is expected."""
+
+
+def _setting(default: Any, variable: str, doc: str) -> Any:
+    return field(default=default, metadata={"variable": variable, "doc": doc})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What an API process needs to know. Times are seconds, sizes bytes."""
+
+    brokers: str = _setting("127.0.0.1:9092", "RIVERWATCH_BROKERS", "Kafka bootstrap servers, comma separated")
+    prefix: str = _setting("riverwatch.", "RIVERWATCH_PREFIX", "what Riverwatch's own topics begin with")
+    host: str = _setting("127.0.0.1", "RIVERWATCH_API_HOST", "the address the API listens on")
+    port: int = _setting(9200, "RIVERWATCH_API_PORT", "the port the API listens on; 0 takes a free one")
+    data: Path = _setting(
+        Path("~/.local/share/riverwatch"), "RIVERWATCH_DATA", "the folder that the results store lies in"
+    )
+    log_level: str = _setting("warning", "RIVERWATCH_LOG_LEVEL", "debug, info, warning or error")
+
+    results_days: float = _setting(30.0, "RIVERWATCH_RESULTS_DAYS", "results older than this many days are dropped")
+    results_bytes: int = _setting(
+        20 * 1024**3, "RIVERWATCH_RESULTS_BYTES", "the results store drops its oldest results above this size"
+    )
+
+    command_timeout: float = _setting(
+        15.0, "RIVERWATCH_COMMAND_TIMEOUT", "how long a request waits for the outcome of its command"
+    )
+    request_timeout: float = _setting(60.0, "RIVERWATCH_REQUEST_TIMEOUT", "how long any request may take")
+    node_silence: float = _setting(30.0, "RIVERWATCH_NODE_SILENCE", "a worker silent for longer counts as gone")
+
+    max_body_bytes: int = _setting(10 * 1024**2, "RIVERWATCH_MAX_BODY_BYTES", "the largest request body")
+    max_concurrent_requests: int = _setting(
+        256, "RIVERWATCH_MAX_CONCURRENT_REQUESTS", "requests under way at once; more are answered with 429"
+    )
+    max_clauses: int = _setting(1024, "RIVERWATCH_MAX_CLAUSES", "the most clauses of one query")
+    max_query_depth: int = _setting(30, "RIVERWATCH_MAX_QUERY_DEPTH", "how deep queries and aggregations may nest")
+    max_buckets: int = _setting(65_535, "RIVERWATCH_MAX_BUCKETS", "the most buckets of one aggregation answer")
+    max_detectors: int = _setting(1000, "RIVERWATCH_MAX_DETECTORS", "the most detectors")
+    max_hc_detectors: int = _setting(1000, "RIVERWATCH_MAX_HC_DETECTORS", "the most detectors with category fields")
+
+    check_sources: bool = _setting(
+        True,
+        "RIVERWATCH_CHECK_SOURCES",
+        "whether creating and updating a detector looks at its topics' newest records",
+    )
+    source_sample: int = _setting(
+        500, "RIVERWATCH_SOURCE_SAMPLE", "how many of the newest records of each partition such a look reads"
+    )
+    source_timeout: float = _setting(5.0, "RIVERWATCH_SOURCE_TIMEOUT", "how long such a look may take")
+
+    users: Path | None = _setting(None, "RIVERWATCH_USERS", "the file of users and roles")
+    tls_certificate: Path | None = _setting(None, "RIVERWATCH_TLS_CERTIFICATE", "PEM file; the API then speaks TLS")
+    tls_key: Path | None = _setting(None, "RIVERWATCH_TLS_KEY", "PEM file of the certificate's key")
+    tls_client_ca: Path | None = _setting(
+        None, "RIVERWATCH_TLS_CLIENT_CA", "PEM file; clients then need a certificate signed by it"
+    )
+
+    kafka: Mapping[str, str] = field(
+        default_factory=dict,
+        metadata={
+            "variable": KAFKA_PREFIX + "*",
+            "doc": "passed on to librdkafka: RIVERWATCH_KAFKA_SECURITY_PROTOCOL is security.protocol",
+        },
+    )
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Settings:
+        """Read the settings. Raises ``SettingInvalid`` for a value that cannot be used."""
+        values: dict[str, Any] = {"kafka": _kafka(environment)}
+        for each in fields(cls):
+            text = environment.get(each.metadata["variable"])
+            if text is not None and text != "":
+                values[each.name] = _read(each.metadata["variable"], str(each.type), text)
+        return cls(**values)
+
+    def kafka_client(self) -> dict[str, str]:
+        """The configuration that every Kafka client of the API begins with."""
+        return {"bootstrap.servers": self.brokers, "client.id": "riverwatch-api", **self.kafka}
+
+
+def _kafka(environment: Mapping[str, str]) -> dict[str, str]:
+    return {
+        name.removeprefix(KAFKA_PREFIX).lower().replace("_", "."): value
+        for name, value in environment.items()
+        if name.startswith(KAFKA_PREFIX)
+    }
+
+
+_TRUE, _FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off"}
+
+
+def _read(variable: str, kind: str, text: str) -> Any:
+    try:
+        if kind == "bool":
+            if text.lower() not in _TRUE | _FALSE:
+                raise ValueError("true or false")
+            return text.lower() in _TRUE
+        if kind == "int":
+            return int(text)
+        if kind == "float":
+            return float(text)
+    except ValueError as error:
+        expected = {"bool": "true or false", "int": "a whole number", "float": "a number"}[kind]
+        raise SettingInvalid(f"{variable}={text!r}: expected {expected}") from error
+    return Path(text) if kind.startswith("Path") else text

@@ -1,0 +1,118 @@
+"""A running API on a real Kafka, with the small coordinator behind it.
+
+def test_something(api):
+    assert api.get("/").status_code == 200
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import httpx
+import pytest
+import uvicorn
+
+from api.app import Application
+from api.services import Services
+from api.settings import Settings
+from schemas.topics import TOPICS
+from tests.api.coordinator import Coordinator
+from tests.conftest import Broker, TopicUnderTest
+
+AD = "/_plugins/_anomaly_detection"
+
+
+@dataclass
+class RunningApi:
+    """An API in this process, and the topics under its prefix."""
+
+    client: httpx.Client
+    services: Services
+    url: str
+    new_source: Callable[..., TopicUnderTest]
+    prefix: str
+    bootstrap: str
+    topics: dict[str, TopicUnderTest]
+    names: Iterator[int] = field(default_factory=lambda: iter(range(1000)))
+
+    def call(self, method: str, path: str, body: object = None, **options: object) -> httpx.Response:
+        """A request below the OpenSearch prefix."""
+        content = None if body is None else json.dumps(body)
+        headers = {} if body is None else {"Content-Type": "application/json"}
+        return self.client.request(method, AD + path, content=content, headers=headers, **options)  # type: ignore[arg-type]
+
+    def source(self, records: list[dict[str, object]], partitions: int = 1) -> str:
+        """A new topic that holds these records."""
+        topic = self.new_source(f"src-{self.prefix.strip('.')}-{next(self.names)}", partitions=partitions)
+        if records:
+            topic.produce_all([(None, json.dumps(record).encode()) for record in records])
+        return topic.name
+
+    def detector(self, source: str, **members: object) -> dict[str, object]:
+        """A detector document on a topic."""
+        document: dict[str, object] = {
+            "name": f"d{next(self.names)}",
+            "time_field": "timestamp",
+            "indices": [source],
+            "feature_attributes": [
+                {
+                    "feature_name": "f1",
+                    "feature_enabled": True,
+                    "aggregation_query": {"f1": {"avg": {"field": "value"}}},
+                }
+            ],
+            "detection_interval": {"period": {"interval": 1, "unit": "Minutes"}},
+        }
+        document.update(members)
+        return {name: value for name, value in document.items() if value is not ...}
+
+
+def minute_records(count: int = 20, hosts: int = 2) -> list[dict[str, object]]:
+    """Records of the last minutes: one a minute and host."""
+    now = int(time.time()) // 60 * 60_000
+    return [
+        {"timestamp": now - minute * 60_000, "host": f"h{host}", "region": "eu", "value": 10.5 + host, "port": 80}
+        for minute in range(count)
+        for host in range(hosts)
+    ]
+
+
+@pytest.fixture
+def api(broker: Broker, topic_prefix: str, new_topic: Callable[..., TopicUnderTest]) -> Iterator[RunningApi]:
+    """An API that is ready to answer."""
+    topics = {
+        name: new_topic(topic.full_name(topic_prefix), partitions=topic.partitions(2), config=topic.config())
+        for name, topic in TOPICS.items()
+    }
+    coordinator = Coordinator(broker.bootstrap, topic_prefix)
+    coordinator.start()
+    services = Services(Settings(brokers=broker.bootstrap, prefix=topic_prefix, port=0))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        config = uvicorn.Config(Application(services), lifespan="on", log_level="warning", ws="none")
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        with httpx.Client(base_url=url, timeout=30) as client:
+            wait_ready(client)
+            yield RunningApi(client, services, url, new_topic, topic_prefix, broker.bootstrap, topics)
+        server.should_exit = True
+        thread.join()
+    coordinator.stop()
+
+
+def wait_ready(client: httpx.Client) -> None:
+    """Wait until the health route says that requests can be answered."""
+    for _ in range(200):
+        try:
+            if client.get("/_health").status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.1)
+    raise AssertionError("the API did not become ready")
