@@ -11,7 +11,6 @@ import os
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -71,6 +70,7 @@ class LocalBroker:
         environment: Mapping[str, str] = os.environ,
         say: Callable[[str], None] = lambda _line: None,
     ) -> None:
+        self.name = "broker"
         self.port = port
         self.data_dir = data_dir.absolute()
         self.bootstrap = f"{HOST}:{port}"
@@ -140,15 +140,21 @@ class LocalBroker:
         # The guard ends Kafka the hard way after STOP_SECONDS by itself.
         process.wait()
 
-    def wait(self, stop: threading.Event) -> None:
-        """Block until ``stop`` is set. Raises ``BrokerFailed`` when Kafka dies before that."""
-        while not stop.wait(0.2):
-            self.check()
+    def is_ready(self) -> bool:
+        """Whether it runs; ``start`` returns only when it answers."""
+        return self._process is not None and self._process.poll() is None
+
+    def ended(self) -> str | None:
+        """How it ended, with the end of its log; None while it runs."""
+        if self._process is None or self._process.poll() is None:
+            return None
+        return f"ended with exit code {self._process.returncode}\n{self._last_words()}"
 
     def check(self) -> None:
         """Raise ``BrokerFailed`` when Kafka has died."""
-        if self._process is not None and self._process.poll() is not None:
-            raise BrokerFailed(f"Kafka ended unexpectedly.\n{self._last_words()}")
+        how = self.ended()
+        if how is not None:
+            raise BrokerFailed(f"Kafka {how}")
 
     def _claim_data_dir(self) -> None:
         try:

@@ -1,0 +1,1 @@
+"""The subcommands of ``riverwatch``, one a file."""

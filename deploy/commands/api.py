@@ -1,0 +1,63 @@
+"""``riverwatch api``: the REST API in the foreground."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from deploy.environment import kafka_options, overlay, read_settings
+from deploy.signals import stoppable
+
+
+@click.command("api")
+@click.option("--host", help="Address to listen on. [RIVERWATCH_API_HOST; default: 127.0.0.1]")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), help="Port to listen on. [RIVERWATCH_API_PORT; default: 9200]"
+)
+@click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for the store of results. [RIVERWATCH_DATA; default: the user's data folder]",
+)
+@kafka_options
+@click.option(
+    "--apply-topics/--no-apply-topics", default=None, help="See to the topics first. [RIVERWATCH_APPLY_TOPICS]"
+)
+def command(
+    host: str | None,
+    port: int | None,
+    data: Path | None,
+    brokers: str | None,
+    prefix: str | None,
+    apply_topics: bool | None,
+) -> None:
+    """Run the REST API until Ctrl-C or SIGTERM.
+
+    It answers 503 while Kafka is down or its views are not complete yet.
+    """
+    from api.settings import Settings
+    from deploy.preparation import TopicsInBackground
+
+    environment = overlay(
+        os.environ,
+        api_host=host,
+        api_port=port,
+        data=data,
+        brokers=brokers,
+        prefix=prefix,
+        apply_topics=apply_topics,
+    )
+    settings = read_settings(Settings, environment)
+    with stoppable():
+        # Beside it, not before it: without Kafka the API has to answer 503, not to be absent.
+        topics = TopicsInBackground(environment, click.echo)
+        topics.start()
+
+        from api.server import run
+
+        code = run(settings)
+        topics.raise_error()
+        sys.exit(code)
