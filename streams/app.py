@@ -1,0 +1,122 @@
+"""The Faust app: four agents of a few lines, and the one place that says where each partition is read from."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import faust
+from faust.types import TP
+
+from streams.settings import Settings
+from streams.transport import ChunkSchema, ChunkTransport, Ledger
+from streams.transport.credentials import credentials
+
+FRESH_MS = 3_000
+"""Faust's fetches wait up to 1.5 s for records: an end offset older than this is not news."""
+
+
+class Agent(Protocol):
+    """What an agent of ours offers to the app."""
+
+    async def assigned(self, committed: Mapping[TP, int | None]) -> Mapping[TP, int]:
+        """These partitions are ours from now on: where to begin reading."""
+        ...
+
+    async def records_arrived(self, tp: TP, records: Sequence[Any]) -> None:
+        """One fetch of a partition, in offset order."""
+        ...
+
+
+class App:
+    """A worker's Faust app around its agents: ``named`` read Riverwatch's own topics, ``data`` the rest.
+
+    ``failed`` is called with any exception of an agent: Faust itself would skip the event and go on, which loses
+    it at the next restart.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        ledger: Ledger,
+        *,
+        data: Agent,
+        named: Mapping[str, Agent],
+        failed: Callable[..., None],
+    ) -> None:
+        self._settings = settings
+        self._data = data
+        self._named = {settings.topic(name): agent for name, agent in named.items()}
+        self._failed = failed
+        self.faust = faust.App(
+            settings.group,
+            broker=["kafka://" + broker.strip() for broker in settings.brokers.split(",")],
+            broker_credentials=credentials(settings.kafka),
+            broker_client_id=settings.node_id,
+            broker_session_timeout=settings.session_timeout,
+            broker_heartbeat_interval=settings.session_timeout / 10,
+            broker_rebalance_timeout=max(15.0, settings.session_timeout),
+            broker_commit_interval=settings.commit_interval,
+            consumer_auto_offset_reset="earliest",
+            consumer_max_fetch_size=settings.fetch_bytes,
+            consumer_metadata_max_age_ms=int(settings.topic_refresh_interval * 1000),
+            key_serializer="raw",
+            value_serializer="raw",
+            store="memory://",
+            stream_wait_empty=False,
+            # A message is a whole fetch of up to a megabyte: Faust's default of 4096 would be gigabytes.
+            stream_buffer_maxsize=8,
+            topic_allow_declare=False,
+            topic_disable_leader=True,
+            web_enabled=False,
+            autodiscover=False,
+        )
+        self.faust.transport = ChunkTransport(
+            self.faust.conf.broker_consumer, self.faust, ledger=ledger, start_hook=self._starts
+        )
+        # 45 s otherwise, in which a detector that was started would read nothing.
+        self.faust.topics._resubscribe_sleep_lock_seconds = 0.1
+        for name, agent in self._named.items():
+            self._declare(agent, name)
+        self.data_topic = self._declare(data)
+
+    def _declare(self, agent: Agent, *topics: str) -> Any:
+        raw = {"key_type": bytes, "value_type": bytes, "key_serializer": "raw", "value_serializer": "raw"}
+        topic = self.faust.topic(*topics, schema=ChunkSchema(**raw))
+
+        async def read(stream: Any) -> None:
+            async for event in stream.events():
+                try:
+                    await agent.records_arrived(event.message.tp, event.value)
+                except Exception as error:
+                    self._failed(error)
+                    raise
+
+        name = "-".join(topics) or "data"
+        self.faust.agent(topic, name=f"{type(agent).__module__}.{name}")(read)
+        return topic
+
+    async def _starts(self, committed: Mapping[TP, int | None]) -> dict[TP, int]:
+        starts: dict[TP, int] = {}
+        try:
+            for name, agent in self._named.items():
+                starts.update(await agent.assigned({tp: at for tp, at in committed.items() if tp.topic == name}))
+            starts.update(
+                await self._data.assigned({tp: at for tp, at in committed.items() if tp.topic not in self._named})
+            )
+        except Exception as error:
+            self._failed(error)
+            raise
+        return starts
+
+    def at_end(self, tp: TP, offset: int) -> bool:
+        """Whether a partition has been read to its end, as far as a recent answer of Kafka tells."""
+        consumer = self.faust.consumer._thread._consumer
+        if consumer is None or self.faust.rebalancing:
+            return False
+        highwater = consumer.highwater(tp) if tp in consumer.assignment() else None
+        if highwater is None or offset < highwater:
+            return False
+        polled = consumer.last_poll_timestamp(tp)
+        return polled is not None and time.time() * 1000 - polled < FRESH_MS

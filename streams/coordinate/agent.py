@@ -1,0 +1,225 @@
+"""The coordinate agent: control events in; detectors, jobs, tasks, scans and replies out."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+import structlog
+from confluent_kafka import KafkaException, Message
+from faust.types import TP
+
+from schemas.command import Event, HistoryStart, JobStart, Reply, Sources, decode_event, encode_event, encode_reply
+from schemas.deadletter import DeadLetter, Reason
+from schemas.detector import load_detector
+from schemas.errors import Refused
+from schemas.state import JOURNAL_KEY, Journal, JournalEntry, decode_state, encode
+from streams.coordinate.machine import Effects, Machine
+from streams.coordinate.state import Record
+from streams.coordinate.step import Context, CoordinatorLimits
+from streams.coordinate.topics import Topics
+from streams.follower import read_to_end
+from streams.outbox import Outbox
+from streams.settings import Settings
+from streams.transport import Ledger
+
+log = structlog.get_logger()
+
+
+class Coordinate:
+    """The coordinator, on the one worker that the control partition is assigned to.
+
+    What an event leads to is written twice: first in one piece as the journal, then record by record. A coordinator
+    that dies in between is followed by one that writes the journal's records again.
+    """
+
+    def __init__(self, settings: Settings, outbox: Outbox, ledger: Ledger) -> None:
+        self._settings = settings
+        self._outbox = outbox
+        self._ledger = ledger
+        self._topics = Topics(settings)
+        self._machine: Machine | None = None
+        self._position = 0
+        self._gone: set[tuple[str, str]] = set()
+
+    async def assigned(self, committed: Mapping[TP, int | None]) -> dict[TP, int]:
+        """The control partition, if it is ours from now on: where to begin reading."""
+        if not committed:
+            self._machine = None
+            return {}
+        ((tp, offset),) = committed.items()
+        if self._machine is None or (offset or 0) > self._position:
+            self._machine = await self._restored()
+            self._position = offset or 0
+            log.info("coordinator begins", offset=self._position, detectors=len(self._machine.state.detectors))
+        return {tp: self._position}
+
+    async def _restored(self) -> Machine:
+        limits = CoordinatorLimits(
+            max_detectors=self._settings.max_detectors,
+            max_multi_entity_detectors=self._settings.max_multi_entity_detectors,
+            max_historical_tasks=self._settings.max_historical_tasks,
+            max_old_tasks=self._settings.max_old_tasks,
+            model_partitions=self._settings.model_partitions,
+            detector=self._settings.detector_limits(),
+        )
+        machine = Machine(limits, self._settings.node_id)
+        records: list[tuple[Record, int]] = []
+        journal: Journal | None = None
+        for name in ("detectors", "state"):
+            for message in await asyncio.to_thread(self._read, name):
+                record = Record(name, (message.key() or b"").decode(), message.value())
+                if name == "state" and record.key == JOURNAL_KEY and record.value is not None:
+                    found = decode_state(record.value)
+                    journal = found if isinstance(found, Journal) else journal
+                records.append((record, message.offset()))
+        if journal is not None:
+            # The coordinator before us may have died between the journal and these.
+            for entry in journal.entries:
+                value = None if entry.value is None else bytes(entry.value)
+                records.append(
+                    (Record(entry.topic, entry.key, value), await self._write(entry.topic, entry.key, value))
+                )
+        machine.restore(records)
+        return machine
+
+    def _read(self, name: str) -> list[Message]:
+        return list(read_to_end(self._settings, self._settings.topic(name), [0]))
+
+    # -- events -----------------------------------------------------------------------------------------------
+
+    async def records_arrived(self, tp: TP, records: Sequence[Any]) -> None:
+        """Decide about each event, in order."""
+        for record in records:
+            if self._machine is None or record.offset < self._position:
+                continue
+            if record.value is not None:
+                await self._decide(self._machine, tp, record)
+            self._position = record.offset + 1
+            self._ledger.mark(tp, self._position)
+
+    async def _decide(self, machine: Machine, tp: TP, record: Any) -> None:
+        try:
+            event = decode_event(record.value)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            await self._bury(tp, record, "bad-command", str(error))
+            await self._refuse(record.value, str(error))
+            return
+        try:
+            context = await self._context(machine, event, record.offset)
+        except Refused as refused:
+            await self._bury(tp, record, "bad-command", refused.reason)
+            return
+        effects = machine.apply(event, context)
+        offsets = await self._carry_out(machine, effects, record.offset)
+        if effects.dead_letter is not None:
+            await self._bury(tp, record, *effects.dead_letter)
+        if effects.reply is not None:
+            seq_no = offsets.get(effects.seq_no_of, 0) if effects.seq_no_of is not None else 0
+            ends: dict[str, int] = {}
+            for (topic, _), offset in offsets.items():
+                ends[topic] = max(ends.get(topic, -1), offset)
+            await self._reply(msgspec.structs.replace(effects.reply, seq_no=seq_no, offsets=ends))
+
+    async def _context(self, machine: Machine, event: Event, offset: int) -> Context:
+        now = int(time.time() * 1000)
+        stored = machine.state.detectors.get(event.detector_id)
+        if stored is None or not isinstance(event, JobStart | HistoryStart):
+            return Context(now_ms=now, control_offset=offset)
+        reads = load_detector(stored.document).reads
+        while True:
+            try:
+                if isinstance(event, JobStart):
+                    begins = await asyncio.to_thread(self._topics.begins, reads, earliest=event.from_ == "earliest")
+                    return Context(now_ms=now, control_offset=offset, sources=begins)
+                ranges = await asyncio.to_thread(self._topics.ranges, reads)
+                return Context(now_ms=now, control_offset=offset, ranges=ranges)
+            except KafkaException as error:
+                log.warning("waiting for Kafka", error=str(error))
+                await asyncio.sleep(0.5)
+
+    async def _carry_out(self, machine: Machine, effects: Effects, offset: int) -> dict[tuple[str, str], int]:
+        if not effects.records:
+            return {}
+        entries = [
+            JournalEntry(record.topic, record.key, None if record.value is None else msgspec.Raw(record.value))
+            for record in effects.records
+        ]
+        await self._write("state", JOURNAL_KEY, encode(Journal(control_offset=offset, entries=entries)))
+        written: dict[tuple[str, str], int] = {}
+        waiting = []
+        for record in effects.records:
+            waiting.append((record, self._start_write(record.topic, record.key, record.value)))
+        for record, future in waiting:
+            at = await future
+            written[record.topic, record.key] = at
+            machine.seen(record.topic, record.key, at)
+        return written
+
+    def _start_write(self, name: str, key: str, value: bytes | None) -> asyncio.Future[int]:
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[int] = loop.create_future()
+
+        def delivered(message: Message) -> None:
+            loop.call_soon_threadsafe(future.set_result, message.offset())
+
+        self._outbox.produce(self._settings.topic(name), value, key=key, on_delivery=delivered)
+        return future
+
+    async def _write(self, name: str, key: str, value: bytes | None) -> int:
+        return await self._start_write(name, key, value)
+
+    async def _reply(self, reply: Reply) -> None:
+        await self._outbox.send(self._settings.topic("replies"), encode_reply(reply), key=reply.request_id)
+
+    async def _refuse(self, value: bytes, reason: str) -> None:
+        try:
+            given = msgspec.json.decode(value)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return
+        if isinstance(given, dict) and isinstance(given.get("request_id"), str):
+            error = {"type": "parsing_exception", "reason": reason}
+            detector = str(given.get("detector_id", ""))
+            await self._reply(Reply(request_id=given["request_id"], detector_id=detector, status=400, error=error))
+
+    async def _bury(self, tp: TP, record: Any, reason: Reason, detail: str) -> None:
+        letter = DeadLetter(tp.topic, tp.partition, record.offset, reason, detail, record.key, record.value)
+        await self._outbox.send(
+            self._settings.topic("deadletter"), letter.value, key=letter.key, headers=letter.headers()
+        )
+
+    # -- topics that come and go ------------------------------------------------------------------------------
+
+    async def look_up_topics(self) -> None:
+        """Tell the runs, through the control topic, of partitions that have come and topics that have gone."""
+        machine = self._machine
+        if machine is None:
+            return
+        try:
+            there = await asyncio.to_thread(self._topics.partitions)
+        except KafkaException as error:
+            log.warning("topics can't be looked up", error=str(error))
+            return
+        gone: set[tuple[str, str]] = set()
+        for job in list(machine.state.jobs.values()):
+            stored = machine.state.detectors.get(job.id)
+            if job.run is None or stored is None:
+                continue
+            reads = load_detector(stored.document).reads
+            change: dict[str, dict[int, int]] = {}
+            for topic, partitions in there.items():
+                known = job.run.sources.get(topic, {})
+                if reads(topic) and (new := set(partitions) - known.keys()):
+                    change[topic] = dict.fromkeys(new, 0)
+            for topic in job.run.sources.keys() - there.keys():
+                gone.add((job.id, topic))
+                if (job.id, topic) in self._gone:
+                    change[topic] = {}
+            if change:
+                event = Sources(detector_id=job.id, run=job.run.id, sources=change)
+                await self._outbox.send(self._settings.topic("control"), encode_event(event), key=job.id)
+        # Gone at two looks in a row: metadata of a broker that has just started may lack a topic for a moment.
+        self._gone = gone

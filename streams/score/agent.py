@@ -1,0 +1,265 @@
+"""The score agent: partials in; results, anomalies and model checkpoints out."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import structlog
+from faust.types import TP
+
+from schemas.checkpoint import ModelCheckpoint, decode_model, encode
+from schemas.deadletter import DeadLetter
+from schemas.entity import model_key
+from schemas.errors import UnknownVersion
+from schemas.partial import Partial, decode_partial
+from schemas.result import encode_result
+from streams.detectors import Detectors, Running
+from streams.follower import read_to_end
+from streams.forest import WrongRecord
+from streams.outbox import Outbox
+from streams.score.merge import RunMerge
+from streams.score.models import DetectorModels
+from streams.score.partition import ModelPartition, RunScore
+from streams.settings import Settings
+from streams.transport.ledger import Ledger
+
+log = structlog.get_logger()
+
+
+@dataclass
+class ScoreCounts:
+    """Counters of this process, as the stats routes show them."""
+
+    windows: int = 0
+    windows_hc: int = 0
+    results: int = 0
+    anomalies: int = 0
+    failures: int = 0
+    corrupt_models: int = 0
+
+
+class Score:
+    """All model partitions of this worker.
+
+    An offset of a partials partition is safe when every window that its records contributed to has been scored and
+    sent, and every model that learned from them has been checkpointed since.
+    """
+
+    def __init__(self, settings: Settings, detectors: Detectors, outbox: Outbox, ledger: Ledger) -> None:
+        self._settings = settings
+        self._detectors = detectors
+        self._outbox = outbox
+        self._ledger = ledger
+        self._partitions: dict[TP, ModelPartition] = {}
+        self._loading: set[asyncio.Task[None]] = set()
+        self.counts = ScoreCounts()
+
+    # -- where reading begins ---------------------------------------------------------------------------------
+
+    async def assigned(self, committed: Mapping[TP, int | None]) -> dict[TP, int]:
+        """The model partitions that are ours from now on: where to begin reading."""
+        for tp in self._partitions.keys() - committed.keys():
+            self._drop(tp)
+        for tp, offset in committed.items():
+            held = self._partitions.get(tp)
+            if held is not None and (offset or 0) > held.position:
+                self._drop(tp)
+                held = None
+            if held is None:
+                self._partitions[tp] = ModelPartition(tp.partition, offset or 0)
+        self._begin_runs()
+        # Models are read back before records flow: a window must find the model that it belongs to.
+        await asyncio.gather(*self._loading)
+        return {tp: self._partitions[tp].position for tp in committed}
+
+    def _drop(self, tp: TP) -> None:
+        self._partitions.pop(tp, None)
+        self._ledger.forget(tp)
+
+    def _begin_runs(self) -> None:
+        for partition in self._partitions.values():
+            to_load = []
+            for owner, running in self._detectors.running.items():
+                run = partition.runs.get(owner)
+                if run is not None and run.running.plan.run == running.plan.run:
+                    run.running = running
+                    run.merge.expect(running.sources)
+                    continue
+                models = run.models if run is not None and run.running.spec == running.spec else None
+                if models is None and not running.restarted:
+                    models = self._new_models(running)
+                if models is None:
+                    to_load.append(owner)
+                partition.runs[owner] = RunScore(running, RunMerge(running.plan.columns, running.sources), models)
+            if to_load:
+                task = asyncio.create_task(self._load(partition, frozenset(to_load)))
+                self._loading.add(task)
+                task.add_done_callback(self._loading.discard)
+
+    def _new_models(self, running: Running) -> DetectorModels:
+        return DetectorModels(
+            running.plan.owner, running.spec, checkpoint_windows=self._settings.model_checkpoint_windows
+        )
+
+    async def _load(self, partition: ModelPartition, owners: frozenset[str]) -> None:
+        snapshots = await asyncio.to_thread(self._read_models, partition.number, owners)
+        for owner in owners:
+            run = partition.runs.get(owner)
+            if run is None or run.models is not None:
+                continue
+            models = self._new_models(run.running)
+            found = snapshots.get(owner, {})
+            try:
+                models.load(list(found.values()))
+            except WrongRecord as error:
+                # The detector's model was changed while it was stopped: its models begin anew.
+                log.warning("models begin anew", detector=owner, reason=str(error))
+                models = self._new_models(run.running)
+            run.models = models
+            log.info("models read back", detector=owner, partition=partition.number, models=len(found))
+
+    def _read_models(self, number: int, owners: frozenset[str]) -> dict[str, dict[str, ModelCheckpoint]]:
+        found: dict[str, dict[str, ModelCheckpoint]] = {owner: {} for owner in owners}
+        for message in read_to_end(self._settings, self._settings.topic("checkpoints"), [number]):
+            owner, _, entity = (message.key() or b"").decode().partition("|")
+            if owner not in found:
+                continue
+            if message.value() is None:
+                found[owner].pop(entity, None)
+                continue
+            try:
+                found[owner][entity] = decode_model(message.value())
+            except (UnknownVersion, msgspec.DecodeError, ValueError) as error:
+                self.counts.corrupt_models += 1
+                log.error("model checkpoint not readable, the model begins anew", model=message.key(), error=error)
+        return found
+
+    # -- what runs --------------------------------------------------------------------------------------------
+
+    async def refresh(self) -> None:
+        """Follow the view of detectors: begin new runs, checkpoint and forget the models of what has stopped."""
+        now = int(time.time() * 1000)
+        for tp, partition in self._partitions.items():
+            for owner in partition.runs.keys() - self._detectors.running.keys():
+                if owner in self._detectors.known:
+                    for snapshot in partition.dirty(owner, now):
+                        await self._send_checkpoint(tp, snapshot)
+                else:
+                    await self._forget_models(tp, partition.runs[owner])
+                del partition.runs[owner]
+        self._begin_runs()
+        for tp, partition in self._partitions.items():
+            waiting, partition.unknown = partition.unknown, {}
+            for records in waiting.values():
+                for partial, offset in records:
+                    self._take(partition, partial, offset)
+            await self._score(tp, partition, set(partition.runs))
+
+    async def _send_checkpoint(self, tp: TP, snapshot: ModelCheckpoint) -> None:
+        await self._outbox.send(
+            self._settings.topic("checkpoints"),
+            encode(snapshot),
+            key=model_key(snapshot.owner, snapshot.entity),
+            partition=tp.partition,
+        )
+
+    async def _forget_models(self, tp: TP, run: RunScore) -> None:
+        for entity in run.models.entities if run.models is not None else ():
+            await self._outbox.send(
+                self._settings.topic("checkpoints"),
+                None,
+                key=model_key(run.running.plan.owner, entity),
+                partition=tp.partition,
+            )
+
+    # -- records ----------------------------------------------------------------------------------------------
+
+    async def records_arrived(self, tp: TP, records: Sequence[Any]) -> None:
+        """Take in one fetch of a partials partition and score what became final."""
+        partition = self._partitions.get(tp)
+        if partition is None:
+            return
+        touched = set()
+        for record in records:
+            if record.offset < partition.position or record.value is None:
+                continue
+            try:
+                partial = decode_partial(record.value)
+            except (UnknownVersion, msgspec.DecodeError, ValueError) as error:
+                await self._bury(tp, record, str(error))
+                continue
+            if self._take(partition, partial, record.offset):
+                touched.add(partial.owner)
+        partition.position = max(partition.position, records[-1].offset + 1)
+        await self._score(tp, partition, touched)
+
+    def _take(self, partition: ModelPartition, partial: Partial, offset: int) -> bool:
+        run = partition.runs.get(partial.owner)
+        if run is not None and run.running.plan.run == partial.run:
+            run.add(partial, offset)
+            return True
+        if not self._detectors.has_ended(partial.owner, partial.run):
+            # Another worker has heard of this run before us.
+            partition.unknown.setdefault((partial.owner, partial.run), []).append((partial, offset))
+        return False
+
+    async def _score(self, tp: TP, partition: ModelPartition, owners: set[str]) -> None:
+        now = int(time.time() * 1000)
+        for owner in owners:
+            run = partition.runs.get(owner)
+            if run is None:
+                continue
+            before = run.merge.scored_until
+            results = run.score(now, _clock(), self._settings.max_imputed_windows)
+            if run.merge.scored_until > before:
+                self.counts.windows += 1
+                self.counts.windows_hc += bool(run.running.plan.categories)
+            for entity, result in results:
+                value = encode_result(result)
+                key = model_key(owner, entity)
+                await self._outbox.send(self._settings.topic("results"), value, key=key, partition=tp.partition)
+                if isinstance(result.anomaly_grade, float) and result.anomaly_grade > 0:
+                    self.counts.anomalies += 1
+                    await self._outbox.send(
+                        self._settings.topic("anomalies"), value, key=key, partition=tp.partition
+                    )
+            self.counts.results += len(results)
+
+    async def _bury(self, tp: TP, record: Any, detail: str) -> None:
+        letter = DeadLetter(
+            tp.topic, tp.partition, record.offset, "unreadable-record", detail, record.key, record.value
+        )
+        await self._outbox.send(
+            self._settings.topic("deadletter"), letter.value, key=letter.key, headers=letter.headers()
+        )
+
+    # -- checkpoints ------------------------------------------------------------------------------------------
+
+    async def checkpoint(self, *, everything: bool = False) -> None:
+        """Write the models that are due, and mark as safe what no longer needs to be read again."""
+        now = int(time.time() * 1000)
+        interval = 0 if everything else int(self._settings.model_checkpoint_interval * 1000)
+        safe = {}
+        for tp, partition in list(self._partitions.items()):
+            for snapshot in partition.due(now, interval):
+                await self._send_checkpoint(tp, snapshot)
+            safe[tp] = partition.safe_offset()
+        await self._outbox.barrier()
+        for tp, offset in safe.items():
+            if tp in self._partitions:
+                self._ledger.mark(tp, offset)
+
+    @property
+    def partitions(self) -> list[ModelPartition]:
+        """The model partitions of this worker."""
+        return list(self._partitions.values())
+
+
+def _clock() -> Iterator[int]:
+    while True:
+        yield int(time.time() * 1000)

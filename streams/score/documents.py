@@ -1,0 +1,90 @@
+"""From scored events to result documents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from hashlib import blake2b
+
+import numpy as np
+import numpy.typing as npt
+
+from schemas.entity import entity_values, result_id
+from schemas.result import SCHEMA_VERSION, ExpectedValues, FeatureData, FeatureShare, Result
+from schemas.task import EntityValue
+from streams.forest import Explanation
+from streams.plan import Plan
+from streams.score.models import Events, Scored
+
+
+def model_id(plan: Plan, entity: str) -> str:
+    """The name of a model in documents: opaque and stable, one an entity (anchor section 4.1)."""
+    if not plan.categories:
+        return f"{plan.detector_id}_model_rcf_0"
+    return f"{plan.detector_id}_entity_{blake2b(entity.encode(), digest_size=11).hexdigest()}"
+
+
+def entity_document(plan: Plan, entity: str) -> list[EntityValue] | None:
+    """The entity as documents show it; None for a detector without category fields."""
+    if not plan.categories:
+        return None
+    values = entity_values(entity, len(plan.categories))
+    return [EntityValue(name, value) for name, value in zip(plan.categories, values, strict=True)]
+
+
+def result_documents(
+    plan: Plan, events: Events, scored: Scored, started: int, finished: int
+) -> Iterator[tuple[str, Result]]:
+    """The entity and the result of each scored event, in the order of ``scored.kept``.
+
+    ``started`` and ``finished`` are the wall clock (epoch ms) around the scoring, the only members that a replay
+    does not reproduce.
+    """
+    steps = scored.steps
+    historical = plan.owner != plan.detector_id
+    task_id = plan.owner if historical else None
+    kept = scored.kept
+    ends = events.ends[kept].tolist()
+    values = events.values[kept]
+    scores, thresholds = steps.score.tolist(), steps.threshold.tolist()
+    grades, confidences = steps.grade.tolist(), steps.confidence.tolist()
+    features = [(feature.feature_id, feature.feature_name) for feature in plan.features]
+    columns = [values[:, index].tolist() for index in range(len(features))]
+    for position, index in enumerate(kept.tolist()):
+        entity, end = events.entities[index], ends[position]
+        explanation = steps.explanations.get(position) if grades[position] > 0 else None
+        result = Result(
+            id=result_id(plan.owner, entity, end),
+            detector_id=plan.detector_id,
+            schema_version=SCHEMA_VERSION,
+            data_start_time=end - plan.interval_ms,
+            data_end_time=end,
+            feature_data=[
+                FeatureData(feature_id, name, column[position])
+                for (feature_id, name), column in zip(features, columns, strict=True)
+                if column[position] == column[position]
+            ],
+            execution_start_time=started,
+            execution_end_time=finished,
+            anomaly_score=scores[position],
+            anomaly_grade=grades[position],
+            confidence=confidences[position],
+            threshold=thresholds[position] if thresholds[position] == thresholds[position] else None,
+            entity=entity_document(plan, entity),
+            model_id=model_id(plan, entity),
+            task_id=task_id,
+            relevant_attribution=_shares(features, explanation.attribution) if explanation else None,
+            expected_values=_expected(features, explanation) if explanation else None,
+        )
+        yield entity, result
+
+
+def _shares(features: list[tuple[str, str]], numbers: npt.NDArray[np.float64]) -> list[FeatureShare]:
+    return [
+        FeatureShare(feature_id, number)
+        for (feature_id, _), number in zip(features, numbers.tolist(), strict=True)
+        if number == number
+    ]
+
+
+def _expected(features: list[tuple[str, str]], explanation: Explanation) -> list[ExpectedValues]:
+    return [ExpectedValues(float(explanation.likelihood), _shares(features, explanation.expected))]

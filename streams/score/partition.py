@@ -1,0 +1,121 @@
+"""One model partition: the windows that are not final yet and the models, of every running detector."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from schemas.checkpoint import ModelCheckpoint
+from schemas.partial import NO_WINDOW, Partial
+from schemas.result import Result
+from streams.detectors import Running
+from streams.score.documents import result_documents
+from streams.score.merge import FinalWindow, RunMerge
+from streams.score.models import DetectorModels, Events
+
+
+@dataclass
+class RunScore:
+    """One run on one model partition. ``models`` is None while they are still being read back."""
+
+    running: Running
+    merge: RunMerge
+    models: DetectorModels | None
+    records: dict[tuple[str, int], int] = field(default_factory=dict)
+    late: dict[tuple[str, int], int] = field(default_factory=dict)
+
+    def add(self, partial: Partial, offset: int) -> None:
+        """Take in one record of the partials topic."""
+        source = (partial.topic, partial.partition)
+        self.records[source], self.late[source] = partial.records, partial.late
+        self.merge.add(partial, offset)
+
+    def score(self, now: int, clock: Iterator[int], max_imputed: int) -> list[tuple[str, Result]]:
+        """Score every window that has become final: entities and results. ``clock`` gives the wall clock for the documents."""
+        if self.models is None:
+            return []
+        before = self.merge.scored_until
+        windows = self.merge.take()
+        if self.running.spec.imputation is not None:
+            windows = self._with_gaps(windows, before, max_imputed)
+        if not windows:
+            return []
+        plan = self.running.plan
+        events = Events(
+            [entity for window in windows for entity in window.entities],
+            np.repeat([window.end for window in windows], [len(window.entities) for window in windows]),
+            np.concatenate([plan.feature_values(window.columns) for window in windows]),
+            np.repeat([window.first_offset for window in windows], [len(window.entities) for window in windows]),
+        )
+        started = next(clock)
+        scored = self.models.score(plan.run, events, now)
+        return list(result_documents(plan, events, scored, started, next(clock)))
+
+    def _with_gaps(self, windows: list[FinalWindow], before: int, max_imputed: int) -> list[FinalWindow]:
+        """The same windows with a row for every entity seen before, and the windows in which none had a record.
+
+        At most ``max_imputed`` whole windows are made up: a clock that jumps by years must not fill memory.
+        """
+        assert self.models is not None
+        interval, until = self.running.plan.interval_ms, self.merge.scored_until
+        known = {window.end: window for window in windows}
+        start = before if before != NO_WINDOW else min(known, default=until)
+        ends = set(known) | set(range(max(start + interval, until - interval * max_imputed), until + 1, interval))
+        seen = dict.fromkeys(self.models.entities)
+        filled = []
+        for end in sorted(ends):
+            window = known.get(end)
+            present = set(window.entities) if window else set()
+            missing = [entity for entity in seen if entity not in present]
+            if window is not None:
+                seen.update(dict.fromkeys(window.entities))
+            if not missing:
+                filled += [window] if window else []
+                continue
+            gaps = [column.empty(len(missing)) for column in self.running.plan.columns]
+            offset = window.first_offset if window else self._offset_of_gaps(windows)
+            entities = [*(window.entities if window else ()), *missing]
+            columns = (
+                [np.concatenate([a, b]) for a, b in zip(window.columns, gaps, strict=True)] if window else gaps
+            )
+            filled.append(FinalWindow(end, offset, entities, columns))
+        return filled
+
+    @staticmethod
+    def _offset_of_gaps(windows: Sequence[FinalWindow]) -> int:
+        return min((window.first_offset for window in windows), default=np.iinfo(np.int64).max - 1)
+
+
+@dataclass
+class ModelPartition:
+    """All runs of one partition of the partials topic. ``position`` is the next offset to read."""
+
+    number: int
+    position: int
+    runs: dict[str, RunScore] = field(default_factory=dict)
+    unknown: dict[tuple[str, int], list[tuple[Partial, int]]] = field(default_factory=dict)
+
+    def safe_offset(self) -> int:
+        """Where reading would have to begin again to rebuild what no checkpoint holds."""
+        offsets = [self.position, *(waiting[0][1] for waiting in self.unknown.values())]
+        for run in self.runs.values():
+            if (first := run.merge.first_offset) is not None:
+                offsets.append(first)
+            if run.models is not None:
+                offsets.append(run.models.safe_offset(self.position))
+        return min(offsets)
+
+    def due(self, now: int, interval_ms: int) -> Iterator[ModelCheckpoint]:
+        """Snapshots of the models that are due; they count as written."""
+        for run in self.runs.values():
+            if run.models is not None:
+                yield from run.models.checkpoint(run.models.due(now, interval_ms), self.position, now)
+
+    def dirty(self, owner: str, now: int) -> list[ModelCheckpoint]:
+        """Snapshots of all models of a detector that changed since their last checkpoint."""
+        run = self.runs.get(owner)
+        if run is None or run.models is None:
+            return []
+        return run.models.checkpoint(run.models.dirty(), self.position, now)

@@ -1,0 +1,113 @@
+"""The settings of a worker, read once from the environment (docs/settings.md lists them for people)."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from schemas.detector_check import DetectorLimits
+
+KAFKA_PREFIX = "RIVERWATCH_KAFKA_"
+
+
+def setting(default: Any, text: str) -> Any:
+    """A documented field: the environment name is ``RIVERWATCH_`` and the field's name in capitals."""
+    return field(default=default, metadata={"text": text})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that a user may want to change about a worker. Durations are in seconds unless named."""
+
+    brokers: str = setting("127.0.0.1:9092", "Kafka's bootstrap servers, comma separated.")
+    prefix: str = setting("riverwatch.", "In front of the names of Riverwatch's own topics.")
+    group: str = setting("riverwatch", "Consumer group of the workers.")
+    node_id: str = setting("", "Name of this worker in statistics and tasks; made from host and process if empty.")
+    model_partitions: int = setting(8, "Partitions that models are spread over; fixed once topics exist.")
+    replication: int = setting(1, "Replication factor of the topics that are created.")
+    apply_topics: bool = setting(True, "Create and repair Riverwatch's topics when a worker or the API starts.")
+    session_timeout: float = setting(10.0, "A worker that is silent for so long loses its partitions.")
+    commit_interval: float = setting(0.5, "How often safe offsets are committed.")
+    fetch_bytes: int = setting(1_048_576, "Most bytes of one partition in one fetch.")
+    linger_ms: int = setting(5, "How long the producer waits for a batch to fill, in ms.")
+    compression: str = setting("lz4", "Compression of what workers write: none, gzip, snappy, lz4, zstd.")
+    idle_timeout: float = setting(30.0, "A source without records for so long closes its windows (old times).")
+    start_timeout: float = setting(5.0, "A source without any record for so long holds nobody back.")
+    tick_grace: float = setting(0.5, "A live source must be quiet for so long before the clock goes on by itself.")
+    max_ahead: float = setting(600.0, "Event times further ahead of the wall clock are dead letters.")
+    source_checkpoint_interval: float = setting(5.0, "How often a source's open windows are checkpointed.")
+    source_checkpoint_bytes: int = setting(8_000_000, "A source's checkpoint is cut into records of this size.")
+    model_checkpoint_windows: int = setting(50, "A model is checkpointed about every so many windows,")
+    model_checkpoint_interval: float = setting(900.0, "and at the latest so long after it changed.")
+    models_in_memory: int = setting(2_000_000, "Most models in memory; the least recently used are evicted.")
+    max_imputed_windows: int = setting(1000, "Most windows without any record that imputation fills at one time.")
+    statistics_interval: float = setting(1.0, "How often a worker writes its statistics and progress.")
+    topic_refresh_interval: float = setting(5.0, "How often topics are looked up for patterns and new partitions.")
+    max_detectors: int = setting(1000, "Most detectors.")
+    max_multi_entity_detectors: int = setting(1000, "Most detectors with category fields.")
+    max_features: int = setting(5, "Most features of a detector.")
+    category_field_limit: int = setting(2, "Most category fields of a detector.")
+    max_historical_tasks: int = setting(10, "Historical analyses that may run at the same time.")
+    max_old_tasks: int = setting(1, "Ended historical tasks that are kept for each detector.")
+    restart: bool = setting(True, "A worker that failed starts itself anew; false ends it with exit code 75.")
+    log_level: str = setting("info", "debug, info, warning or error.")
+    kafka: Mapping[str, str] = setting((), "Kafka client properties: RIVERWATCH_KAFKA_SECURITY_PROTOCOL and so on.")
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kafka", dict(self.kafka))
+        if not self.node_id:
+            import os
+
+            object.__setattr__(self, "node_id", f"{socket.gethostname()}-{os.getpid()}")
+
+    @classmethod
+    def from_environment(cls, env: Mapping[str, str], **given: Any) -> Settings:
+        """Read the settings from ``env``; ``given`` (flags of the command line) wins where it is not None.
+
+        Raises ``ValueError`` that names the variable for a value of the wrong type.
+
+        >>> Settings.from_environment({"RIVERWATCH_BROKERS": "k:9092"}, prefix="x.").brokers
+        'k:9092'
+        """
+        values: dict[str, Any] = {}
+        for entry in fields(cls):
+            name = "RIVERWATCH_" + entry.name.upper()
+            if given.get(entry.name) is not None:
+                values[entry.name] = given[entry.name]
+            elif entry.name == "kafka":
+                values["kafka"] = {
+                    key.removeprefix(KAFKA_PREFIX).lower().replace("_", "."): value
+                    for key, value in env.items()
+                    if key.startswith(KAFKA_PREFIX)
+                }
+            elif env.get(name, "") != "":
+                values[entry.name] = _convert(name, env[name], type(entry.default))
+        return cls(**values)
+
+    def detector_limits(self) -> DetectorLimits:
+        """How large a detector may be."""
+        return DetectorLimits(max_features=self.max_features, category_field_limit=self.category_field_limit)
+
+    def client(self, **more: Any) -> dict[str, Any]:
+        """The configuration of a confluent-kafka client."""
+        return {"bootstrap.servers": self.brokers, "client.id": self.node_id, **self.kafka, **more}
+
+    def topic(self, name: str) -> str:
+        """The full name of one of Riverwatch's own topics."""
+        return self.prefix + name
+
+
+def _convert(name: str, text: str, kind: type) -> Any:
+    if kind is bool:
+        if text.lower() in ("true", "1", "yes", "on"):
+            return True
+        if text.lower() in ("false", "0", "no", "off"):
+            return False
+        raise ValueError(f"{name} must be true or false, not {text!r}")
+    try:
+        return kind(text)
+    except ValueError:
+        wanted = "a whole number" if kind is int else "a number"
+        raise ValueError(f"{name} must be {wanted}, not {text!r}") from None

@@ -1,0 +1,132 @@
+"""What a worker says about itself: its statistics, and the progress of the runs whose models it holds."""
+
+from __future__ import annotations
+
+import time
+
+from schemas.command import Progress, encode_event
+from schemas.node import Model, Node, RunStatistics, encode_node
+from schemas.task import ROWS_TO_INIT
+from streams.detectors import Detectors
+from streams.ingest.agent import Ingest
+from streams.outbox import Outbox
+from streams.score.agent import Score
+from streams.score.documents import entity_document, model_id
+from streams.score.partition import RunScore
+from streams.settings import Settings
+
+MODELS_SHOWN = 100
+"""Models listed in the statistics of a node (the anchor's ``max_model_size_per_node``)."""
+
+
+class Statistics:
+    """Writes this worker's record to the topic ``nodes``, and progress to ``control`` when it changed."""
+
+    def __init__(
+        self, settings: Settings, detectors: Detectors, outbox: Outbox, ingest: Ingest, score: Score
+    ) -> None:
+        self._settings = settings
+        self._detectors = detectors
+        self._outbox = outbox
+        self._ingest = ingest
+        self._score = score
+        self._started = int(time.time() * 1000)
+        self._told: dict[tuple[str, int, int], int] = {}
+
+    async def write(self) -> None:
+        """Write what there is to say now."""
+        now = int(time.time() * 1000)
+        await self._outbox.send(
+            self._settings.topic("nodes"), encode_node(self._node(now)), key=self._settings.node_id
+        )
+        for partition in self._score.partitions:
+            for run in partition.runs.values():
+                await self._progress(partition.number, run)
+
+    async def _progress(self, partition: int, run: RunScore) -> None:
+        if run.models is None:
+            return
+        plan = run.running.plan
+        rows = min(run.models.most_rows_seen(), ROWS_TO_INIT)
+        key = (plan.owner, plan.run, partition)
+        if self._told.get(key) == rows or (rows == 0 and partition > 0):
+            return
+        self._told[key] = rows
+        event = Progress(
+            detector_id=plan.detector_id,
+            run=plan.run,
+            partition=partition,
+            rows=rows,
+            node_id=self._settings.node_id,
+        )
+        await self._outbox.send(self._settings.topic("control"), encode_event(event), key=plan.detector_id)
+
+    def _node(self, now: int) -> Node:
+        counts = self._score.counts
+        runs = [run for partition in self._score.partitions for run in partition.runs.values()]
+        return Node(
+            node_id=self._settings.node_id,
+            time=now,
+            started=self._started,
+            ad_execute_request_count=counts.windows,
+            ad_execute_failure_count=counts.failures,
+            ad_hc_execute_request_count=counts.windows_hc,
+            ad_hc_execute_failure_count=0,
+            ad_executing_batch_task_count=0,
+            ad_canceled_batch_task_count=0,
+            ad_total_batch_task_execution_count=0,
+            ad_batch_task_failure_count=0,
+            ad_model_corruption_count=counts.corrupt_models,
+            model_count=sum(len(run.models) for run in runs if run.models is not None),
+            models=self._models(runs),
+            runs=self._runs(runs, now),
+        )
+
+    def _models(self, runs: list[RunScore]) -> list[Model]:
+        shown: list[Model] = []
+        for run in runs:
+            models, plan = run.models, run.running.plan
+            for row, entity in enumerate(
+                models.entities[: MODELS_SHOWN - len(shown)] if models is not None else ()
+            ):
+                assert models is not None
+                shown.append(
+                    Model(
+                        detector_id=plan.detector_id,
+                        model_id=model_id(plan, entity),
+                        model_type="entity" if plan.categories else "rcf",
+                        last_used_time=int(models.used_at[row]),
+                        last_checkpoint_time=int(models.checkpoint_at[row]) or None,
+                        entity=entity_document(plan, entity),
+                    )
+                )
+        return shown
+
+    def _runs(self, runs: list[RunScore], now: int) -> list[RunStatistics]:
+        by_owner: dict[str, list[RunScore]] = {}
+        for run in runs:
+            by_owner.setdefault(run.running.plan.owner, []).append(run)
+        statistics = []
+        for owner, shares in by_owner.items():
+            plan = shares[0].running.plan
+            models = [share.models for share in shares if share.models is not None]
+            late, records = self._ingested(owner)
+            recent = now - max(2 * plan.interval_ms, 60_000)
+            statistics.append(
+                RunStatistics(
+                    detector_id=plan.detector_id,
+                    run=plan.run,
+                    entities=sum(len(model) for model in models),
+                    active_entities=sum(int((model.used_at[: len(model)] >= recent).sum()) for model in models),
+                    rows=max((model.most_rows_seen() for model in models), default=0),
+                    model_bytes=sum(len(model) * model.bytes_per_model for model in models),
+                    late_records=late + sum(share.merge.late for share in shares),
+                    records=records,
+                    scored_until=max((share.merge.scored_until for share in shares), default=0),
+                )
+            )
+        return statistics
+
+    def _ingested(self, owner: str) -> tuple[int, int]:
+        windows = [source.runs[owner].windows for source in self._ingest.sources if owner in source.runs]
+        return sum(window.late for window in windows), sum(window.records for window in windows)

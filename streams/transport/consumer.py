@@ -1,0 +1,158 @@
+"""A Faust transport that hands an agent whole fetches and commits what the ledger calls safe.
+
+Faust's own bookkeeping of acknowledgements is not used:
+
+* ``Consumer._add_gap`` marks the offsets between two deliveries, *and the message after them*, as acknowledged
+  before they have been processed. A chunk looks like such a gap: its records would be committed unseen, and lost
+  by a crash. (Stock Faust loses records the same way on compacted and transactional topics.)
+* with the agent's work confirmed only later (partials sent, models checkpointed), acknowledging a message says
+  nothing about safety anyway.
+
+So a delivery is forgotten as soon as it is acknowledged, and ``_new_offset`` asks the ledger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import faust
+from aiokafka.errors import KafkaError
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP, ConsumerMessage
+
+from streams.transport.ledger import Ledger
+
+StartHook = Callable[[Mapping[TP, int | None]], Awaitable[Mapping[TP, int]]]
+"""Given the assigned partitions and their committed offsets: where to begin instead, where that differs."""
+
+
+class Chunk:
+    """The records of one partition that one fetch brought, in offset order."""
+
+    __slots__ = ("records",)
+
+    def __init__(self, records: list[Any]) -> None:
+        self.records = records
+
+
+class ChunkSchema(faust.Schema):
+    """Hands the records through: the agent decodes them itself."""
+
+    def loads_key(self, app: Any, message: Any, **_: Any) -> None:
+        return None
+
+    def loads_value(self, app: Any, message: Any, **_: Any) -> Any:
+        return message.value
+
+
+class _Thread(driver.AIOKafkaConsumerThread):
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        """Commit, or leave it to the next time: without Kafka a commit fails, which must not end the worker."""
+        consumer = self._ensure_consumer()
+        assignment = self.assignment()
+        try:
+            await consumer.commit(
+                {driver.ensure_aiokafka_TP(tp): (offset, "") for tp, offset in offsets.items() if tp in assignment}
+            )
+        except (KafkaError, OSError) as error:
+            self.log.warning("commit failed, trying again: %r", error)
+            return False
+        return True
+
+
+class ChunkConsumer(driver.Consumer):
+    """Faust's consumer with deliveries of whole fetches and commits from a ledger."""
+
+    ledger: Ledger
+    start_hook: StartHook | None = None
+
+    def _new_consumer_thread(self) -> _Thread:
+        return _Thread(self, loop=self.loop, beacon=self.beacon)
+
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> dict[TP, list[Chunk]]:
+        fetched = await super()._getmany(active_partitions, timeout)
+        return {tp: [Chunk(records)] for tp, records in fetched.items() if records}
+
+    def _to_message(self, tp: TP, record: Chunk) -> ConsumerMessage:
+        last = record.records[-1]
+        return ConsumerMessage(
+            last.topic,
+            last.partition,
+            last.offset,
+            last.timestamp / 1000.0,
+            last.timestamp_type,
+            [],
+            None,
+            record.records,
+            None,
+            0,
+            0,
+            tp,
+            generation_id=self.app.consumer_generation_id,
+        )
+
+    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+        """Nothing is acknowledged by being skipped: see the module's docstring."""
+
+    def ack(self, message: Any) -> bool:
+        message.acked = True
+        self._unacked_messages.discard(message)
+        return True
+
+    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
+        return (tp for tp in self.ledger.partitions() if topics is None or tp in topics or tp.topic in topics)
+
+    def _new_offset(self, tp: TP) -> int | None:
+        return self.ledger.safe(tp)
+
+    async def seek_to_committed(self) -> Mapping[TP, int | None]:
+        """Called after every assignment, before records flow: the one place that says where reading begins."""
+        committed = dict(await super().seek_to_committed())
+        committed.update({TP(tp.topic, tp.partition): None for tp in self.assignment() if tp not in committed})
+        if self.start_hook is None:
+            return committed
+        starts = await self.start_hook(committed)
+        for tp, offset in starts.items():
+            if tp in self.assignment():
+                await self._seek(tp, offset)
+                # Faust drops records below the offset it believes it began at, and keeps counting from there.
+                committed[tp] = offset
+        return committed
+
+    def verify_event_path(self, now: float, tp: TP) -> None:
+        """Faust's own check takes an offset that is safe only later for a hang and floods the log."""
+
+
+class ChunkTransport(driver.Transport):
+    """The transport to give to a Faust app (``app.transport``)."""
+
+    Consumer = ChunkConsumer
+
+    def __init__(self, *args: Any, ledger: Ledger, start_hook: StartHook | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._ledger = ledger
+        self._start_hook = start_hook
+
+    def create_consumer(self, callback: Any, **kwargs: Any) -> ChunkConsumer:
+        consumer: ChunkConsumer = super().create_consumer(callback, **kwargs)
+        consumer.ledger = self._ledger
+        consumer.start_hook = self._start_hook
+        return consumer
+
+
+def watch(app: Any, declared: Any, topics: Iterable[str]) -> bool:
+    """Make the agent that reads ``declared`` read exactly ``topics``; True when that changed anything.
+
+    A stream iterates over a *clone* of the declared topic, known by its schema object, inside Faust's conductor:
+    changing the declared topic alone does nothing.
+    """
+    wanted = sorted(topics)
+    changed = False
+    for channel in [declared, *app.topics._topics]:
+        if channel.schema is declared.schema and sorted(channel.topics) != wanted:
+            channel.topics = list(wanted)
+            changed = True
+    if changed:
+        app.topics._flag_changes()
+    return changed

@@ -1,0 +1,228 @@
+"""A worker: one process, one Faust app, four agents, and the loops that keep them going."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import structlog
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from streams.app import App
+from streams.coordinate.agent import Coordinate
+from streams.detectors import Detectors
+from streams.follower import Follower
+from streams.ingest.agent import Ingest
+from streams.outbox import Outbox
+from streams.score.agent import Score
+from streams.settings import Settings
+from streams.statistics import Statistics
+from streams.transport import Ledger, watch
+
+log = structlog.get_logger()
+
+TICK = 0.05
+"""Seconds between two looks at the clocks of quiet sources: well below the shortest interval of 1 s."""
+
+RESTART = 75
+"""Exit code after a failure that a new start mends."""
+
+
+class Worker:
+    """Everything of one worker, wired together. ``run`` returns when it has been told to stop, or has failed."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._stop: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._ledger = Ledger()
+        self._outbox = Outbox(settings)
+        self._detectors = Detectors(settings)
+        self._ingest = Ingest(settings, self._detectors, self._outbox, self._ledger, self._at_end)
+        self._score = Score(settings, self._detectors, self._outbox, self._ledger)
+        self._coordinate = Coordinate(settings, self._outbox, self._ledger)
+        self._statistics = Statistics(settings, self._detectors, self._outbox, self._ingest, self._score)
+        self._app: App | None = None
+
+    def _at_end(self, tp: Any, offset: int) -> bool:
+        return self._app is not None and self._app.at_end(tp, offset)
+
+    def stop(self) -> None:
+        """End the run in order."""
+        if not self._stop.done():
+            self._stop.set_result(None)
+
+    def fail(self, error: BaseException) -> None:
+        """End the run with an error: what was not confirmed is done again by the next start."""
+        if not self._stop.done():
+            self._stop.set_exception(error)
+
+    async def run(self, ready: Callable[[], None]) -> None:
+        """Work until ``stop``. Raises the first failure of any part."""
+        settings = self._settings
+        follower = Follower(settings, [settings.topic("detectors"), settings.topic("state")], self._detectors.apply)
+        loops: list[asyncio.Task[None]] = []
+        try:
+            await self._first(follower.caught_up.wait(), follower.failed)
+            self._app = app = App(
+                settings,
+                self._ledger,
+                data=self._ingest,
+                named={"control": self._coordinate, "partials": self._score},
+                failed=self.fail,
+            )
+            watch(app.faust, app.data_topic, self._detectors.topics())
+            self._detectors.changed.clear()
+            await app.faust.start()
+            loops = [
+                self._loop(self._ingest.tick, TICK),
+                self._loop(self._ingest.checkpoint, settings.source_checkpoint_interval),
+                self._loop(self._score.checkpoint, 1.0),
+                self._loop(self._follow_detectors, 0.0),
+                self._loop(self._keep_subscribed, 1.0),
+                self._loop(self._coordinate.look_up_topics, settings.topic_refresh_interval),
+                self._loop(self._statistics.write, settings.statistics_interval),
+            ]
+            await self._first(self._assigned(app), follower.failed)
+            ready()
+            await self._first(app.faust.wait_until_stopped(), follower.failed)
+        finally:
+            for loop in loops:
+                loop.cancel()
+            await asyncio.gather(*loops, return_exceptions=True)
+            follower.stop()
+            await self._wind_up()
+
+    async def _first(self, wanted: Awaitable[Any], *or_failures: Awaitable[Any]) -> None:
+        """Wait for ``wanted`` or the stop, whichever comes first; raise what any of them raises."""
+        task = asyncio.ensure_future(wanted)
+        await asyncio.wait(
+            [task, self._stop, *map(asyncio.ensure_future, or_failures)], return_when="FIRST_COMPLETED"
+        )
+        for outcome in (self._stop, *or_failures):
+            if isinstance(outcome, asyncio.Future) and outcome.done():
+                outcome.result()
+        if task.done():
+            task.result()
+        else:
+            task.cancel()
+
+    def _loop(self, step: Callable[[], Awaitable[None]], pause: float) -> asyncio.Task[None]:
+        async def run() -> None:
+            while not self._stop.done():
+                try:
+                    await step()
+                except asyncio.CancelledError:
+                    raise
+                except Exception as error:
+                    self.fail(error)
+                    return
+                await asyncio.sleep(pause)
+
+        return asyncio.create_task(run())
+
+    async def _follow_detectors(self) -> None:
+        await self._detectors.changed.wait()
+        self._detectors.changed.clear()
+        self._ingest.refresh()
+        await self._score.refresh()
+        await self._keep_subscribed()
+
+    async def _keep_subscribed(self) -> None:
+        # Again and again: Faust forgets a change of topics that falls into a rebalance.
+        assert self._app is not None
+        wanted = self._detectors.topics()
+        watch(self._app.faust, self._app.data_topic, wanted)
+        subscribed = {tp.topic for tp in self._app.faust.consumer.assignment()}
+        if not self._app.faust.rebalancing and wanted - subscribed:
+            self._app.faust.topics._flag_changes()
+
+    @staticmethod
+    async def _assigned(app: App) -> None:
+        while app.faust.consumer_generation_id == 0 or app.faust.rebalancing:
+            await asyncio.sleep(0.05)
+
+    async def _wind_up(self) -> None:
+        healthy = self._stop.done() and self._stop.exception() is None
+        if healthy:
+            # So that the next start has nothing to read again; without it, it would read more and do the same.
+            with contextlib.suppress(Exception):
+                async with asyncio.timeout(10):
+                    await self._ingest.checkpoint()
+                    await self._score.checkpoint(everything=True)
+        if self._app is not None:
+            with contextlib.suppress(Exception):
+                async with asyncio.timeout(10):
+                    await self._app.faust.stop()
+        self._outbox.close(5.0 if healthy else 0.5)
+
+
+async def _wait_for_kafka(settings: Settings) -> None:
+    told = False
+    while True:
+        try:
+            admin = AdminClient(settings.client(), logger=None)
+            topics = await asyncio.to_thread(lambda: admin.list_topics(timeout=3.0).topics)
+            missing = [name for name in ("control", "state", "partials") if settings.topic(name) not in topics]
+            if not missing:
+                return
+            problem = (
+                f"topics are missing ({', '.join(map(settings.topic, missing))}): run 'riverwatch topics apply'"
+            )
+        except KafkaException as error:
+            problem = f"Kafka at {settings.brokers} does not answer: {error.args[0].str()}"
+        if not told:
+            log.warning("waiting", reason=problem)
+            told = True
+        await asyncio.sleep(1.0)
+
+
+async def _main(settings: Settings, ready: Callable[[], None]) -> None:
+    loop = asyncio.get_running_loop()
+    waiting = asyncio.ensure_future(_wait_for_kafka(settings))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, waiting.cancel)
+    try:
+        await waiting
+    except asyncio.CancelledError:
+        return
+    worker = Worker(settings)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, worker.stop)
+    await worker.run(ready)
+
+
+def run(settings: Settings) -> int:
+    """Run a worker until SIGINT or SIGTERM. Returns the exit code.
+
+    After a failure the process starts itself anew: state is rebuilt from Kafka, which is the one path that is
+    tried all the time. Set RIVERWATCH_RESTART=false to end with exit code 75 instead.
+    """
+    _configure_logging(settings.log_level)
+    try:
+        asyncio.run(_main(settings, lambda: print(f"worker {settings.node_id} ready", flush=True)))  # noqa: T201
+    except Exception as error:
+        log.error("worker failed, starting anew", error=repr(error), exc_info=error)
+        time.sleep(1.0)
+        if settings.restart:
+            os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+        return RESTART
+    return 0
+
+
+def _configure_logging(level: str) -> None:
+    number = logging.getLevelNamesMapping()[level.upper()]
+    logging.basicConfig(
+        level=max(number, logging.WARNING), stream=sys.stderr, format="%(levelname)s %(name)s %(message)s"
+    )
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
