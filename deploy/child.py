@@ -15,8 +15,8 @@ from deploy import guard
 class Child:
     """A command in a process group of its own, which ends when this process does.
 
-    It is ready once it prints a line that matches ``ready`` (a regular expression) from its start. Each line that it prints is given to ``say``
-    with the name in front. ``grace`` is how many seconds it may take to stop.
+    It is ready once it prints a line that matches ``ready`` (a regular expression) from its start. Each line that
+    it prints is given to ``say`` with the name in front. ``grace`` is how many seconds it may take to stop.
     """
 
     def __init__(

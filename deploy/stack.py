@@ -104,9 +104,13 @@ class Stack:
     ) -> None:
         self._stop()
 
-    def watch(self, until: Callable[[], bool]) -> None:
-        """Restart what dies until ``until()`` is true."""
-        self._supervisor.watch(until)
+    def watch(self) -> None:
+        """Restart what dies, for ever."""
+        self._supervisor.watch(lambda: False)
+
+    def look(self) -> None:
+        """Restart what has died; to be called again and again by those who have more to do."""
+        self._supervisor.look()
 
     def _wait_until_ready(self) -> None:
         reminded = time.monotonic()

@@ -70,10 +70,14 @@ class Supervisor:
     def watch(self, until: Callable[[], bool]) -> None:
         """Restart what dies, until ``until()`` is true (asked about every 0.1 s)."""
         while not until():
-            now = time.monotonic()
-            for service in self._services:
-                self._look_after(service, now)
+            self.look()
             time.sleep(LOOK_SECONDS)
+
+    def look(self) -> None:
+        """Report and restart what has died; to be called again and again."""
+        now = time.monotonic()
+        for service in self._services:
+            self._look_after(service, now)
 
     def stop(self) -> None:
         """Stop all, the last started first."""

@@ -49,5 +49,5 @@ def command(
     stack = Stack(environment, workers=workers, broker_port=broker_port, say=click.echo, hear=click.echo)
     with stoppable(), stack:
         click.echo(f"up ready: API on {stack.api_url}, Kafka on {stack.settings.brokers}")
-        stack.watch(lambda: False)
+        stack.watch()
     click.echo("up stopped")
