@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
@@ -49,6 +50,7 @@ class App:
         self._data = data
         self._named = {settings.topic(name): agent for name, agent in named.items()}
         self._failed = failed
+        self.assigned = asyncio.Event()
         self.faust = faust.App(
             settings.group,
             broker=["kafka://" + broker.strip() for broker in settings.brokers.split(",")],
@@ -108,6 +110,7 @@ class App:
         except Exception as error:
             self._failed(error)
             raise
+        self.assigned.set()
         return starts
 
     def at_end(self, tp: TP, offset: int) -> bool:

@@ -90,7 +90,7 @@ class Worker:
                 self._loop(self._coordinate.look_up_topics, settings.topic_refresh_interval),
                 self._loop(self._statistics.write, settings.statistics_interval),
             ]
-            await self._first(self._assigned(app), follower.failed)
+            await self._first(app.assigned.wait(), follower.failed)
             ready()
             await self._first(app.faust.wait_until_stopped(), follower.failed)
         finally:
@@ -144,11 +144,6 @@ class Worker:
         if not self._app.faust.rebalancing and wanted - subscribed:
             self._app.faust.topics._flag_changes()
 
-    @staticmethod
-    async def _assigned(app: App) -> None:
-        while app.faust.consumer_generation_id == 0 or app.faust.rebalancing:
-            await asyncio.sleep(0.05)
-
     async def _wind_up(self) -> None:
         healthy = self._stop.done() and self._stop.exception() is None
         if healthy:
@@ -164,12 +159,15 @@ class Worker:
         self._outbox.close(5.0 if healthy else 0.5)
 
 
+def _topics(settings: Settings) -> set[str]:
+    return set(AdminClient(settings.client(), logger=None).list_topics(timeout=3.0).topics)
+
+
 async def _wait_for_kafka(settings: Settings) -> None:
     told = False
     while True:
         try:
-            admin = AdminClient(settings.client(), logger=None)
-            topics = await asyncio.to_thread(lambda: admin.list_topics(timeout=3.0).topics)
+            topics = await asyncio.to_thread(_topics, settings)
             missing = [name for name in ("control", "state", "partials") if settings.topic(name) not in topics]
             if not missing:
                 return

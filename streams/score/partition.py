@@ -33,7 +33,7 @@ class RunScore:
         self.merge.add(partial, offset)
 
     def score(self, now: int, clock: Iterator[int], max_imputed: int) -> list[tuple[str, Result]]:
-        """Score every window that has become final: entities and results. ``clock`` gives the wall clock for the documents."""
+        """Score every window that has become final: entities and results. ``clock`` gives the wall clock."""
         if self.models is None:
             return []
         before = self.merge.scored_until
