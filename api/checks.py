@@ -12,6 +12,7 @@ from typing import Any
 from schemas.query.predicate import compile_query
 
 from api.fields import Sample, field_values, kind_of
+from api.positions import locate
 from api.settings import Settings
 from api.source import Sources
 from api.views.catalog import Catalog, Document
@@ -36,24 +37,20 @@ class Checks:
         self._sources = sources
         self.limits = DetectorLimits()
 
-    async def for_write(
-        self, document: Mapping[str, Any], *, user: User | None, before: Document | None = None
-    ) -> Detector:
-        """Check a detector that is to be created, or to replace ``before``. Raises ``Refused``."""
-        return await self._check(document, user, before, DEFAULT_INTERVAL)
-
-    async def for_validation(self, document: Mapping[str, Any], *, user: User | None) -> Detector:
-        """The same for ``_validate``, where the detection interval has no default."""
-        return await self._check(document, user, None, None)
-
-    async def _check(
+    async def check(
         self,
         document: Mapping[str, Any],
+        *,
+        body: bytes,
         user: User | None,
-        before: Document | None,
-        default_interval: Interval | None,
+        before: Document | None = None,
+        default_interval: Interval | None = DEFAULT_INTERVAL,
     ) -> Detector:
-        detector = self.read(document, user=user, default_interval=default_interval)
+        """Check a detector that is to be created, or to replace ``before``. Raises ``Refused``.
+
+        ``_validate`` asks with ``default_interval`` None: there a detection interval must be given.
+        """
+        detector = self.read(document, body=body, user=user, default_interval=default_interval)
         samples: Sequence[Sample] | None = None
         if self._settings.check_sources:
             topics = await self._sources.topics(detector.indices)
@@ -82,9 +79,20 @@ class Checks:
         return detector
 
     def read(
-        self, document: Mapping[str, Any], *, user: User | None = None, default_interval: Interval | None
+        self, document: Mapping[str, Any], *, body: bytes, user: User | None, default_interval: Interval | None
     ) -> Detector:
-        """Read a detector document; ids of features do not matter here."""
+        """Read a detector document; ids of features do not matter here.
+
+        ``body`` is the text that the document was read from: a parsing error says where in it.
+        """
+        try:
+            return self._read(document, user, default_interval)
+        except Refused as refused:
+            if refused.kind == "parsing_exception":
+                self._place(refused, document, body)
+            raise
+
+    def _read(self, document: Mapping[str, Any], user: User | None, default_interval: Interval | None) -> Detector:
         return read_detector(
             document,
             limits=self.limits,
@@ -93,6 +101,19 @@ class Checks:
             user=user,
             default_interval=default_interval,
         )
+
+    def _place(self, refused: Refused, document: Mapping[str, Any], body: bytes) -> None:
+        """Give a parsing error its position: that of the first member that is refused with these words."""
+        found = refused.reason.rpartition("but found [")[2].rstrip("]")
+        for name, value in document.items():
+            try:
+                self._read({name: value}, None, None)
+            except Refused as again:
+                if again.kind == refused.kind and again.reason == refused.reason:
+                    place = locate(body, name, found)
+                    if place is not None:
+                        refused.details |= {"line": place[0], "col": place[1]}
+                    return
 
     def _check_room(self, detector: Detector) -> None:
         single, many = self._catalog.counts()

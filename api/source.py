@@ -67,6 +67,9 @@ class Sources:
 
     def _topics(self, indices: Sequence[str]) -> list[str]:
         known = self._metadata()
+        if any("*" not in index and index not in known for index in indices):
+            self._listed = 0.0  # it may have been created a moment ago
+            known = self._metadata()
         found: dict[str, None] = {}
         for index in indices:
             if "*" in index:

@@ -24,7 +24,7 @@ async def create(request: Request, services: Services) -> Answer:
     """``POST /detectors``."""
     document = request.json_object()
     request.refresh()
-    await services.checks.for_write(document, user=request.user)
+    await services.checks.check(document, body=request.body, user=request.user)
     id = new_id()
     await services.control.submit(DetectorPut(detector_id=id, detector=document, mode="create", user=request.user))
     return Answer(_written(services.detector(id)), 201, {"Location": f"{TWIN}/{id}"})
@@ -39,7 +39,7 @@ async def update(request: Request, services: Services) -> Answer:
     _check_concurrency(seq_no, primary_term)
     services.require_detectors(resource=None)
     before = services.detector(id)
-    await services.checks.for_write(document, user=request.user, before=before)
+    await services.checks.check(document, body=request.body, user=request.user, before=before)
     await services.control.submit(
         DetectorPut(
             detector_id=id,

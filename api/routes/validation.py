@@ -25,7 +25,9 @@ async def validate(request: Request, services: Services) -> Answer:
     if not asked & {"detector", "model"}:
         raise Refused(500, "The given validation type doesn't exist", "illegal_state_exception")
     try:
-        detector = await services.checks.for_validation(document, user=request.user)
+        detector = await services.checks.check(
+            document, body=request.body, user=request.user, default_interval=None
+        )
     except Refused as refused:
         return Answer(issue_of(refused))
     if "model" not in asked:
@@ -47,7 +49,9 @@ async def suggest(request: Request, services: Services) -> Answer:
     if not asked:
         raise _failed("The given suggest type doesn't exist", "validation_exception")
     try:
-        detector = services.checks.read(document, user=request.user, default_interval=Interval(1, "Minutes"))
+        detector = services.checks.read(
+            document, body=request.body, user=request.user, default_interval=Interval(1, "Minutes")
+        )
     except Refused as refused:
         raise _failed(refused.reason, "illegal_argument_exception") from None
     return Answer(suggestions(detector, asked, await _data(detector, services), services.now()))

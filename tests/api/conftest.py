@@ -6,16 +6,19 @@ def test_something(api):
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import httpx
 import pytest
 import uvicorn
+from confluent_kafka.admin import NewTopic
 
 from api.app import Application
 from api.services import Services
@@ -34,9 +37,8 @@ class RunningApi:
     client: httpx.Client
     services: Services
     url: str
-    new_source: Callable[..., TopicUnderTest]
+    broker: Broker
     prefix: str
-    bootstrap: str
     topics: dict[str, TopicUnderTest]
     names: Iterator[int] = field(default_factory=lambda: iter(range(1000)))
 
@@ -48,7 +50,8 @@ class RunningApi:
 
     def source(self, records: list[dict[str, object]], partitions: int = 1) -> str:
         """A new topic that holds these records."""
-        topic = self.new_source(f"src-{self.prefix.strip('.')}-{next(self.names)}", partitions=partitions)
+        name = f"src-{self.prefix.strip('.')}-{next(self.names)}"
+        topic = create_topic(self.broker, name, partitions, {})
         if records:
             topic.produce_all([(None, json.dumps(record).encode()) for record in records])
         return topic.name
@@ -82,28 +85,54 @@ def minute_records(count: int = 20, hosts: int = 2) -> list[dict[str, object]]:
     ]
 
 
-@pytest.fixture
-def api(broker: Broker, topic_prefix: str, new_topic: Callable[..., TopicUnderTest]) -> Iterator[RunningApi]:
-    """An API that is ready to answer."""
+@contextlib.contextmanager
+def running_api(broker: Broker, **settings: object) -> Iterator[RunningApi]:
+    """An API that is ready to answer, with topics under a prefix of its own."""
+    prefix = f"api-{uuid.uuid4().hex[:8]}."
     topics = {
-        name: new_topic(topic.full_name(topic_prefix), partitions=topic.partitions(2), config=topic.config())
+        name: create_topic(broker, topic.full_name(prefix), topic.partitions(2), topic.config())
         for name, topic in TOPICS.items()
     }
-    coordinator = Coordinator(broker.bootstrap, topic_prefix)
+    coordinator = Coordinator(broker.bootstrap, prefix)
     coordinator.start()
-    services = Services(Settings(brokers=broker.bootstrap, prefix=topic_prefix, port=0))
+    services = Services(Settings(**{"brokers": broker.bootstrap, "prefix": prefix, **settings}))  # type: ignore[arg-type]
+    with serving(services) as url, httpx.Client(base_url=url, timeout=30) as client:
+        wait_ready(client)
+        yield RunningApi(client, services, url, broker, prefix, topics)
+    coordinator.stop()
+
+
+@contextlib.contextmanager
+def serving(services: Services) -> Iterator[str]:
+    """The application behind a socket, in a thread; gives its address."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         config = uvicorn.Config(Application(services), lifespan="on", log_level="warning", ws="none")
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        with httpx.Client(base_url=url, timeout=30) as client:
-            wait_ready(client)
-            yield RunningApi(client, services, url, new_topic, topic_prefix, broker.bootstrap, topics)
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         server.should_exit = True
         thread.join()
-    coordinator.stop()
+
+
+def create_topic(broker: Broker, name: str, partitions: int, config: dict[str, str]) -> TopicUnderTest:
+    """A topic that is there when this returns."""
+    admin = broker.admin()
+    for future in admin.create_topics([NewTopic(name, partitions, 1, config=config)]).values():
+        future.result(20)
+    for _ in range(400):
+        found = admin.list_topics(name, timeout=5).topics[name]
+        if len(found.partitions) == partitions and all(each.leader >= 0 for each in found.partitions.values()):
+            break
+        time.sleep(0.02)
+    return TopicUnderTest(broker.bootstrap, name, partitions)
+
+
+@pytest.fixture(scope="module")
+def api(broker: Broker) -> Iterator[RunningApi]:
+    """One API for the tests of a module."""
+    with running_api(broker) as running:
+        yield running
 
 
 def wait_ready(client: httpx.Client) -> None:
