@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
@@ -53,7 +54,10 @@ def parse_imputation(value: Any) -> Imputation | None:
 def _parse_fill(fill: Any) -> DefaultFill:
     if "feature_name" not in fill or "data" not in fill:
         raise illegal_argument("A default fill needs a feature_name and its data")
-    return DefaultFill(as_text(fill["feature_name"]), as_number(fill["data"]))
+    data = as_number(fill["data"])
+    if not math.isfinite(data):
+        raise illegal_argument(f"The default fill {data} is not a number")
+    return DefaultFill(as_text(fill["feature_name"]), data)
 
 
 def check_imputation(imputation: Imputation | None, enabled_features: Sequence[str]) -> None:

@@ -1,0 +1,146 @@
+"""Real-time detection: its job, its runs and its tasks (anchor sections 1.13, 1.14, 3.5 and 3.7)."""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+
+from schemas.command import Failed, JobStart, JobStop, Progress, Sources
+from schemas.detector import Detector, load_detector
+from schemas.errors import Refused
+from schemas.state import Ledger, ModelShare, Run, StoredDetector, StoredJob, StoredTask
+from schemas.task import LIVE_STATES, REALTIME_TYPES, ROWS_TO_INIT, Job, TaskState
+from streams.coordinate import detectors, tasks
+from streams.coordinate.step import Answer, Step
+
+
+def require_features(detector: Detector) -> None:
+    """Raise ``Refused`` (400) when there is nothing to score."""
+    if not detector.feature_attributes:
+        raise Refused(400, "Can't start job as no features configured")
+    if not detector.enabled_features:
+        raise Refused(400, "Can't start job as no enabled features configured")
+
+
+def start(step: Step, command: JobStart) -> Answer:
+    """Begin a run with a new task."""
+    stored = detectors.find(step, command.detector_id)
+    detector = load_detector(stored.document)
+    require_features(detector)
+    before = step.state.jobs.get(stored.id)
+    if before is not None and before.document.enabled is True:
+        raise Refused(200, f"Anomaly detector job is already running: {stored.id}")
+    run = Run(id=step.context.control_offset, sources=step.context.sources)
+    version = step.put_job(stored.id, before, _job(step, stored, detector, before), run)
+    tasks.create(
+        step,
+        stored,
+        "REALTIME_HC_DETECTOR" if detector.category_field else "REALTIME_SINGLE_ENTITY",
+        step.state.tasks_of(stored.id, REALTIME_TYPES),
+        error=None if run.sources else f"no such index [{', '.join(detector.indices)}]",
+    )
+    return Answer(stored.id, version, record=("state", stored.id))
+
+
+def _job(step: Step, stored: StoredDetector, detector: Detector, before: StoredJob | None) -> Job:
+    interval = detector.run_interval
+    return Job(
+        name=stored.id,
+        schedule={
+            "interval": {"start_time": step.now_ms, "period": interval.interval, "unit": interval.unit},
+        },
+        window_delay=detector.window_delay.document(),
+        enabled=True,
+        enabled_time=step.now_ms,
+        last_update_time=step.now_ms,
+        lock_duration_seconds=interval.milliseconds // 1000,
+        type="AD",
+        disabled_time=None if before is None else before.document.disabled_time,
+        user=step.user,
+        result_index=detector.result_index,
+    )
+
+
+def stop(step: Step, command: JobStop) -> Answer:
+    """End the run; a detector that never ran is answered like one that did."""
+    stored = detectors.find(step, command.detector_id)
+    job = step.state.jobs.get(stored.id)
+    if job is not None:
+        if job.document.enabled is not True:
+            raise Refused(200, f"job is already stopped: {stored.id}")
+        _disable(step, job)
+        task = step.state.realtime_task(stored.id)
+        if task is not None:
+            by = None if step.user is None else step.user.name
+            tasks.advance(step, task, "STOPPED", "stop", stopped_by=by)
+    return Answer(stored.id)
+
+
+def _disable(step: Step, job: StoredJob) -> None:
+    document = msgspec.structs.replace(
+        job.document, enabled=False, disabled_time=step.now_ms, last_update_time=step.now_ms
+    )
+    step.put_job(job.id, job, document, None)
+
+
+def _running(step: Step, detector_id: str, run: int) -> tuple[StoredJob, StoredTask] | None:
+    job, task = step.state.jobs.get(detector_id), step.state.realtime_task(detector_id)
+    if job is None or job.run is None or job.run.id != run or task is None:
+        return None
+    return (job, task) if task.document.state in LIVE_STATES else None
+
+
+def progress(step: Step, event: Progress) -> None:
+    """Take in how far the models of one partition are: the one with the most rows counts."""
+    running = _running(step, event.detector_id, event.run)
+    if running is None:
+        return
+    _, task = running
+    ledger = task.ledger or Ledger()
+    rows = max(min(event.rows, ROWS_TO_INIT), ledger.models.get(event.partition, ModelShare()).rows)
+    models = {**ledger.models, event.partition: ModelShare(rows=rows, error=event.error)}
+    most = max(share.rows for share in models.values())
+    ready = most >= ROWS_TO_INIT or task.document.state == "RUNNING"
+    state: TaskState = "RUNNING" if ready else "INIT"
+    tasks.advance(
+        step,
+        task,
+        state,
+        "progress",
+        init_progress=1.0 if ready else most / ROWS_TO_INIT,
+        estimated_minutes_left=0 if ready else _minutes_left(task, ROWS_TO_INIT - most),
+        error=next((models[key].error for key in sorted(models) if models[key].error), ""),
+        ledger=msgspec.structs.replace(ledger, models=models),
+    )
+
+
+def _minutes_left(task: StoredTask, rows: int) -> int:
+    interval = load_detector(task.document.detector or {}).window_interval_ms
+    return math.ceil(rows * interval / 60_000)
+
+
+def sources(step: Step, event: Sources) -> None:
+    """Add partitions to the run; the first word on a partition counts. An empty topic is one that is gone."""
+    running = _running(step, event.detector_id, event.run)
+    if running is None:
+        return
+    job, _ = running
+    assert job.run is not None
+    merged = dict(job.run.sources)
+    for topic, partitions in event.sources.items():
+        if partitions:
+            merged[topic] = {**partitions, **merged.get(topic, {})}
+        else:
+            merged.pop(topic, None)
+    if merged != job.run.sources:
+        step.put_job(job.id, job, job.document, msgspec.structs.replace(job.run, sources=merged))
+
+
+def failed(step: Step, event: Failed, run: int) -> None:
+    """End a run that a worker cannot go on with."""
+    running = _running(step, event.detector_id, run)
+    if running is not None:
+        job, task = running
+        _disable(step, job)
+        tasks.advance(step, task, "FAILED", "fail", error=f"Stopped analysis: {event.error}")
