@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 
 import structlog
 
-from api.errors import Plain, error_body
+from api.errors import Challenge, Plain, error_body
 from api.rendering import JSON_TYPE, TEXT_TYPE, render
 from api.request import Answer, Request, check_parameters
 from api.route_table import ROUTES, SEARCH_PARAMETERS, Route
@@ -92,7 +92,7 @@ class Application:
             if not isinstance(error, Refused):
                 log.exception("a request failed", method=scope["method"], path=scope["path"])
             status, body = error_body(error)
-            answer = Answer(body, status, error.headers if isinstance(error, Plain) else {})
+            answer = Answer(body, status, error.headers if isinstance(error, Plain | Challenge) else {})
         finally:
             self._under_way -= 1
         await _send(send, answer, parameters, scope["method"])
@@ -113,6 +113,7 @@ class Application:
             raise Plain(405, reason, headers={"Allow": allow})
         route = found.handler.route
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        identity = await self._services.identify(headers, route.permission)
         request = Request(
             method,
             path,
@@ -121,6 +122,7 @@ class Application:
             parameters,
             headers,
             await _body(receive, headers, self._services.settings.max_body_bytes),
+            identity,
         )
         if request.body:
             _check_content_type(headers.get("content-type", ""))

@@ -24,6 +24,14 @@ class Plain(Refused):
         self.headers = dict(headers or {})
 
 
+class Challenge(Refused):
+    """401: nobody, or the wrong one, was shown."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(401, reason, "security_exception")
+        self.headers = {"WWW-Authenticate": 'Basic realm="riverwatch", charset="UTF-8"'}
+
+
 class Text(Refused):
     """A refusal that OpenSearch answers with plain text (three of preview's)."""
 

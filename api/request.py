@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from api.security.permissions import Identity
 from schemas.command import User
 from schemas.errors import Refused
 from schemas.query.errors import suggestion
@@ -38,8 +39,13 @@ class Request:
     parameters: dict[str, str]
     headers: Mapping[str, str]
     body: bytes
-    user: User | None = None
-    roles: frozenset[str] = frozenset()
+    identity: Identity | None = None
+    """Who asks; None where nobody is asked who they are."""
+
+    @property
+    def user(self) -> User | None:
+        """The user who asks, as documents record it."""
+        return None if self.identity is None else self.identity.user
 
     @property
     def search_guard(self) -> bool:

@@ -31,7 +31,8 @@ class _Server(uvicorn.Server):
 def run(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT; prints one line when the API listens. 0 after a clean stop, 1 otherwise.
 
-    Raises ``SettingInvalid`` when it would listen elsewhere than on this machine without authentication.
+    Raises ``SettingInvalid`` when it would listen elsewhere than on this machine without authentication, and
+    ``UsersInvalid`` for a file of users that cannot be used.
     """
     check_exposure(settings)
     try:

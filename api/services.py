@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -15,11 +15,15 @@ from api.control import Control
 from api.errors import index_not_found, unavailable, unknown_detector
 from api.follower import Followed, Follower, Record
 from api.request import Request
+from api.security.authentication import Authenticator
+from api.security.permissions import Identity, denied
+from api.security.users import read_users
 from api.settings import Settings
 from api.source import Sources
 from api.views.catalog import Catalog, Document
 from api.views.nodes import Nodes
 from schemas.command import decode_reply
+from schemas.errors import Refused
 from schemas.topics import TOPICS
 
 log = structlog.get_logger()
@@ -53,6 +57,7 @@ class Services:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self._authenticator = None if settings.users is None else Authenticator(read_users(settings.users))
         self.catalog = Catalog()
         self.nodes = Nodes(settings.node_silence)
         client = settings.kafka_client()
@@ -115,12 +120,29 @@ class Services:
         if not self.ever_written("detectors"):
             raise index_not_found(OPENSEARCH.detectors, resource)
 
-    def detector(self, id: str) -> Document:
-        """The detector of this id, or 404."""
+    async def identify(self, headers: Mapping[str, str], permission: str) -> Identity | None:
+        """Who asks, and that they may; None where nobody is asked. Raises 401 or 403."""
+        if self._authenticator is None or permission == "":
+            return None
+        identity = await self._authenticator.identify(headers)
+        if not identity.may(permission):
+            raise denied(permission, identity.user)
+        return identity
+
+    def detector(self, id: str, request: Request) -> Document:
+        """The detector of this id, or 404; 403 when it is not shown to who asks."""
         found = self.catalog.detectors.get(id)
         if found is None:
             raise unknown_detector(id)
+        self.allow(found, request)
         return found
+
+    def allow(self, detector: Document | None, request: Request) -> None:
+        """Raise 403 when a detector is not shown to who asks; one that does not exist is left to the caller."""
+        identity = request.identity
+        if detector is None or identity is None or identity.sees(detector.source.get("user")):
+            return
+        raise Refused(403, f"User does not have permissions to access config: {detector.id}")
 
     @staticmethod
     def now() -> int:

@@ -27,7 +27,7 @@ async def create(request: Request, services: Services) -> Answer:
     await services.checks.check(document, body=request.body, user=request.user)
     id = new_id()
     await services.control.submit(DetectorPut(detector_id=id, detector=document, mode="create", user=request.user))
-    return Answer(_written(services.detector(id)), 201, {"Location": f"{TWIN}/{id}"})
+    return Answer(_written(services.detector(id, request)), 201, {"Location": f"{TWIN}/{id}"})
 
 
 async def update(request: Request, services: Services) -> Answer:
@@ -38,7 +38,7 @@ async def update(request: Request, services: Services) -> Answer:
     seq_no, primary_term = request.whole_number("if_seq_no"), request.whole_number("if_primary_term")
     _check_concurrency(seq_no, primary_term)
     services.require_detectors(resource=None)
-    before = services.detector(id)
+    before = services.detector(id, request)
     await services.checks.check(document, body=request.body, user=request.user, before=before)
     await services.control.submit(
         DetectorPut(
@@ -50,14 +50,14 @@ async def update(request: Request, services: Services) -> Answer:
             if_primary_term=primary_term,
         )
     )
-    return Answer(_written(services.detector(id)))
+    return Answer(_written(services.detector(id, request)))
 
 
 async def get(request: Request, services: Services) -> Answer:
     """``GET /detectors/{detectorID}``, with ``job`` and ``task`` as asked for."""
     id = request.path_parameters["detectorID"]
     job, task = request.flag("job"), request.flag("task")
-    detector = services.detector(id)
+    detector = services.detector(id, request)
     shown: dict[str, Any] = {
         "_id": id,
         "_version": detector.version,
@@ -82,6 +82,7 @@ async def delete(request: Request, services: Services) -> Answer:
     id = request.path_parameters["detectorID"]
     services.require_detectors()
     before = services.catalog.detectors.get(id)
+    services.allow(before, request)
     try:
         reply = await services.control.submit(DetectorDelete(detector_id=id, user=request.user))
     except Refused as refused:

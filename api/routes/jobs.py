@@ -22,6 +22,7 @@ async def start(request: Request, services: Services) -> Answer:
     if begin not in ("now", "earliest"):
         raise illegal_argument(f"Failed to parse value [{begin}] as only [now] or [earliest] are allowed.")
     services.require_detectors()
+    services.allow(services.catalog.detectors.get(id), request)
     if bounds is None:
         command: JobStart | HistoryStart = JobStart(
             detector_id=id, user=request.user, from_="earliest" if begin == "earliest" else "now"
@@ -36,6 +37,7 @@ async def stop(request: Request, services: Services) -> Answer:
     id = request.path_parameters["detectorID"]
     historical = request.flag("historical")
     services.require_detectors()
+    services.allow(services.catalog.detectors.get(id), request)
     if historical:
         reply = await services.control.submit(HistoryStop(detector_id=id, user=request.user))
     else:

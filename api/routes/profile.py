@@ -41,7 +41,7 @@ async def profile(request: Request, services: Services) -> Answer:
     entity = _entity(request)
     known = ENTITY_TYPES if entity is not None else TYPES
     asked = _asked(request, known, frozenset({"state"}) if entity is not None else DEFAULT_TYPES)
-    detector = services.detector(id)
+    detector = services.detector(id, request)
     if entity is not None:
         return Answer(await _entity_profile(detector, entity, asked, services))
     return Answer(_detector_profile(detector, asked, request.flag("_all"), services))
