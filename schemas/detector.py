@@ -20,6 +20,7 @@ from schemas.task import DateRange
 from schemas.token import as_array, as_boolean, as_integer, as_object, as_text, illegal_argument, token
 
 __all__ = [
+    "DEFAULT_INTERVAL",
     "Detector",
     "DetectorLimits",
     "DetectorType",

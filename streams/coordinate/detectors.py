@@ -15,6 +15,7 @@ from schemas.state import StoredDetector
 from schemas.task import HISTORICAL_TYPES, LIVE_STATES, REALTIME_TYPES
 from streams.coordinate import tasks
 from streams.coordinate.step import Answer, Step
+from streams.forest.spec import ForestSpec
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
@@ -55,6 +56,7 @@ def put(step: Step, command: DetectorPut) -> Answer:
     if before is None:
         _check_room(step, detector)
     check_features(detector.feature_attributes, step.limits.detector.max_features)
+    _check_model(detector)
     owner = step.state.named(detector.name)
     if owner is not None and owner != detector_id:
         raise Refused(
@@ -117,6 +119,12 @@ def _check_room(step: Step, detector: Detector) -> None:
             raise Refused(400, f"Can't create more than {limits.max_multi_entity_detectors} HC anomaly detectors.")
     if len(known) >= limits.max_detectors:
         raise Refused(400, f"Can't create more than {limits.max_detectors} single-stream anomaly detectors.")
+
+
+def _check_model(detector: Detector) -> None:
+    # A model that no worker can build would stop every worker that hears of the detector.
+    features = max(1, len(detector.enabled_features))
+    ForestSpec.from_document(detector.model, features=features, seed=0)
 
 
 def _check_size(document: dict[str, Any], most: int) -> None:

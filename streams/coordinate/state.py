@@ -45,7 +45,7 @@ class CoordinatorState:
                 self.fold(topic, key, None if value is None else stored.decode_detector(value))
             elif value is None:
                 self.fold(topic, key, None)
-            else:
+            elif topic == "state":  # a journal also holds scans
                 document = stored.decode_state(value)
                 if isinstance(document, Journal):
                     self.offset = max(self.offset, document.control_offset)

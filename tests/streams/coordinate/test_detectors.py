@@ -144,6 +144,7 @@ def test_a_detector_that_could_not_be_written_is_refused() -> None:
         ({"detection_interval": minutes(0)}, "bad-command"),
         ({"indices": "srv"}, "bad-command"),
         ({"name": "a b"}, "bad-command"),
+        ({"model": {"type": "magic"}}, "bad-command"),
         ({"name": "taken"}, "refused-command"),
     ],
 )

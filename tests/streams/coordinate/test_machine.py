@@ -280,3 +280,13 @@ def test_a_deletion_is_not_repeated_after_a_restart() -> None:
         DetectorDelete(detector_id="d1", request_id="r"), Context(now_ms=1, control_offset=coordinator.offset)
     )
     assert (again.records, again.reply, again.dead_letter) == ((), None, None)
+
+
+def test_a_journal_may_hold_scans() -> None:
+    coordinator = Coordinator()
+    coordinator.put()
+    effects = coordinator.send(HistoryStart(detector_id="d1", start_time=0, end_time=1))
+    assert {record.topic for record in effects.records} == {"state", "scans"}
+    restored = Machine(LIMITS, "node-2")
+    restored.restore([*coordinator.log, *((record, 0) for record in effects.records)])
+    assert contents(restored.state) == contents(coordinator.machine.state)
