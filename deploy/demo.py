@@ -1,0 +1,185 @@
+"""``riverwatch demo``: real metrics through a real Kafka, anomalies as they are found."""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from deploy.broker import free_port, port_is_free
+from deploy.detectors_api import DetectorsApi, detector
+from deploy.errors import DeployError
+from deploy.feed import Feed, create_topic
+from deploy.series import INTERVAL_MS, in_time_order, load
+from deploy.stack import Stack
+from deploy.tail import ResultReader, readable
+from deploy.tally import Tally, windows
+
+ARCHIVE_TOPIC = "demo-metrics"
+LIVE_TOPIC = "demo-live"
+PARTITIONS = 2
+SILENCE_SECONDS = 60.0
+LIVE_BACKLOG = 300
+"""Values of each series that are sent at once when the live part begins: models need something to learn from."""
+
+STRONGEST = '{"size": 3, "query": {"range": {"anomaly_grade": {"gt": 0}}}, "sort": [{"anomaly_grade": "desc"}]}'
+CURL = """\
+  curl -s '{url}/_plugins/_anomaly_detection/detectors/results/_search' \\
+    -H 'Content-Type: application/json' -d '{query}'"""
+
+
+def run(environment: Mapping[str, str], *, broker_port: int, api_port: int, once: bool, console: Console) -> None:
+    """Run the demo until Ctrl-C; with ``once`` it ends after the archive. Raises ``DeployError`` when it fails."""
+    with tempfile.TemporaryDirectory(prefix="riverwatch-demo-") as data:
+        log = Path(data) / "riverwatch.log"
+        settings = {
+            # Its own Kafka and its own data: settings meant for another one must not leak in.
+            **{name: value for name, value in environment.items() if not name.startswith("RIVERWATCH_")},
+            **({"RIVERWATCH_JAVA": environment["RIVERWATCH_JAVA"]} if "RIVERWATCH_JAVA" in environment else {}),
+            "RIVERWATCH_DATA": data,
+            "RIVERWATCH_API_PORT": str(_this_or_free(api_port, "API", console)),
+        }
+        broker_port = _this_or_free(broker_port, "Kafka", console)
+        with log.open("w") as stream:
+
+            def hear(line: str) -> None:
+                stream.write(line + "\n")
+                stream.flush()
+
+            console.print("Starting Kafka, a worker and the API ...")
+            stack = Stack(settings, workers=1, broker_port=broker_port, say=console.print, hear=hear)
+            try:
+                with stack:
+                    demo = Demo(stack, console)
+                    demo.archive()
+                    if not once:
+                        demo.live()
+            except DeployError as error:
+                lines = log.read_text().splitlines()[-20:]
+                raise DeployError(
+                    "\n".join([str(error), "The last that the worker and the API said:", *lines])
+                ) from error
+
+
+def _this_or_free(port: int, what: str, console: Console) -> int:
+    if port_is_free(port):
+        return port
+    other = free_port()
+    console.print(f"Port {port} is taken; {what} takes {other}")
+    return other
+
+
+class Demo:
+    """The two parts of the demo on a running stack."""
+
+    def __init__(self, stack: Stack, console: Console) -> None:
+        self._stack = stack
+        self._console = console
+        self._client: dict[str, Any] = stack.settings.client()
+        self._series = load()
+
+    def archive(self) -> None:
+        """Feed two weeks of all series as fast as possible and print what is found, with a summary."""
+        # Moved so that the last value lies in the last window that is over: its result need not be waited for.
+        last = int(time.time() * 1000) // INTERVAL_MS * INTERVAL_MS - INTERVAL_MS
+        series = [each.ending_at(last) for each in self._series]
+        rows = list(in_time_order(series))
+        expected = windows(series, INTERVAL_MS)
+        self._console.print(
+            f"Ready. Feeding {len(rows):,} rows: two weeks of {len(series)} metrics of real servers, moved to now."
+        )
+        create_topic(self._client, ARCHIVE_TOPIC, PARTITIONS)
+        reader = ResultReader(self._client, self._stack.settings.topic("results"), from_beginning=True)
+        self._start_detector(
+            "demo", ARCHIVE_TOPIC, 5, "Minutes", "CPU, network, requests and latency of real servers"
+        )
+        tally = Tally(series)
+        began = time.monotonic()
+        with Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=self._console,
+            transient=True,
+        ) as progress:
+            sent = progress.add_task("rows sent", total=len(rows))
+            seen = progress.add_task("results", total=expected)
+            feed = Feed(self._client, ARCHIVE_TOPIC)
+            for batch in _batches(rows, 2000):
+                feed.send(batch)
+                self._look(reader, tally)
+                progress.update(sent, completed=feed.confirmed)
+                progress.update(seen, completed=tally.results)
+            feed.flush()
+            progress.update(sent, completed=feed.confirmed)
+            heard = time.monotonic()
+            while not tally.is_complete():
+                if self._look(reader, tally):
+                    heard = time.monotonic()
+                progress.update(seen, completed=tally.results)
+                if time.monotonic() - heard > SILENCE_SECONDS:
+                    raise DeployError(
+                        f"no result for {SILENCE_SECONDS:.0f} s: {tally.results} of {expected} have come"
+                    )
+        took = time.monotonic() - began
+        reader.close()
+        self._summary(tally, len(rows), expected, took)
+
+    def live(self) -> None:
+        """Send one value a second of each series to a second detector, until interrupted."""
+        create_topic(self._client, LIVE_TOPIC, PARTITIONS)
+        reader = ResultReader(self._client, self._stack.settings.topic("results"), from_beginning=False)
+        self._start_detector("demo-live", LIVE_TOPIC, 1, "Seconds", "The same metrics, one value a second")
+        self._console.print(
+            f"\nNow live: one value of each metric a second (the first {LIVE_BACKLOG} at once, to learn from)."
+            " Stop with Ctrl-C."
+        )
+        feed = Feed(self._client, LIVE_TOPIC)
+        begin = int(time.time()) - LIVE_BACKLOG
+        tally = Tally([each.paced(begin * 1000, 1000) for each in self._series])
+        length = min(len(each.times) for each in self._series)
+        for second in itertools.count(begin):
+            feed.send((second * 1000, each.name, each.values[(second - begin) % length]) for each in self._series)
+            while time.time() < second + 1:
+                self._look(reader, tally)
+
+    def _start_detector(self, name: str, topic: str, interval: int, unit: str, description: str) -> None:
+        api = DetectorsApi(self._stack.api_url)
+        try:
+            api.start(api.create(detector(name, topic, interval=interval, unit=unit, description=description)))
+        finally:
+            api.close()
+
+    def _look(self, reader: ResultReader, tally: Tally) -> bool:
+        """Count and print what has come; whether anything has."""
+        self._stack.look()
+        news = reader.poll(0.05)
+        for result, _raw in news:
+            in_label = tally.add(result)
+            if in_label is None:
+                continue
+            mark = "[red]●[/red]" if in_label else "[yellow]○[/yellow]"
+            self._console.print(f"{mark} {readable(result)}", highlight=False)
+        return bool(news)
+
+    def _summary(self, tally: Tally, rows: int, expected: int, took: float) -> None:
+        say = self._console.print
+        say("\n[bold]Done[/bold]  (● in a window that the data's authors labelled anomalous, ○ elsewhere)")
+        say(f"  rows             {rows:,} in {took:.1f} s: {rows / took:,.0f} rows/s, including every result")
+        say(f"  results          {tally.results:,} of {expected:,} windows")
+        say(f"  anomalies        {tally.anomalies}, {tally.marked} of them in labelled windows")
+        say(f"  labelled windows {tally.labels_hit} of {tally.labels} hit")
+        say(f"\nThe API is at {self._stack.api_url}. The three strongest anomalies:")
+        say(CURL.format(url=self._stack.api_url, query=STRONGEST), highlight=False, soft_wrap=True, markup=False)
+
+
+def _batches(rows: list[tuple[int, str, float]], size: int) -> Iterator[list[tuple[int, str, float]]]:
+    for start in range(0, len(rows), size):
+        yield rows[start : start + size]
