@@ -112,7 +112,9 @@ words = st.one_of(
     ),
 )
 anything = st.one_of(puts, starts, starts, words, words, words, words, words, ends)
-contexts = st.sampled_from([{}, {}, {}, {}, {"sources": {}}, {"ranges": {}}, {"ranges": {"srv": {0: (3, 3)}}}])
+contexts: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
+    [{}, {}, {}, {}, {"sources": {}}, {"ranges": {}}, {"ranges": {"srv": {0: (3, 3)}}}]
+)
 PRELUDE = [
     DetectorPut(detector_id="d1", detector=detector(name="a")),
     DetectorPut(detector_id="d2", detector=detector(name="b", category_field=["host"])),
@@ -145,7 +147,9 @@ def analyses(draw: st.DrawFn) -> list[tuple[Event, dict[str, Any], bool]]:
     return [(event, {}, False) for event in events]
 
 
-pieces = st.integers(0, 9).flatmap(lambda number: analyses() if number == 9 else single.map(lambda one: [one]))
+pieces: st.SearchStrategy[list[tuple[Event, dict[str, Any], bool]]] = st.integers(0, 9).flatmap(
+    lambda number: analyses() if number == 9 else single.map(lambda one: [one])
+)
 lives = st.lists(pieces, min_size=15, max_size=50).map(lambda parts: [event for part in parts for event in part])
 
 
