@@ -113,6 +113,7 @@ class Application:
             raise Plain(405, reason, headers={"Allow": allow})
         route = found.handler.route
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        _check_origin(headers)
         identity = await self._services.identify(headers, route.permission)
         request = Request(
             method,
@@ -133,6 +134,13 @@ class Application:
         if route.gated:
             self._services.require()
         return await route.handler(request, self._services)
+
+
+def _check_origin(headers: dict[str, str]) -> None:
+    """A page from elsewhere must not start or delete anything through the browser of who can reach this API."""
+    origin = headers.get("origin")
+    if origin is not None and origin.partition("://")[2] != headers.get("host"):
+        raise Refused(403, f"requests from pages of [{origin}] are not served", "security_exception")
 
 
 async def _body(receive: Receive, headers: dict[str, str], limit: int) -> bytes:

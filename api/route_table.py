@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from api.request import Answer, Request
-from api.routes import detectors, insights, jobs, profile, root, stats, validation
+from api.routes import detectors, documentation, insights, jobs, profile, root, stats, validation
 from api.services import Services
 
 Handler = Callable[[Request, Services], Awaitable[Answer]]
@@ -176,4 +176,14 @@ ROUTES: tuple[Route, ...] = (
         prefixed=False,
         gated=False,
     ),
+    Route(
+        ("GET",),
+        "/_openapi.json",
+        documentation.openapi,
+        "This API as an OpenAPI document",
+        "",
+        prefixed=False,
+        gated=False,
+    ),
+    Route(("GET",), "/_docs", documentation.page, "A page to try the API", "", prefixed=False, gated=False),
 )

@@ -94,7 +94,7 @@ def read_users(path: Path) -> Users:
     except (OSError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise UsersInvalid(f"{path}: {error}") from error
     known = users.permissions()
-    entries = [*users.users.items(), *users.api_keys.items()]
+    entries: list[tuple[str, UserEntry | KeyEntry]] = [*users.users.items(), *users.api_keys.items()]
     for name, entry in entries:
         unknown = sorted(set(entry.roles) - known.keys())
         if unknown:

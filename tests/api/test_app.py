@@ -107,3 +107,9 @@ def test_bodies_above_the_limit_are_refused(api: RunningApi) -> None:
     assert answer.status_code == 413
     assert answer.json()["error"].keys() >= ENVELOPE
     assert api.client.get("/").status_code == 200
+
+
+def test_pages_from_elsewhere_are_not_served(api: RunningApi) -> None:
+    path = AD + "/detectors/count"
+    assert api.client.get(path, headers={"Origin": "https://evil.example"}).status_code == 403
+    assert api.client.get(path, headers={"Origin": api.url}).status_code == 200

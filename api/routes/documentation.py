@@ -1,0 +1,32 @@
+"""The API describes itself: an OpenAPI document and a page to try it, without any outside host."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+
+from api.request import Answer, Request
+from api.services import Services
+
+
+async def openapi(_request: Request, _services: Services) -> Answer:
+    """``GET /_openapi.json``."""
+    return Answer(_document())
+
+
+async def page(_request: Request, _services: Services) -> Answer:
+    """``GET /_docs``: the document as a page with a form for each route."""
+    return Answer(_page(), headers={"Content-Type": "text/html; charset=UTF-8"})
+
+
+@cache
+def _document() -> dict[str, object]:
+    # Here, since the table of routes names this module's handlers.
+    from api.openapi import document
+
+    return document()
+
+
+@cache
+def _page() -> bytes:
+    return files("api").joinpath("explorer.html").read_bytes()
