@@ -14,6 +14,9 @@ import msgspec
 from schemas.state import JOURNAL_KEY, Run, StoredJob, StoredTask, decode_detector, decode_state
 from schemas.task import HISTORICAL_TYPES, REALTIME_TYPES
 
+HIDDEN = "preview-"
+"""Ids of detectors that begin so belong to previews: no view shows them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Document:
@@ -39,11 +42,14 @@ class Catalog:
         self.detectors: dict[str, Document] = {}
         self.jobs: dict[str, Document] = {}
         self.tasks: dict[str, Document] = {}
+        self.hidden_tasks: dict[str, Document] = {}
         self._names: dict[str, str] = {}
         self._tasks_of: dict[str, set[str]] = {}
 
     def apply_detector(self, key: str, value: bytes | None, offset: int) -> None:
         """Apply a record of ``detectors``. Raises ``msgspec.DecodeError`` for bytes that are none."""
+        if key.startswith(HIDDEN):
+            return
         stored = None if value is None else decode_detector(value)
         before = self.detectors.pop(key, None)
         if before is not None and self._names.get(before.source.get("name", "")) == key:
@@ -57,12 +63,17 @@ class Catalog:
         if key == JOURNAL_KEY:
             return
         stored = None if value is None else decode_state(value)
+        self.hidden_tasks.pop(key, None)
         before = self.tasks.pop(key, None)
         if before is not None:
             self._tasks_of[before.source["detector_id"]].discard(key)
         if isinstance(stored, StoredTask):
             source = msgspec.to_builtins(stored.document)
-            self.tasks[key] = Document(key, stored.version, offset, source)
+            task = Document(key, stored.version, offset, source)
+            if stored.document.detector_id.startswith(HIDDEN):
+                self.hidden_tasks[key] = task
+                return
+            self.tasks[key] = task
             self._tasks_of.setdefault(stored.document.detector_id, set()).add(key)
         elif isinstance(stored, StoredJob):
             source = msgspec.to_builtins(stored.document)

@@ -1,0 +1,106 @@
+"""Previews: a detector that nobody keeps is run over a range, by the workers, as a historical analysis is.
+
+There is one mechanism that scores the past. A preview makes a detector and an analysis of its own, hidden from
+every view (their ids begin with ``preview-``), waits for its end, and deletes both. Its results stand on the
+results topic like any others; the API's store leaves them out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import msgspec
+import structlog
+
+from api.control import Control
+from api.follower import Record
+from api.views.catalog import HIDDEN, Catalog
+from schemas.command import DetectorDelete, DetectorPut, HistoryStart, HistoryStop
+from schemas.errors import Refused
+from schemas.result import Result, decode_result
+from schemas.task import LIVE_STATES
+
+log = structlog.get_logger()
+
+AT_ONCE = 2
+SECONDS = 60.0
+MOST_RESULTS = 1000
+MOST_ENTITIES = 5
+
+_MARK = b'"detector_id":"' + HIDDEN.encode()
+
+
+def is_preview(record: Record) -> bool:
+    """Whether a record of the results topic belongs to a preview."""
+    return record.value is not None and _MARK in record.value
+
+
+class Previews:
+    """The previews under way in this process. All methods belong to the event loop."""
+
+    def __init__(self, control: Control, catalog: Catalog, results_read: Callable[[], Awaitable[None]]) -> None:
+        self._control = control
+        self._catalog = catalog
+        self._results_read = results_read
+        self._found: dict[str, list[Result]] = {}
+
+    def take(self, record: Record) -> None:
+        """A result of some preview came in; other processes' previews are dropped."""
+        result = decode_result(record.value or b"")
+        if result.detector_id in self._found:
+            self._found[result.detector_id].append(result)
+
+    async def run(self, document: Mapping[str, Any], start: int, end: int) -> list[Result]:
+        """The results of a detector over ``[start, end)`` (epoch ms), by time.
+
+        Raises ``Refused``: throttled, refused by the coordinator, or not finished within a minute.
+        """
+        if len(self._found) >= AT_ONCE:
+            raise Refused(500, "Request throttled. Please try again later.")
+        id = HIDDEN + secrets.token_hex(8)
+        self._found[id] = []
+        hidden = {**document, "name": id, "result_index": None}
+        try:
+            await self._control.submit(DetectorPut(detector_id=id, detector=hidden, mode="create"))
+            async with asyncio.timeout(SECONDS):
+                reply = await self._control.submit(HistoryStart(detector_id=id, start_time=start, end_time=end))
+                await self._ended(reply.id)
+                await self._results_read()
+            return shown(self._found[id])
+        except TimeoutError:
+            raise Refused(500, f"the preview did not end within {SECONDS:g} s", "timeout_exception") from None
+        finally:
+            del self._found[id]
+            self._cleaning = asyncio.create_task(self._clean(id))
+
+    async def _ended(self, task_id: str) -> None:
+        while True:
+            task = self._catalog.hidden_tasks.get(task_id)
+            if task is not None and task.source["state"] not in LIVE_STATES:
+                return
+            await asyncio.sleep(0.05)
+
+    async def _clean(self, id: str) -> None:
+        for command in (HistoryStop(detector_id=id), DetectorDelete(detector_id=id)):
+            try:
+                await self._control.submit(command)
+            except Refused as refused:
+                if isinstance(command, DetectorDelete):
+                    log.warning("a preview's detector could not be deleted", id=id, reason=refused.reason)
+
+
+def shown(results: list[Result]) -> list[Result]:
+    """The results that a preview answers with: those of the largest entities, not too many, by time."""
+    last = {result.id: result for result in results}.values()
+    sizes = Counter(_entity(result) for result in last)
+    largest = {entity for entity, _ in sizes.most_common(MOST_ENTITIES)}
+    kept = sorted((each for each in last if _entity(each) in largest), key=lambda each: each.data_start_time)
+    return kept[:MOST_RESULTS]
+
+
+def _entity(result: Result) -> bytes:
+    return msgspec.json.encode(result.entity)
