@@ -57,7 +57,7 @@ Exit codes:
   7  data folder cannot be written or is in use
   8  Kafka did not start, or died
   9  topics have a number of partitions that cannot be used
- 75  a worker failed in a way that a new start mends (up does that by itself)""",
+ 75  a worker failed in a way that a new start mends (with RIVERWATCH_RESTART=false)""",
 )
 @click.version_option(version("riverwatch"), prog_name="riverwatch")
 def riverwatch() -> None:

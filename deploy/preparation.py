@@ -15,6 +15,8 @@ from schemas.errors import RiverwatchError
 from streams.settings import Settings
 
 RETRY_SECONDS = 1.0
+ANSWER_SECONDS = 3.0
+"""So soon the user is told that Kafka does not answer."""
 
 
 def prepare_topics(environment: Mapping[str, str], say: Callable[[str], None]) -> None:
@@ -33,6 +35,7 @@ def prepare_topics(environment: Mapping[str, str], say: Callable[[str], None]) -
                 prefix=settings.prefix,
                 model_partitions=settings.model_partitions,
                 replication=settings.replication,
+                patience=ANSWER_SECONDS,
             )
         except KafkaUnreachable as error:
             if not told:

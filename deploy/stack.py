@@ -72,8 +72,9 @@ class Stack:
             services.append(broker)
         services.append(Topics(environment, say))
 
-        # The children find the topics there: they were applied once, above.
-        told = overlay(environment, apply_topics="false")
+        # The children find the topics there: they were applied once, above. A worker that fails ends, so that it
+        # is the supervisor who reports it and starts it again.
+        told = overlay(environment, apply_topics="false", restart="false")
         program = [sys.executable, "-m", "deploy.cli"]
         for number in range(1, workers + 1):
             services.append(

@@ -99,16 +99,23 @@ def _partitions(count: int) -> str:
 
 
 def apply(
-    client: Mapping[str, Any], *, prefix: str, model_partitions: int, replication: int, dry_run: bool = False
+    client: Mapping[str, Any],
+    *,
+    prefix: str,
+    model_partitions: int,
+    replication: int,
+    dry_run: bool = False,
+    patience: float = PATIENCE_SECONDS,
 ) -> list[Change]:
     """Make all topics as they should be and wait until they are there; returns what was (or would be) done.
 
-    ``client`` is the configuration of a confluent-kafka client. May be run by several processes at once and as
+    ``client`` is the configuration of a confluent-kafka client; ``patience`` is how many seconds Kafka may take to
+    answer at all. May be run by several processes at once and as
     often as one likes. Raises ``KafkaUnreachable``, ``TopicsUnfit`` when a topic has a wrong number of
     partitions (then nothing is changed), or ``DeployError`` when Kafka refuses a change.
     """
     admin = AdminClient({"log_level": 2, **client, "error_cb": lambda _error: None})
-    decided = plan(_existing(admin, client, prefix), prefix=prefix, model_partitions=model_partitions)
+    decided = plan(_existing(admin, client, prefix, patience), prefix=prefix, model_partitions=model_partitions)
     if decided.problems:
         raise TopicsUnfit("\n".join(decided.problems))
     if not dry_run and decided.changes:
@@ -117,9 +124,11 @@ def apply(
     return decided.changes
 
 
-def _existing(admin: AdminClient, client: Mapping[str, Any], prefix: str) -> dict[str, ExistingTopic]:
+def _existing(
+    admin: AdminClient, client: Mapping[str, Any], prefix: str, patience: float
+) -> dict[str, ExistingTopic]:
     try:
-        found = admin.list_topics(timeout=PATIENCE_SECONDS).topics
+        found = admin.list_topics(timeout=patience).topics
     except KafkaException as error:
         raise KafkaUnreachable(
             f"Kafka does not answer at {client['bootstrap.servers']} ({error.args[0].str()}). Check --brokers"

@@ -102,10 +102,10 @@ def test_kafkas_refusal_is_told(broker: Broker, topic_prefix: str) -> None:
         apply({"bootstrap.servers": broker.bootstrap}, prefix=topic_prefix, model_partitions=1, replication=3)
 
 
-def test_no_kafka_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deploy.topics.PATIENCE_SECONDS", 0.5)
+def test_no_kafka_says_what_to_do() -> None:
+    nowhere = {"bootstrap.servers": f"127.0.0.1:{free_port()}"}
     with pytest.raises(KafkaUnreachable, match="riverwatch broker"):
-        apply({"bootstrap.servers": f"127.0.0.1:{free_port()}"}, prefix="x.", model_partitions=1, replication=1)
+        apply(nowhere, prefix="x.", model_partitions=1, replication=1, patience=0.5)
 
 
 @given(
