@@ -33,6 +33,12 @@ LOCK_SECONDS = 20.0
 # The C1 compiler alone halves the start, but costs a third of the throughput: for tests and for one-shot tools.
 QUICK = ("-XX:TieredStopAtLevel=1",)
 
+LOGGING = (
+    "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+    "-Dorg.slf4j.simpleLogger.showDateTime=true",
+    "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd HH:mm:ss.SSS",
+)
+
 
 def free_port() -> int:
     """A TCP port that nobody listens on just now."""
@@ -109,14 +115,7 @@ class LocalBroker:
             self._process = subprocess.Popen(
                 [
                     *(sys.executable, "-S", "-E", guard.__file__, str(os.getpid()), str(STOP_SECONDS)),
-                    *(str(java), *self._flags, "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"),
-                    *(
-                        "-Dorg.slf4j.simpleLogger.showDateTime=true",
-                        "-cp",
-                        classpath,
-                        "kafka.Kafka",
-                        str(properties),
-                    ),
+                    *(str(java), *self._flags, *LOGGING, "-cp", classpath, "kafka.Kafka", str(properties)),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
