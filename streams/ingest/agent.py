@@ -25,6 +25,7 @@ from streams.ingest.entities import EntityTable
 from streams.ingest.source import RunSource, Source, assemble
 from streams.ingest.windows import Closed, RunWindows
 from streams.outbox import Outbox
+from streams.plan import Plan
 from streams.settings import Settings
 from streams.transport.ledger import Ledger
 
@@ -190,7 +191,7 @@ class Ingest:
         self._build_decoders()
 
     def _build_decoders(self) -> None:
-        plans = defaultdict(dict)
+        plans: dict[str, dict[str, Plan]] = defaultdict(dict)
         for source in self._sources.values():
             for owner, run in source.runs.items():
                 plans[source.topic][owner] = run.plan
@@ -201,7 +202,7 @@ class Ingest:
             for topic, owners in plans.items()
         }
 
-    def _new_decoder(self, plans: list[Any]) -> Decoder:
+    def _new_decoder(self, plans: list[Plan]) -> Decoder:
         tables = [self._entities[plan.owner, plan.run] for plan in plans]
         return Decoder(plans, tables, max_ahead_ms=int(self._settings.max_ahead * 1000))
 
@@ -228,9 +229,9 @@ class Ingest:
         if not runs or decoder is None:
             return
         now = int(time.time() * 1000)
-        decoded = decoder.decode(records, now)
+        decoded = decoder.decode(source.topic, source.partition, records, now)
         for letter in decoded.dead_letters:
-            await self._bury(source, letter)
+            await self._bury(letter)
         for run in runs:
             batch = decoded.batches[run.plan.owner]
             run.windows.fold(batch, next_offset)
@@ -238,7 +239,7 @@ class Ingest:
                 run.clock.observe(run.windows.clock, now)
             await self._say(source, run, run.windows.close(), idle=False if len(batch.times) else run.said_idle)
 
-    async def _bury(self, source: Source, letter: DeadLetter) -> None:
+    async def _bury(self, letter: DeadLetter) -> None:
         self.dead_letters += 1
         await self._outbox.send(
             self._settings.topic("deadletter"), letter.value, key=letter.key, headers=letter.headers()
@@ -264,7 +265,9 @@ class Ingest:
                         await self._tick(source, run, now, at_end)
 
     async def _tick(self, source: Source, run: RunSource, now: int, at_end: bool) -> None:
-        tick = run.clock.at(now, at_end, run.plan.interval_ms, run.plan.delay_ms)
+        if not at_end:
+            return
+        tick = run.clock.at(now, run.plan.interval_ms, run.plan.delay_ms)
         closed: Sequence[Closed] = ()
         if tick.close_open:
             closed = run.windows.close_all()

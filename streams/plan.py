@@ -1,0 +1,116 @@
+"""A run of a detector, compiled: what to read of a record, what to keep of a window, how to get the features."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from schemas.aggregation import Aggregation
+from schemas.detector import Detector
+from schemas.entity import model_key
+from schemas.errors import Refused
+from schemas.query import MatchAll, Query
+from streams.columns import Column, Input
+from streams.murmur2 import partition_of
+
+Float64Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class PlannedFeature:
+    """An enabled feature: the places of its columns among the plan's."""
+
+    feature_id: str
+    feature_name: str
+    kind: str
+    columns: tuple[int, ...]
+
+    def value(self, columns: Sequence[Float64Array]) -> Float64Array:
+        """The feature's value for each entity; NaN where the window holds no value of the field.
+
+        A count of values is 0 where there are records without the field: that is a number, not a gap.
+        """
+        if self.kind == "value_count":
+            return columns[self.columns[0]]
+        total, count = columns[self.columns[0]], columns[self.columns[1]]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            value = total / count if self.kind == "avg" else total
+        known: Float64Array = np.where(count > 0, value, np.nan)
+        return known
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that ingest and score need to know of one run.
+
+    ``owner`` is the detector id, or the task id of a historical analysis; ``categories`` are the sorted paths
+    of the category fields.
+    """
+
+    owner: str
+    run: int
+    detector_id: str
+    time: str
+    categories: tuple[str, ...]
+    interval_ms: int
+    delay_ms: int
+    filter: Query | None
+    columns: tuple[Column, ...]
+    features: tuple[PlannedFeature, ...]
+    partitions: int
+
+    @classmethod
+    def build(cls, *, owner: str, run: int, detector_id: str, detector: Detector, partitions: int) -> Plan:
+        """The plan of a detector's run. Raises ``Refused`` (400) for an aggregation that can't be computed."""
+        columns: dict[Column, int] = {}
+        features = []
+        for feature in detector.enabled_features:
+            needed = _columns(feature.aggregation)
+            places = tuple(columns.setdefault(column, len(columns)) for column in needed)
+            features.append(
+                PlannedFeature(feature.feature_id, feature.feature_name, feature.aggregation.kind, places)
+            )
+        return cls(
+            owner=owner,
+            run=run,
+            detector_id=detector_id,
+            time=detector.time_field,
+            categories=detector.category_fields,
+            interval_ms=detector.window_interval_ms,
+            delay_ms=detector.window_delay_ms,
+            filter=None if isinstance(detector.filter_query, MatchAll) else detector.filter_query,
+            columns=tuple(columns),
+            features=tuple(features),
+            partitions=partitions,
+        )
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        """The distinct inputs of the columns."""
+        return tuple(dict.fromkeys(column.input for column in self.columns))
+
+    def model_partition(self, entity: str) -> int:
+        """The model partition of an entity, by the key of its model."""
+        return partition_of(model_key(self.owner, entity).encode(), self.partitions)
+
+    def feature_values(self, columns: Sequence[Float64Array]) -> Float64Array:
+        """The features [entities, features] from merged columns; NaN where there is no value."""
+        return np.column_stack([feature.value(columns) for feature in self.features])
+
+
+def _columns(aggregation: Aggregation) -> tuple[Column, ...]:
+    number = Input(aggregation.field, filter=aggregation.filter)
+    count = Column("count", number)
+    match aggregation.kind:
+        case "value_count":
+            return (Column("count", Input(aggregation.field, presence=True, filter=aggregation.filter)),)
+        case "avg" | "sum":
+            return (Column("sum", number), count)
+        case "min":
+            return (Column("min", number), count)
+        case "max":
+            return (Column("max", number), count)
+    raise Refused(400, f"Aggregation of type [{aggregation.kind}] can't be computed over a stream yet")

@@ -1,0 +1,240 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+
+from streams.app import App
+from streams.settings import Settings
+from streams.transport import ChunkConsumer, ChunkTransport, Ledger, watch
+from tests.conftest import Broker, TopicUnderTest
+
+
+class Recorder:
+    """An agent that keeps what it gets; ``safe`` says what it calls safe after each fetch."""
+
+    def __init__(self, ledger: Ledger, safe: Callable[[Sequence[Any]], int | None]) -> None:
+        self.records: list[Any] = []
+        self.committed: list[Mapping[TP, int | None]] = []
+        self._positions: dict[TP, int] = {}
+        self._ledger = ledger
+        self._safe = safe
+
+    async def assigned(self, committed: Mapping[TP, int | None]) -> dict[TP, int]:
+        self.committed.append(committed)
+        return {tp: position for tp, position in self._positions.items() if tp in committed}
+
+    async def records_arrived(self, tp: TP, records: Sequence[Any]) -> None:
+        self.records += records
+        self._positions[tp] = records[-1].offset + 1
+        offset = self._safe(records)
+        if offset is not None:
+            self._ledger.mark(tp, offset)
+
+    async def until(self, count: int) -> None:
+        async with asyncio.timeout(60):
+            while len(self.records) < count:
+                await asyncio.sleep(0.02)
+
+
+class Nobody(Recorder):
+    def __init__(self) -> None:
+        super().__init__(Ledger(), lambda _: None)
+
+
+def everything(records: Sequence[Any]) -> int:
+    return int(records[-1].offset) + 1
+
+
+@asynccontextmanager
+async def reading(
+    broker: Broker,
+    prefix: str,
+    topics: list[str],
+    safe: Callable[[Sequence[Any]], int | None] = everything,
+    consumer: type[ChunkConsumer] = ChunkConsumer,
+    named: tuple[str, ...] = (),
+) -> AsyncIterator[tuple[App, Recorder]]:
+    ledger = Ledger()
+    recorder = Recorder(ledger, safe)
+    failures: list[BaseException] = []
+    settings = Settings(brokers=broker.bootstrap, prefix=prefix, group=prefix + "group", commit_interval=0.2)
+    app = App(settings, ledger, data=recorder, named=dict.fromkeys(named, Nobody()), failed=failures.append)
+    app.faust.transport.Consumer = consumer
+    watch(app.faust, app.data_topic, topics)
+    await app.faust.start()
+    try:
+        yield app, recorder
+    finally:
+        await app.faust.stop()
+    assert failures == []
+
+
+def committed(broker: Broker, prefix: str, topic: str) -> int:
+    client = Consumer({"bootstrap.servers": broker.bootstrap, "group.id": prefix + "group"})
+    try:
+        (found,) = client.committed([TopicPartition(topic, 0)], timeout=10)
+        return int(found.offset)
+    finally:
+        client.close()
+
+
+def values(records: Sequence[Any]) -> list[bytes | None]:
+    return [record.value for record in records]
+
+
+def test_every_codec_and_tombstones_arrive_in_order(broker: Broker, topic_prefix: str, topic: TopicUnderTest) -> None:
+    sent: list[bytes | None] = []
+    for codec in ("none", "gzip", "snappy", "lz4", "zstd"):
+        batch = [(b"k", f"{codec}-{number}".encode() * 20) for number in range(50)] + [(b"k", None)]
+        topic.produce_all(batch, compression_type=codec)
+        sent += [value for _, value in batch]
+
+    async def main() -> None:
+        async with reading(broker, topic_prefix, [topic.name]) as (_, recorder):
+            await recorder.until(len(sent))
+            assert values(recorder.records) == sent
+
+    asyncio.run(main())
+
+
+def test_a_restart_begins_at_what_the_ledger_called_safe(
+    broker: Broker, topic_prefix: str, topic: TopicUnderTest
+) -> None:
+    topic.produce_all([(None, str(number).encode()) for number in range(1000)])
+
+    async def first() -> None:
+        async with reading(broker, topic_prefix, [topic.name], safe=lambda _: 400) as (_, recorder):
+            await recorder.until(1000)
+
+    async def second() -> None:
+        async with reading(broker, topic_prefix, [topic.name]) as (_, recorder):
+            await recorder.until(600)
+            assert values(recorder.records) == [str(number).encode() for number in range(400, 1000)]
+
+    asyncio.run(first())
+    assert committed(broker, topic_prefix, topic.name) == 400
+    asyncio.run(second())
+
+
+class FaustsBookkeeping(ChunkConsumer):
+    """Our consumer with the bookkeeping of the class that it replaces."""
+
+    _add_gap = driver.Consumer._add_gap
+    ack = driver.Consumer.ack
+    _new_offset = driver.Consumer._new_offset
+    _filter_tps_with_pending_acks = driver.Consumer._filter_tps_with_pending_acks
+
+
+@pytest.mark.parametrize(("consumer", "lost"), [(FaustsBookkeeping, True), (ChunkConsumer, False)])
+def test_fausts_own_bookkeeping_commits_records_that_nobody_has_processed(
+    broker: Broker, topic_prefix: str, topic: TopicUnderTest, consumer: type[ChunkConsumer], lost: bool
+) -> None:
+    # The reason for the ledger: the second delivery looks like a gap, and a gap counts as acknowledged.
+    async def main() -> None:
+        processed: list[int] = []
+
+        def slow(records: Sequence[Any]) -> int | None:
+            processed.append(len(records))
+            return None
+
+        async with reading(broker, topic_prefix, [topic.name], safe=slow, consumer=consumer) as (_, recorder):
+            topic.produce_all([(None, b"first")] * 10)
+            await recorder.until(10)
+            topic.produce_all([(None, b"second")] * 10)
+            await recorder.until(20)
+            await asyncio.sleep(1.0)
+
+    asyncio.run(main())
+    assert (committed(broker, topic_prefix, topic.name) > 0) is lost
+
+
+def test_topics_that_come_and_go_while_running(
+    broker: Broker, topic_prefix: str, new_topic: Callable[..., TopicUnderTest]
+) -> None:
+    one, two = new_topic(topic_prefix + "one"), new_topic(topic_prefix + "two")
+
+    async def main() -> None:
+        async with reading(broker, topic_prefix, [one.name]) as (app, recorder):
+            one.produce(None, b"1")
+            await recorder.until(1)
+            watch(app.faust, app.data_topic, [one.name, two.name])
+            two.produce(None, b"2")
+            await recorder.until(2)
+            watch(app.faust, app.data_topic, [two.name])
+            two.produce(None, b"3")
+            await recorder.until(3)
+            assert values(recorder.records) == [b"1", b"2", b"3"]
+
+    asyncio.run(main())
+
+
+def test_an_app_may_start_without_data_topics(
+    broker: Broker, topic_prefix: str, topic: TopicUnderTest, new_topic: Callable[..., TopicUnderTest]
+) -> None:
+    new_topic(topic_prefix + "control")
+
+    async def main() -> None:
+        async with reading(broker, topic_prefix, [], named=("control",)) as (app, recorder):
+            await asyncio.sleep(0.5)
+            watch(app.faust, app.data_topic, [topic.name])
+            topic.produce(None, b"x")
+            await recorder.until(1)
+            assert values(recorder.records) == [b"x"]
+
+    asyncio.run(main())
+
+
+def test_offset_gaps_of_transactions_lose_nothing(broker: Broker, topic_prefix: str, topic: TopicUnderTest) -> None:
+    producer = Producer({"bootstrap.servers": broker.bootstrap, "transactional.id": topic_prefix + "tx"})
+    producer.init_transactions(30)
+    for number in range(5):
+        producer.begin_transaction()
+        producer.produce(topic.name, str(number).encode())
+        producer.commit_transaction(30)
+
+    async def main() -> None:
+        async with reading(broker, topic_prefix, [topic.name]) as (_, recorder):
+            await recorder.until(5)
+            assert values(recorder.records) == [b"0", b"1", b"2", b"3", b"4"]
+
+    asyncio.run(main())
+    # Each commit marker takes an offset: the last record lies at 8.
+    assert committed(broker, topic_prefix, topic.name) == 9
+
+
+def test_two_workers_share_the_partitions(
+    broker: Broker, topic_prefix: str, new_topic: Callable[..., TopicUnderTest]
+) -> None:
+    topic = new_topic(topic_prefix + "shared", partitions=4)
+
+    async def main() -> None:
+        async with reading(broker, topic_prefix, [topic.name]) as (one, first):
+            await asyncio.wait_for(one.assigned.wait(), 30)
+            async with reading(broker, topic_prefix, [topic.name]) as (_, second):
+                async with asyncio.timeout(60):
+                    while not second.committed or len(second.committed[-1]) != 2 or len(first.committed[-1]) != 2:
+                        await asyncio.sleep(0.05)
+                for partition in range(4):
+                    topic.produce_all([(None, b"v")] * 25, partition=partition)
+                async with asyncio.timeout(60):
+                    while len(first.records) + len(second.records) < 100:
+                        await asyncio.sleep(0.02)
+                assert {record.partition for record in first.records}.isdisjoint(
+                    record.partition for record in second.records
+                )
+                assert len(second.records) == 50
+
+    asyncio.run(main())
+
+
+def test_the_transport_is_ours(broker: Broker, topic_prefix: str) -> None:
+    settings = Settings(brokers=broker.bootstrap, prefix=topic_prefix)
+    app = App(settings, Ledger(), data=Nobody(), named={}, failed=lambda _: None)
+    assert isinstance(app.faust.transport, ChunkTransport)
