@@ -4,8 +4,8 @@ Three cases of a quiet source need care, or records are lost or windows never co
 
 * it is live (its last record's event time was about the wall clock when it arrived): the clock goes on ticking
   at wall speed, so that the window comes out on time;
-* it is a replay (old event times): the clock stands still, since the rest of the window may be about to arrive; only
-  after a long silence are the open windows closed;
+* it is a replay (old event times): the clock stands still, since the rest of the window may be about to arrive;
+  only after a long silence are the open windows closed;
 * it has never had a record: it holds nobody back.
 """
 
