@@ -83,11 +83,11 @@ class StoredTask(msgspec.Struct, frozen=True, kw_only=True, tag="task", tag_fiel
 
 
 class JournalEntry(msgspec.Struct, frozen=True):
-    """One record that a control event led to: ``value`` None is a tombstone."""
+    """One record that a control event led to; a ``value`` of JSON null is a tombstone."""
 
     topic: str
     key: str
-    value: msgspec.Raw | None
+    value: msgspec.Raw
 
 
 class Journal(msgspec.Struct, frozen=True, kw_only=True, tag="journal", tag_field="kind"):

@@ -28,6 +28,8 @@ from streams.transport import Ledger
 
 log = structlog.get_logger()
 
+_NULL = b"null"
+
 
 class Coordinate:
     """The coordinator, on the one worker that the control partition is assigned to.
@@ -79,7 +81,7 @@ class Coordinate:
         if journal is not None:
             # The coordinator before us may have died between the journal and these.
             for entry in journal.entries:
-                value = None if entry.value is None else bytes(entry.value)
+                value = None if bytes(entry.value) == _NULL else bytes(entry.value)
                 records.append(
                     (Record(entry.topic, entry.key, value), await self._write(entry.topic, entry.key, value))
                 )
@@ -145,7 +147,7 @@ class Coordinate:
         if not effects.records:
             return {}
         entries = [
-            JournalEntry(record.topic, record.key, None if record.value is None else msgspec.Raw(record.value))
+            JournalEntry(record.topic, record.key, msgspec.Raw(_NULL if record.value is None else record.value))
             for record in effects.records
         ]
         await self._write("state", JOURNAL_KEY, encode(Journal(control_offset=offset, entries=entries)))
