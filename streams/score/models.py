@@ -118,6 +118,8 @@ class DetectorModels:
 
     def checkpoint(self, rows: Int64Array, position: int, now: int) -> list[ModelCheckpoint]:
         """Snapshots of the rows, which count as clean from now on: the caller confirms them before it commits."""
+        if not rows.size:
+            return []
         snapshots = [
             ModelCheckpoint(
                 owner=self.owner,
