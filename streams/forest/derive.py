@@ -1,4 +1,5 @@
-"""What the trees see of a series: each value, and by how much it changed since 1 and since 4 windows ago.
+"""What the trees see of a series: each value, its change, the mean of the last eight, and how far it is from
+what is usual at this hour.
 
 Trees over the last few values themselves dilute: their cuts run across strongly correlated axes.
 """
@@ -11,9 +12,12 @@ import numpy as np
 
 from streams.forest.arrays import BoolArray, Float64Array, Int64Array
 
-CHANGES = (1, 4)
-LAGS = max(CHANGES)
-PER_FEATURE = 1 + len(CHANGES)
+SPAN = 8
+"""Values in the short mean: a shift of 2 sd that lasts stands out of it as 5 sd would of single values."""
+
+LAGS = SPAN - 1
+LEAST_KNOWN = SPAN // 2
+"""A mean of fewer known values is not used."""
 
 
 @dataclass(frozen=True)
@@ -66,17 +70,31 @@ def lagged(carried: Float64Array, runs: Runs, recent: Float64Array, lag: int) ->
 
     ``recent`` [models, LAGS, d] holds what came before the batch, the latest first.
     """
-    lagged_values = np.empty_like(carried)
-    lagged_values[lag:] = carried[:-lag]
+    values = np.empty_like(carried)
+    values[lag:] = carried[:-lag]
     outside = np.flatnonzero(runs.rank < lag)
-    lagged_values[outside] = recent[runs.rows[outside], lag - 1 - runs.rank[outside]]
-    return lagged_values
+    values[outside] = recent[runs.rows[outside], lag - 1 - runs.rank[outside]]
+    return values
 
 
-def derived(values: Float64Array, lags: list[Float64Array]) -> Float64Array:
-    """Values [..., d] and their changes against ``lags`` (one array for each of ``CHANGES``): [..., 3d].
+def derive(values: Float64Array, lags: list[Float64Array]) -> list[Float64Array]:
+    """Each value's change and the mean of the last eight, from ``values`` [..., d] and the ``LAGS`` before.
 
-    The columns of one feature stand together. What is not known is NaN.
+    A change is unknown (NaN) where the value or the one before is. The mean takes what is known; it is
+    unknown where the value itself or most of the others are.
+
+    >>> change, mean = derive(np.array([9.0]), [np.array([float(v)]) for v in (1, 2, 3, 4, 5, 6, 7)])
+    >>> float(change[0]), float(mean[0])
+    (8.0, 4.625)
     """
-    columns = np.stack([values, *(values - lag for lag in lags)], axis=-1)
-    return columns.reshape(*values.shape[:-1], -1)
+    change = values - lags[0]
+    total = values + sum(lags)
+    mean = total / SPAN
+    incomplete = np.isnan(mean) & ~np.isnan(values)
+    if incomplete.any():
+        window = np.stack([values, *lags])[:, incomplete]
+        known = ~np.isnan(window)
+        count = known.sum(axis=0)
+        some = np.where(known, window, 0.0).sum(axis=0) / count
+        mean[incomplete] = np.where(count >= LEAST_KNOWN, some, np.nan)
+    return [change, mean]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import struct
 
 from schemas.errors import RiverwatchError
+from streams.forest.spec import ForestSpec
 
 VERSION = 1
 _HEADER = struct.Struct("<2sBBQ8s")
@@ -16,9 +18,11 @@ class WrongRecord(RiverwatchError):
     """A model record of another version, kind, seed or structure, or one that was cut off."""
 
 
-def header(kind: str, seed: int, fingerprint: bytes) -> bytes:
-    """The first bytes of a record; ``fingerprint`` is a hash of the structure and all sizes."""
-    return _HEADER.pack(_MAGIC, VERSION, _KINDS[kind], seed, fingerprint)
+def header(spec: ForestSpec, fingerprint: bytes) -> bytes:
+    """The first bytes of the records of such models; ``fingerprint`` is the structure's."""
+    sizes = (spec.features, spec.trees, spec.height, spec.window, spec.seasonality)
+    digest = hashlib.blake2b(fingerprint + repr(sizes).encode(), digest_size=8).digest()
+    return _HEADER.pack(_MAGIC, VERSION, _KINDS[spec.kind], spec.seed, digest)
 
 
 def body(state: bytes, expected: bytes) -> memoryview:

@@ -1,0 +1,55 @@
+"""How far a row is from the mean, in standard deviations: what half-space trees cannot tell.
+
+Beyond the range of the reference window all values fall into the same outermost leaves: to the trees, 4 standard
+deviations are as odd as 40. The distance keeps counting.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from streams.forest.arrays import Float64Array
+from streams.forest.models import CHANGE
+
+LEAST_ROWS = 16
+"""A column that was seen in fewer rows has no standard deviation yet."""
+
+MEMORY = 720.0
+"""Rows after which the mean and the variance have moved half way."""
+
+
+def deviation(mean: Float64Array, variance: Float64Array) -> Float64Array:
+    """The standard deviation; for a column that never changed a thousandth of its value, and never 0.
+
+    A spread of a billionth of the value is what rounding leaves of a constant.
+    """
+    spread = np.sqrt(variance)
+    return np.where(spread > 1e-9 * np.abs(mean), spread, 1e-3 * np.abs(mean) + 1e-9)
+
+
+def distances(
+    columns: Float64Array, mean: Float64Array, variance: Float64Array, weight: Float64Array
+) -> Float64Array:
+    """The distance of each column [..., d, k], 0 for the changes and for what is unknown.
+
+    Changes are left to the trees: after each odd value comes a change back, and it would count twice.
+    """
+    far = np.abs(columns - mean) / deviation(mean, variance)
+    far = np.where(np.isnan(far) | (weight < LEAST_ROWS), 0.0, far)
+    far[..., CHANGE] = 0.0
+    return far
+
+
+def learn(mean: Float64Array, variance: Float64Array, weight: Float64Array, rows: Float64Array) -> None:
+    """Move the moments [models, ...] by a chapter's ``rows`` [models, rows, ...], in place. NaN is left out."""
+    known = ~np.isnan(rows)
+    count = known.sum(axis=1)
+    divisor = np.maximum(count, 1)
+    own_mean = np.where(known, rows, 0.0).sum(axis=1) / divisor
+    own_variance = np.where(known, (rows - own_mean[:, None]) ** 2, 0.0).sum(axis=1) / divisor
+    share = np.maximum(count / np.maximum(weight + count, 1), count / (count + MEMORY))
+    shift = own_mean - mean
+    mean += share * shift
+    variance *= 1 - share
+    variance += share * ((1 - share) * shift**2 + own_variance)
+    weight += count

@@ -1,0 +1,59 @@
+"""What is usual at this hour of the day: half-space trees do not see time.
+
+Each model keeps the mean of every hour of the day (UTC; another time zone only renames the hours). What the
+trees and the distances get is the value's gap from it. While an hour is young its mean leans on the model's
+overall mean, so that a series without a season is not made noisier.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from streams.forest.arrays import BoolArray, Float64Array, Int64Array, UInt8Array
+
+HOURS = 24
+LEANING = 10.0
+"""Rows that the overall mean counts for."""
+
+MEMORY = 240.0
+"""Rows of its own hour after which an hour's mean has moved half way."""
+
+_HOUR_MS = 3_600_000
+
+
+def hour_of(ends: Int64Array) -> UInt8Array:
+    """The hour of the day in which a window that ends at ``ends`` (epoch ms) lies.
+
+    >>> hour_of(np.array([0, 3_600_000, 3_600_001])).tolist()
+    [23, 0, 1]
+    """
+    return ((ends - 1) // _HOUR_MS % HOURS).astype(np.uint8)
+
+
+def usual(level: Float64Array, weight: Float64Array, mean: Float64Array) -> Float64Array:
+    """What is usual, from an hour's mean ``level``, its rows ``weight`` and the overall ``mean``.
+
+    >>> float(usual(np.array(4.0), np.array(10.0), np.array(2.0)))
+    3.0
+    """
+    return mean + (level - mean) * (weight / (weight + LEANING))
+
+
+def learn(
+    levels: Float64Array, weights: Float64Array, hours: UInt8Array, values: Float64Array, kept: BoolArray
+) -> None:
+    """Move the hours' means by a chapter's rows, in place.
+
+    ``levels`` and ``weights`` [models, HOURS, d]; ``hours`` and ``kept`` [models, rows]; ``values``
+    [models, rows, d] (NaN for missing).
+    """
+    for hour in range(HOURS):
+        here = (kept & (hours == hour))[:, :, None] & ~np.isnan(values)
+        if not here.any():
+            continue
+        count = here.sum(axis=1)
+        mean = np.where(here, values, 0.0).sum(axis=1) / np.maximum(count, 1)
+        total = weights[:, hour] + count
+        share = np.maximum(count / np.maximum(total, 1), count / (count + MEMORY))
+        levels[:, hour] += share * (mean - levels[:, hour])
+        weights[:, hour] = total
