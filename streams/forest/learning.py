@@ -116,8 +116,8 @@ class Learning:
         distance.learn(mean[..., :GAP], variance[..., :GAP], weight[..., :GAP], chapter[..., :GAP])
         if hours is not None:
             model = np.arange(len(rows))[:, None]
-            level, weight = models.levels[rows][model, hours], models.hour_weights[rows][model, hours]
-            columns[..., GAP] = values - season.usual(level, weight, mean[:, None, :, 0])
+            level, backing = models.levels[rows][model, hours], models.hour_weights[rows][model, hours]
+            columns[..., GAP] = values - season.usual(level, backing, mean[:, None, :, 0])
             chapter = np.where(fresh[:, :, None], columns[..., GAP], np.nan)
             distance.learn(mean[..., GAP], variance[..., GAP], weight[..., GAP], chapter)
         models.mean[rows], models.variance[rows], models.weight[rows] = mean, variance, weight
