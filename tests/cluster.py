@@ -1,0 +1,254 @@
+"""A whole Riverwatch for a test: topics under a prefix of its own, workers as processes, commands as events."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from confluent_kafka import Consumer, Message, Producer, TopicPartition
+
+from deploy import topics
+
+PARTITIONS = 4
+"""Model partitions: fewer than the default, so that small tests have several entities in one."""
+
+
+class WorkerProcess:
+    """``riverwatch worker`` as a process; what it prints is in ``lines``."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "deploy.cli", "worker", "--no-apply-topics"],
+            env={**os.environ, **environment},
+            cwd=Path(__file__).parent.parent,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.lines: list[str] = []
+        self._ready = threading.Event()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self.lines.append(line.rstrip())
+            if line.rstrip().endswith("ready"):
+                self._ready.set()
+        self._process.stdout.close()
+
+    @property
+    def pid(self) -> int:
+        """The process."""
+        return self._process.pid
+
+    def wait_until_ready(self, seconds: float = 60.0) -> None:
+        """Return when it has said that it is ready; fails when it has not."""
+        deadline = time.monotonic() + seconds
+        while not self._ready.wait(0.1):
+            assert self._process.poll() is None, "\n".join(self.lines[-40:])
+            assert time.monotonic() < deadline, "\n".join(self.lines[-40:])
+
+    def alive(self) -> bool:
+        """Whether it still runs."""
+        return self._process.poll() is None
+
+    def kill(self) -> None:
+        """``kill -9``."""
+        self._process.kill()
+        self._process.wait(20)
+
+    def stop(self) -> int:
+        """SIGTERM; returns the exit code."""
+        if self.alive():
+            self._process.send_signal(signal.SIGTERM)
+        try:
+            return self._process.wait(40)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            raise
+
+
+class Cluster:
+    """Topics of its own on a Kafka, and workers. Used as a context manager; settings as in ``RIVERWATCH_*``."""
+
+    _numbers = itertools.count()
+
+    def __init__(self, bootstrap: str, prefix: str, **settings: object) -> None:
+        self.bootstrap = bootstrap
+        self.prefix = prefix
+        self.environment = {
+            "RIVERWATCH_BROKERS": bootstrap,
+            "RIVERWATCH_PREFIX": prefix,
+            "RIVERWATCH_GROUP": prefix + "workers",
+            "RIVERWATCH_MODEL_PARTITIONS": str(PARTITIONS),
+            "RIVERWATCH_SESSION_TIMEOUT": "6",
+            "RIVERWATCH_IDLE_TIMEOUT": "3",
+            "RIVERWATCH_START_TIMEOUT": "1",
+            "RIVERWATCH_TOPIC_REFRESH_INTERVAL": "1",
+            **{f"RIVERWATCH_{name.upper()}": str(value) for name, value in settings.items()},
+        }
+        self.workers: list[WorkerProcess] = []
+        self._producer = Producer(
+            {"bootstrap.servers": bootstrap, "partitioner": "murmur2_random", "linger.ms": 5, "acks": "all"}
+        )
+
+    def __enter__(self) -> Self:
+        client = {"bootstrap.servers": self.bootstrap}
+        topics.apply(client, prefix=self.prefix, model_partitions=PARTITIONS, replication=1)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for worker in self.workers:
+            if worker.alive():
+                worker.kill()
+        if error is not None:
+            for worker in self.workers:
+                error.add_note("\n".join(worker.lines[-60:]))
+
+    def start_worker(self, *, wait: bool = True) -> WorkerProcess:
+        """One more worker."""
+        worker = WorkerProcess(self.environment)
+        self.workers.append(worker)
+        if wait:
+            worker.wait_until_ready()
+        return worker
+
+    # -- records ----------------------------------------------------------------------------------------------
+
+    def produce(self, topic: str, values: Iterable[bytes | dict[str, Any]], *, partition: int = -1) -> None:
+        """Write records and wait until they have arrived; a document's ``host`` is its key."""
+        for value in values:
+            key = value.get("host") if isinstance(value, dict) else None
+            data = json.dumps(value).encode() if isinstance(value, dict) else value
+            while True:
+                try:
+                    self._producer.produce(
+                        topic, data, key=key if isinstance(key, str) else None, partition=partition
+                    )
+                    break
+                except BufferError:
+                    self._producer.poll(0.1)
+            self._producer.poll(0)
+        assert self._producer.flush(30) == 0
+
+    def read(self, name: str, enough: Callable[[list[Message]], bool], seconds: float = 60.0) -> list[Message]:
+        """Records of one of Riverwatch's topics from its beginning, until ``enough`` have come."""
+        topic = self.prefix + name
+        consumer = Consumer(
+            {"bootstrap.servers": self.bootstrap, "group.id": str(uuid.uuid4()), "fetch.wait.max.ms": 50}
+        )
+        try:
+            count = len(consumer.list_topics(topic, timeout=10).topics[topic].partitions)
+            consumer.assign([TopicPartition(topic, number, 0) for number in range(count)])
+            messages: list[Message] = []
+            deadline = time.monotonic() + seconds
+            while not enough(messages):
+                assert time.monotonic() < deadline, f"only {len(messages)} records in {topic}"
+                messages += [message for message in consumer.consume(10_000, 0.1) if message.error() is None]
+            return messages
+        finally:
+            consumer.close()
+
+    # -- detectors --------------------------------------------------------------------------------------------
+
+    def command(self, kind: str, detector_id: str, **members: Any) -> dict[str, Any]:
+        """Send a command to the control topic; its reply."""
+        request = uuid.uuid4().hex
+        event = {"type": kind, "detector_id": detector_id, "request_id": request, **members}
+        self.produce(self.prefix + "control", [event])
+        found = self.read(
+            "replies", lambda messages: any(message.key() == request.encode() for message in messages)
+        )
+        reply: dict[str, Any] = next(json.loads(m.value()) for m in found if m.key() == request.encode())
+        return reply
+
+    def create(self, topic: str, *, detector_id: str = "", **members: Any) -> str:
+        """Create a detector of the average of ``value`` by ``host`` over seconds; ``members`` change that."""
+        detector_id = detector_id or f"detector-{next(self._numbers)}"
+        reply = self.command("detector.put", detector_id, detector=document(detector_id, topic, **members))
+        assert reply["error"] is None, reply
+        return detector_id
+
+    def start(self, detector_id: str, **members: Any) -> None:
+        """Start real-time detection."""
+        reply = self.command("job.start", detector_id, **members)
+        assert reply["error"] is None, reply
+
+    def results(
+        self,
+        detector_id: str,
+        enough: Callable[[dict[str, dict[str, Any]]], bool] | int = 1,
+        seconds: float = 60.0,
+    ) -> dict[str, dict[str, Any]]:
+        """The detector's results by id (the last record of an id counts), when there are enough."""
+        wanted = enough if callable(enough) else (lambda found: len(found) >= enough)
+        found: dict[str, dict[str, Any]] = {}
+        seen = 0
+
+        def fold(messages: list[Message]) -> bool:
+            nonlocal seen
+            for message in messages[seen:]:
+                result = json.loads(message.value())
+                if result["detector_id"] == detector_id:
+                    found[result["id"]] = result
+            seen = len(messages)
+            return wanted(found)
+
+        self.read("results", fold, seconds)
+        return found
+
+
+def document(name: str, topic: str, **members: Any) -> dict[str, Any]:
+    """A detector document."""
+    return {
+        "name": name,
+        "time_field": "time",
+        "indices": [topic],
+        "category_field": ["host"],
+        "detection_interval": {"period": {"interval": 1, "unit": "Seconds"}},
+        "feature_attributes": [
+            {
+                "feature_name": "mean",
+                "feature_enabled": True,
+                "aggregation_query": {"mean": {"avg": {"field": "value"}}},
+            }
+        ],
+        **members,
+    }
+
+
+WALL_CLOCK = {"execution_start_time", "execution_end_time"}
+"""The members of a result that tell when it was computed: all others a replay reproduces."""
+
+
+def without_wall_clock(results: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Results to compare: ids and values."""
+    return {
+        key: {name: value for name, value in result.items() if name not in WALL_CLOCK}
+        for key, result in results.items()
+    }
+
+
+@contextlib.contextmanager
+def flowing(produce: Callable[[], None]) -> Iterator[threading.Thread]:
+    """A producer in a thread; joined at the end."""
+    thread = threading.Thread(target=produce, daemon=True)
+    thread.start()
+    yield thread
+    thread.join(120)
+    assert not thread.is_alive()

@@ -1,0 +1,98 @@
+"""Kill anything at any time: the results are the same set."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.cluster import Cluster, flowing, without_wall_clock
+from tests.conftest import Broker, TopicUnderTest
+
+HOSTS = 50
+START = 1_700_000_000_000
+
+
+def record(number: int) -> dict[str, object]:
+    """Ten records a second and host, in event time; every host has a shift of its own somewhere."""
+    host = number % HOSTS
+    time_ms = START + (number // HOSTS) * 100
+    noise = random.Random(number).gauss(0, 1)
+    return {"time": time_ms, "host": f"host-{host}", "value": 50 + host + noise + (20 if number % 4001 < 40 else 0)}
+
+
+def run(
+    broker: Broker,
+    prefix: str,
+    new_topic: Callable[..., TopicUnderTest],
+    *,
+    kills: int,
+    seconds: int,
+    pause: tuple[float, float],
+    interval: int = 1,
+) -> None:
+    topic = new_topic(prefix + "metrics", partitions=4)
+    total = HOSTS * 10 * seconds
+    dice = random.Random(kills)
+
+    def produce() -> None:
+        step = 2_000
+        for begin in range(0, total, step):
+            disturbed.produce(topic.name, (record(number) for number in range(begin, min(begin + step, total))))
+            time.sleep(kills * sum(pause) / 2 * step / total)
+        # One record far ahead on each partition closes every window before it.
+        for partition in range(4):
+            disturbed.produce(topic.name, [{"time": START + 10**8, "host": "end", "value": 0}], partition=partition)
+
+    expected = HOSTS * seconds // interval
+    members = {"detection_interval": {"period": {"interval": interval, "unit": "Seconds"}}}
+    with (
+        Cluster(broker.bootstrap, prefix + "a.", idle_timeout=1000, source_checkpoint_interval=1) as disturbed,
+        Cluster(broker.bootstrap, prefix + "b.", idle_timeout=1000) as undisturbed,
+    ):
+        workers = [disturbed.start_worker()]
+        detector = disturbed.create(topic.name, detector_id="same", **members)
+        disturbed.start(detector)
+        with flowing(produce):
+            for kill in range(kills):
+                time.sleep(dice.uniform(*pause))
+                if kill == kills // 2:
+                    workers.append(disturbed.start_worker())
+                victim = dice.randrange(len(workers))
+                workers[victim].kill()
+                workers[victim] = disturbed.start_worker(wait=len(workers) == 1)
+        got = disturbed.results(detector, expected, seconds=120)
+        for worker in workers:
+            worker.wait_until_ready()
+            assert worker.stop() == 0
+
+        undisturbed.start_worker()
+        undisturbed.create(topic.name, detector_id=detector, **members)
+        undisturbed.start(detector, **{"from": "earliest"})
+        wanted = undisturbed.results(detector, expected, seconds=120)
+    assert len(wanted) == expected
+    assert without_wall_clock(got) == without_wall_clock(wanted)
+
+
+def test_two_kills_change_no_result(
+    broker: Broker, topic_prefix: str, new_topic: Callable[..., TopicUnderTest]
+) -> None:
+    run(broker, topic_prefix, new_topic, kills=2, seconds=60, pause=(1.0, 4.0))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_ten_kills_with_two_workers_for_half_of_them_change_no_result(
+    broker: Broker, topic_prefix: str, new_topic: Callable[..., TopicUnderTest]
+) -> None:
+    run(broker, topic_prefix, new_topic, kills=10, seconds=600, pause=(2.0, 10.0))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_long_windows_survive_kills(
+    broker: Broker, topic_prefix: str, new_topic: Callable[..., TopicUnderTest]
+) -> None:
+    run(broker, topic_prefix, new_topic, kills=4, seconds=2400, pause=(2.0, 10.0), interval=600)
