@@ -132,9 +132,7 @@ def _parse_filter(name: str, query: Mapping[str, Any], inner: Mapping[str, Any])
     (inner_name, inner_body), *_ = _definitions(inner)
     metric = _parse(inner_name, inner_body)
     if metric.filter is not None:
-        raise illegal_argument(
-            f"Aggregation [{name}]: a filter inside a filter is not supported; use one bool query"
-        )
+        raise illegal_argument(f"Aggregation [{name}]: a filter inside a filter is not supported; use one bool query")
     return Aggregation(
         name=name,
         kind=metric.kind,

@@ -77,9 +77,7 @@ def check_members(members: Mapping[str, Any], features: Sequence[Feature], limit
     if not 1 <= members["history"] <= limits.max_history:
         raise DetectorInvalid("history", f"We cannot look back more than {limits.max_history} intervals.")
     check_distinct(features)
-    check_imputation(
-        members.get("imputation_option"), [each.feature_name for each in features if each.feature_enabled]
-    )
+    check_imputation(members.get("imputation_option"), [each.feature_name for each in features if each.feature_enabled])
     interval = members.get("detection_interval")
     _check_frequency(members.get("frequency"), interval, limits)
     # The anchor reports the last of these three that fails.

@@ -63,8 +63,7 @@ def _parse_feature(feature: Mapping[str, Any], detector_name: str, new_id: Calla
                 f"{_RUNTIME}: {name}",
                 status=400,
                 kind="status_exception",
-                reason=f"Validation failed for feature(s) of detector {detector_name} Exceptions:"
-                f" [{_RUNTIME}: {name}]",
+                reason=f"Validation failed for feature(s) of detector {detector_name} Exceptions: [{_RUNTIME}: {name}]",
                 sub_issues={name: _RUNTIME},
             ) from None
     if not name.strip():

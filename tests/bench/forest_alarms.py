@@ -1,6 +1,6 @@
 """False alarms on eight kinds of clean series, and recall of four kinds of injected anomalies, same settings.
 
-    .venv/bin/python -m tests.bench.forest_alarms
+.venv/bin/python -m tests.bench.forest_alarms
 """
 
 from __future__ import annotations

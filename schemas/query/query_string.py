@@ -1,0 +1,258 @@
+"""The mini languages of query_string and simple_query_string, a sensible subset: refused clearly beyond it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+
+from schemas.query.errors import Limits, malformed
+from schemas.query.tree import (
+    Bool,
+    Exists,
+    Leaf,
+    Match,
+    MatchAll,
+    MatchNone,
+    MatchPhrase,
+    Operator,
+    Prefix,
+    Query,
+    Range,
+    Wildcard,
+)
+
+Make = Callable[[Leaf], Query]
+"""Puts a leaf without a field onto the fields that the clause searches."""
+
+_TOKEN = re.compile(
+    r"""\s*(?:
+    (?P<open>\() | (?P<close>\))
+    | (?P<operator>AND\b|OR\b|NOT\b|&&|\|\||[!+-](?=\S))
+    | (?P<field>(?:[^\s():"\\\[\]{}^~!+-]|\\.)(?:[^\s():"\\\[\]{}^~]|\\.)*):
+    | "(?P<phrase>(?:[^"\\]|\\.)*)"
+    | (?P<range>[\[{][^\]}]*[\]}])
+    | (?P<compare>(?:>=|<=|>|<)[^\s()]+)
+    | /(?P<regexp>(?:[^/\\]|\\.)*)/
+    | (?P<word>(?:[^\s():"\\\[\]{}]|\\.)+)
+    )""",
+    re.VERBOSE,
+)
+
+
+def parse_query_string(
+    text: str,
+    *,
+    make: Make,
+    operator: Operator,
+    lenient: bool,
+    minimum_should_match: str | None,
+    leading_wildcard: bool,
+    zone: str | None,
+    limits: Limits,
+) -> Query:
+    """The tree of a query_string: words, "phrases", field:value, wildcards, ranges, AND OR NOT + - and brackets.
+
+    Raises ``Refused`` (400) for anything malformed, and for regular expressions, fuzziness and boosts inside.
+    """
+    if not text.strip():
+        return MatchNone()
+    parser = _Parser(text, make, operator, lenient, leading_wildcard, zone, limits)
+    query = parser.whole()
+    if minimum_should_match is not None and isinstance(query, Bool):
+        return replace(query, minimum_should_match=minimum_should_match)
+    return query
+
+
+class _Parser:
+    def __init__(
+        self,
+        text: str,
+        make: Make,
+        operator: Operator,
+        lenient: bool,
+        leading_wildcard: bool,
+        zone: str | None,
+        limits: Limits,
+    ) -> None:
+        self._text = text
+        self._make = make
+        self._operator = operator
+        self._lenient = lenient
+        self._leading_wildcard = leading_wildcard
+        self._zone = zone
+        self._tokens = self._split(text)
+        if len(self._tokens) > limits.clauses:
+            raise malformed(f"maxClauseCount is set to {limits.clauses}")
+        self._at = 0
+        self._depth = limits.depth
+
+    def _split(self, text: str) -> list[tuple[str, str]]:
+        tokens: list[tuple[str, str]] = []
+        position = 0
+        while position < len(text.rstrip()):
+            found = _TOKEN.match(text, position)
+            if found is None or found.lastgroup is None:
+                raise self._wrong()
+            tokens.append((found.lastgroup, found[found.lastgroup]))
+            position = found.end()
+        return tokens
+
+    def _wrong(self, why: str = "") -> Exception:
+        return malformed(f"Failed to parse query [{self._text}]{': ' + why if why else ''}")
+
+    def whole(self) -> Query:
+        query = self._clauses(self._make, 0)
+        if self._at < len(self._tokens):
+            raise self._wrong()
+        return query
+
+    def _peek(self) -> tuple[str, str]:
+        return self._tokens[self._at] if self._at < len(self._tokens) else ("", "")
+
+    def _clauses(self, make: Make, depth: int) -> Query:
+        if depth > self._depth:
+            raise self._wrong("too deep")
+        must: list[Query] = []
+        must_not: list[Query] = []
+        should: list[Query] = []
+        joined_by_and = False
+        while self._peek()[0] not in ("", "close"):
+            sign, next_and = "", joined_by_and
+            joined_by_and = False
+            while self._peek()[0] == "operator":
+                word = self._tokens[self._at][1]
+                self._at += 1
+                if word in ("AND", "&&"):
+                    next_and = True
+                    if should and not must:
+                        must.append(should.pop())
+                elif word in ("NOT", "!", "-"):
+                    sign = "-"
+                elif word == "+":
+                    sign = "+"
+            clause = self._clause(make, depth)
+            follows = self._peek()
+            joined_by_and = follows[0] == "operator" and follows[1] in ("AND", "&&")
+            follows_or = follows[0] == "operator" and follows[1] in ("OR", "||")
+            if sign == "-":
+                must_not.append(clause)
+            elif sign == "+" or next_and or joined_by_and or (self._operator == "AND" and not follows_or):
+                must.append(clause)
+            else:
+                should.append(clause)
+        if not must and not must_not and len(should) == 1:
+            return should[0]
+        if len(must) == 1 and not must_not and not should:
+            return must[0]
+        if must_not and not must and not should:
+            must.append(MatchAll())
+        return Bool(must=tuple(must), must_not=tuple(must_not), should=tuple(should))
+
+    def _clause(self, make: Make, depth: int) -> Query:
+        kind, value = self._peek()
+        self._at += 1
+        if kind == "open":
+            query = self._clauses(make, depth + 1)
+            if self._peek()[0] != "close":
+                raise self._wrong("a bracket is not closed")
+            self._at += 1
+            return query
+        if kind == "field":
+            field = _unescaped(value)
+            if field == "_exists_":
+                return Exists(field=_unescaped(self._value()))
+            return self._clause(_on(field), depth)
+        if kind == "phrase":
+            return make(MatchPhrase(field="", text=_unescaped(value), lenient=self._lenient))
+        if kind == "range":
+            return make(self._range(value))
+        if kind == "compare":
+            return make(self._compare(value))
+        if kind == "word":
+            return make(self._word(value))
+        if kind == "regexp":
+            raise self._wrong("regular expressions are not supported inside query_string")
+        raise self._wrong()
+
+    def _value(self) -> str:
+        kind, value = self._peek()
+        if kind not in ("word", "phrase"):
+            raise self._wrong()
+        self._at += 1
+        return value
+
+    def _range(self, text: str) -> Leaf:
+        lower, separator, upper = text[1:-1].partition(" TO ")
+        if not separator:
+            raise self._wrong("a range is [lower TO upper]")
+        bounds = [None if bound.strip() == "*" else _unescaped(bound.strip().strip('"')) for bound in (lower, upper)]
+        return Range(
+            field="",
+            lower=bounds[0],
+            upper=bounds[1],
+            include_lower=text[0] == "[",
+            include_upper=text[-1] == "]",
+            time_zone=self._zone,
+        )
+
+    def _compare(self, text: str) -> Leaf:
+        sign = re.match(r"[<>]=?", text)
+        assert sign is not None
+        bound, including = _unescaped(text[sign.end() :]), sign[0].endswith("=")
+        if sign[0].startswith(">"):
+            return Range(field="", lower=bound, include_lower=including, time_zone=self._zone)
+        return Range(field="", upper=bound, include_upper=including, time_zone=self._zone)
+
+    def _word(self, word: str) -> Leaf:
+        if re.search(r"(?<!\\)[~^]", word):
+            raise self._wrong("fuzziness (~) and boosts (^) are not supported inside query_string")
+        if re.search(r"(?<!\\)[*?]", word):
+            if not self._leading_wildcard and word[0] in "*?":
+                raise self._wrong("'*' or '?' not allowed as first character in WildcardQuery")
+            return Exists(field="") if word == "*" else Wildcard(field="", pattern=word, case_insensitive=True)
+        return Match(field="", text=_unescaped(word), lenient=self._lenient)
+
+
+def _on(field: str) -> Make:
+    return lambda leaf: replace(leaf, field=field)
+
+
+def parse_simple_query_string(
+    text: str, *, make: Make, operator: Operator, lenient: bool, minimum_should_match: str | None, limits: Limits
+) -> Query:
+    """The tree of a simple_query_string, which is never malformed: what makes no sense is taken as words."""
+    must: list[Query] = []
+    must_not: list[Query] = []
+    should: list[Query] = []
+    pieces = re.findall(r'[+|-]?"[^"]*"|\||[^\s()|]+', text)[: limits.clauses]
+    alternatives = "|" in pieces
+    for piece in pieces:
+        if piece == "|":
+            continue
+        sign, body = (piece[0], piece[1:]) if piece[0] in "+-" and len(piece) > 1 else ("", piece)
+        leaf: Leaf
+        if body.startswith('"'):
+            leaf = MatchPhrase(field="", text=body.strip('"'), lenient=lenient)
+        elif body.endswith("*") and len(body) > 1:
+            leaf = Prefix(field="", value=_unescaped(body[:-1]).lower(), case_insensitive=True)
+        else:
+            leaf = Match(field="", text=_unescaped(body), lenient=lenient)
+        clause = make(leaf)
+        if sign == "-":
+            must_not.append(clause)
+        elif sign == "+" or (operator == "AND" and not alternatives):
+            must.append(clause)
+        else:
+            should.append(clause)
+    if not must and not must_not and len(should) <= 1:
+        return should[0] if should else MatchNone()
+    if must_not and not must and not should:
+        must.append(MatchAll())
+    return Bool(
+        must=tuple(must), must_not=tuple(must_not), should=tuple(should), minimum_should_match=minimum_should_match
+    )
+
+
+def _unescaped(text: str) -> str:
+    return re.sub(r"\\(.)", r"\1", text)

@@ -1,0 +1,244 @@
+"""The parse tree of the query language: one frozen class a clause.
+
+    Query
+    ├── Leaf                one field: Term, Terms, Range, Exists, Prefix, Wildcard, Regexp, Match, MatchPhrase
+    ├── MatchAll, MatchNone, Ids
+    ├── Bool, DisMax, ConstantScore, Nested
+    └── MultiField          one leaf over several fields or patterns: MultiMatch, QueryString, SimpleQueryString use it
+
+The tree says what was asked, not how to find it: ``predicate.compile_query`` turns it into a function on documents,
+the API's results store turns it into SQL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Scalar = str | int | float | bool
+Operator = Literal["OR", "AND"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """Any clause. ``boost`` multiplies its score; ``name`` is the client's ``_name``."""
+
+    boost: float = 1.0
+    name: str | None = None
+
+    def children(self) -> tuple[Query, ...]:
+        """The clauses directly inside this one."""
+        return ()
+
+    def fields(self) -> frozenset[str]:
+        """Every field (or field pattern) that the clause and those inside it look at.
+
+        >>> Bool(must=(Term(field="host", value="a"),), must_not=(Exists(field="error"),)).fields() == {"host", "error"}
+        True
+        """
+        return frozenset().union(*(child.fields() for child in self.children()))
+
+    def walk(self) -> Iterator[Query]:
+        """This clause and all clauses inside it."""
+        yield self
+        for child in self.children():
+            yield from child.walk()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leaf(Query):
+    """A clause on one field, given as a dotted path."""
+
+    field: str
+
+    def fields(self) -> frozenset[str]:
+        """The field itself."""
+        return frozenset((self.field,))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MatchAll(Query):
+    """Every document."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MatchNone(Query):
+    """No document."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Term(Leaf):
+    """A value of the field is exactly ``value``, after both were brought to the field's type."""
+
+    value: Scalar
+    case_insensitive: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms(Leaf):
+    """A value of the field is one of ``values``."""
+
+    values: tuple[Scalar, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Range(Leaf):
+    """A value of the field lies between ``lower`` and ``upper``; None is no bound. Dates may be date math."""
+
+    lower: Scalar | None = None
+    upper: Scalar | None = None
+    include_lower: bool = True
+    include_upper: bool = True
+    format: str | None = None
+    time_zone: str | None = None
+    relation: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exists(Leaf):
+    """The field has a value that is not null."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ids(Query):
+    """The document's id is one of ``values``."""
+
+    values: tuple[str, ...]
+
+    def fields(self) -> frozenset[str]:
+        """The metadata field ``_id``."""
+        return frozenset(("_id",))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prefix(Leaf):
+    """A value of the field begins with ``value``."""
+
+    value: str
+    case_insensitive: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wildcard(Leaf):
+    r"""A whole value of the field fits the pattern: ``*`` any text, ``?`` one character, ``\`` escapes."""
+
+    pattern: str
+    case_insensitive: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Regexp(Leaf):
+    """A whole value of the field fits Lucene's regular expression."""
+
+    pattern: str
+    flags: str = "ALL"
+    case_insensitive: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Match(Leaf):
+    """The words of ``text``: any of them (OR), all (AND), or as many as ``minimum_should_match`` says.
+
+    On a field that is not text the whole of ``text`` is one term. ``lenient`` lets a text that is no value of
+    the field's type match nothing instead of being refused.
+    """
+
+    text: Scalar
+    operator: Operator = "OR"
+    minimum_should_match: str | None = None
+    zero_terms: Literal["NONE", "ALL"] = "NONE"
+    lenient: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MatchPhrase(Leaf):
+    """The words of ``text`` next to each other in this order; the last may be cut off when ``prefix`` is set."""
+
+    text: Scalar
+    prefix: bool = False
+    lenient: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bool(Query):
+    """All of ``must`` and ``filter``, none of ``must_not``, and as many of ``should`` as are needed.
+
+    At least one ``should`` is needed when there is neither ``must`` nor ``filter``.
+    """
+
+    must: tuple[Query, ...] = ()
+    filter: tuple[Query, ...] = ()
+    must_not: tuple[Query, ...] = ()
+    should: tuple[Query, ...] = ()
+    adjust_pure_negative: bool = True
+    minimum_should_match: str | None = None
+
+    def children(self) -> tuple[Query, ...]:
+        """All clauses."""
+        return (*self.must, *self.filter, *self.must_not, *self.should)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DisMax(Query):
+    """Any of ``queries``; the score is that of the best."""
+
+    queries: tuple[Query, ...]
+    tie_breaker: float = 0.0
+
+    def children(self) -> tuple[Query, ...]:
+        """The alternatives."""
+        return self.queries
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConstantScore(Query):
+    """What ``filter`` matches, with the boost as the score."""
+
+    filter: Query
+
+    def children(self) -> tuple[Query, ...]:
+        """The filter."""
+        return (self.filter,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nested(Query):
+    """One of the objects at ``path`` matches ``query`` all by itself. Fields inside are full paths."""
+
+    path: str
+    query: Query
+    score_mode: str = "avg"
+    ignore_unmapped: bool = False
+
+    def children(self) -> tuple[Query, ...]:
+        """The query on the nested objects."""
+        return (self.query,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MultiField(Query):
+    """``leaf`` on any of the fields that ``patterns`` name (``*`` is a wildcard; ``("*",)`` is every field)."""
+
+    patterns: tuple[str, ...]
+    leaf: Leaf
+
+    def fields(self) -> frozenset[str]:
+        """The patterns."""
+        return frozenset(self.patterns)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written(Query):
+    """A clause that was written in a shorthand: ``meaning`` is the tree, the rest what the client sent.
+
+    ``kind`` is ``query_string``, ``simple_query_string`` or ``multi_match``.
+    """
+
+    kind: str
+    meaning: Query
+    settings: dict[str, Any] = field(compare=True, hash=False)
+
+    def children(self) -> tuple[Query, ...]:
+        """What the shorthand means."""
+        return (self.meaning,)
