@@ -253,8 +253,7 @@ INVALID: list[tuple[dict[str, Any], str, str]] = [
     (
         {"feature_attributes": {"a": 1}},
         "feature_attributes",
-        "Custom query error: Failed to parse object: expecting token of type [START_ARRAY]"
-        " but found [START_OBJECT]",
+        "Custom query error: Failed to parse object: expecting token of type [START_ARRAY] but found [START_OBJECT]",
     ),
     (
         {"feature_attributes": [feature("f1", "avgg")]},
@@ -407,9 +406,7 @@ def test_zero_and_disabled_features_are_accepted_and_have_no_rules() -> None:
 
 
 def test_nulls_of_optional_members_are_as_good_as_nothing() -> None:
-    nulls = dict.fromkeys(
-        ["result_index", "suggested_seasonality", "frequency", "rules", "imputation_option", "model"]
-    )
+    nulls = dict.fromkeys(["result_index", "suggested_seasonality", "frequency", "rules", "imputation_option", "model"])
     assert parsed(**nulls) == parsed()
 
 

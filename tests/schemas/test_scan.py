@@ -6,9 +6,7 @@ import pytest
 from schemas.errors import UnknownVersion
 from schemas.scan import Scan, decode_scan, encode_scan
 
-SCAN = Scan(
-    task_id="t", detector_id="d", topic="m", partition=3, offset=5, end_offset=9, start_time=0, end_time=60_000
-)
+SCAN = Scan(task_id="t", detector_id="d", topic="m", partition=3, offset=5, end_offset=9, start_time=0, end_time=60_000)
 
 
 def test_a_scan_reads_back() -> None:

@@ -111,13 +111,9 @@ class Coordinator:
         """A worker's word on the run of d1."""
         if run is None:
             run = self.run
-        return self.send(
-            Progress(detector_id="d1", run=run, partition=partition, rows=rows, node_id="n", error=error)
-        )
+        return self.send(Progress(detector_id="d1", run=run, partition=partition, rows=rows, node_id="n", error=error))
 
-    def scored(
-        self, task_id: str, partition: int, rows: int, done: bool = False, until: int | None = None
-    ) -> Effects:
+    def scored(self, task_id: str, partition: int, rows: int, done: bool = False, until: int | None = None) -> Effects:
         """The scorer's word on a historical task of d1."""
         return self.send(
             TaskProgress(

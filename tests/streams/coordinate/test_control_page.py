@@ -47,9 +47,6 @@ def test_no_command_is_left_out() -> None:
 def test_the_table_of_transitions_is_the_programs() -> None:
     rows = re.findall(r"^\| ([A-Z, ]+) \| ([A-Z, ]+) \|", PAGE, re.MULTILINE)
     shown = {
-        (before, after)
-        for befores, afters in rows
-        for before in befores.split(", ")
-        for after in afters.split(", ")
+        (before, after) for befores, afters in rows for before in befores.split(", ") for after in afters.split(", ")
     }
     assert shown == {(before, after) for before, after, _ in TRANSITIONS if before != after}

@@ -186,9 +186,7 @@ def test_a_life_keeps_every_promise(life: list[tuple[Event, dict[str, Any], bool
             assert contents(coordinator.machine.state) == before
         check_records(effects.records, tasks, versions)
         check_state(coordinator.machine.state)
-        again = coordinator.machine.apply(
-            event, Context(now_ms=0, control_offset=coordinator.offset, ranges=RANGES)
-        )
+        again = coordinator.machine.apply(event, Context(now_ms=0, control_offset=coordinator.offset, ranges=RANGES))
         if effects.records:
             assert again.records == ()
             assert again.reply is None
