@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from schemas.query.predicate import compile_query
-
 from api.fields import Sample, field_values, kind_of
 from api.positions import locate
 from api.settings import Settings
@@ -23,6 +21,7 @@ from schemas.detector_check import DetectorLimits, check_name
 from schemas.errors import DetectorInvalid, Refused
 from schemas.feature import check_features
 from schemas.interval import Interval
+from schemas.query import compile_query
 
 EMPTY = "Feature has an invalid query returning empty aggregated data"
 RUNTIME = "Feature has an invalid query causing a runtime exception"

@@ -23,6 +23,10 @@ from schemas.errors import Refused
 log = structlog.get_logger()
 
 
+VIEWED = frozenset({"detectors", "state"})
+"""Topics whose records the views hold; a command may lead to records on others, too."""
+
+
 class Control:
     """Writes commands and matches replies. All methods but ``start`` and ``stop`` belong to the event loop."""
 
@@ -86,8 +90,12 @@ class Control:
         return outcome
 
     async def passed(self, offsets: Mapping[str, int]) -> None:
-        """Wait until the views hold the records at these offsets."""
-        missing = {topic: offset for topic, offset in offsets.items() if self._applied.get(topic, -1) < offset}
+        """Wait until the views hold the records at these offsets; topics that no view follows do not matter."""
+        missing = {
+            topic: offset
+            for topic, offset in offsets.items()
+            if topic in VIEWED and self._applied.get(topic, -1) < offset
+        }
         if missing:
             done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._watchers.append((missing, done))

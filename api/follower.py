@@ -134,9 +134,7 @@ class Follower:
         for full_name, topic in self._topics.items():
             stored = topic.positions() if topic.start == "stored" else {}
             for partition in known[full_name].partitions:
-                low, high = consumer.get_watermark_offsets(
-                    TopicPartition(full_name, partition), timeout=PROBE_TIMEOUT
-                )
+                low, high = consumer.get_watermark_offsets(TopicPartition(full_name, partition), timeout=PROBE_TIMEOUT)
                 begin = {"beginning": OFFSET_BEGINNING, "end": high}.get(topic.start)
                 if begin is None:
                     begin = stored.get(partition, OFFSET_BEGINNING)

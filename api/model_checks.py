@@ -114,9 +114,7 @@ def _interval_issue(data: Data, history: int) -> dict[str, Any]:
     if minutes is None:
         text = "Source index data is potentially too sparse for model training. "
         return _issue("indices", text + "Consider changing interval length or ingesting more data")
-    text = (
-        f"The selected interval might collect sparse data. Consider changing interval length to: {minutes} minutes"
-    )
+    text = f"The selected interval might collect sparse data. Consider changing interval length to: {minutes} minutes"
     return _issue("detection_interval", text, Interval(minutes, "Minutes"))
 
 
@@ -143,9 +141,7 @@ def _feature_issue(
     kept: Sequence[tuple[int, Record]],
     feature_matches: Sequence[tuple[str, Callable[[Record], bool]]],
 ) -> dict[str, Any] | None:
-    text = (
-        "Data is most likely too sparse when given feature queries are applied. Consider revising feature queries"
-    )
+    text = "Data is most likely too sparse when given feature queries are applied. Consider revising feature queries"
     sparse = {}
     for name, has_value in feature_matches:
         times = [moment for moment, record in kept if has_value(record)]

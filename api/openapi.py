@@ -75,10 +75,7 @@ def _operation(route: Route, method: str, path: str) -> dict[str, Any]:
         "summary": route.summary,
         "operationId": f"{method.lower()} {path}",
         "parameters": [
-            *(
-                {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-                for name in _names(path)
-            ),
+            *({"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in _names(path)),
             *(_parameter(name) for name in (*route.parameters, *extra)),
         ],
         "responses": {

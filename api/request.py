@@ -93,9 +93,7 @@ class Request:
         if source is None:
             raise Refused(400, "request body or source parameter is required", "parse_exception")
         if not self.parameters.get("source_content_type"):
-            raise Refused(
-                400, "source and source_content_type parameters are required", "illegal_argument_exception"
-            )
+            raise Refused(400, "source and source_content_type parameters are required", "illegal_argument_exception")
         return as_object(parse_json(source.encode()))
 
 

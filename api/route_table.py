@@ -61,9 +61,7 @@ _INSIGHTS: tuple[tuple[str, str, str, Body], ...] = (
 )
 
 ROUTES: tuple[Route, ...] = (
-    Route(
-        ("POST",), "/detectors", detectors.create, "Create a detector", "detector/write", ("refresh",), "required"
-    ),
+    Route(("POST",), "/detectors", detectors.create, "Create a detector", "detector/write", ("refresh",), "required"),
     Route(
         ("PUT",),
         _ID,

@@ -167,9 +167,7 @@ class Services:
             try:
                 self._appliers[record.topic](record)
             except msgspec.DecodeError as error:
-                log.error(
-                    "skipped an unreadable record", topic=record.topic, offset=record.offset, error=str(error)
-                )
+                log.error("skipped an unreadable record", topic=record.topic, offset=record.offset, error=str(error))
             offsets[record.topic] = record.offset
         self.control.applied(offsets)
 

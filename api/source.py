@@ -89,9 +89,7 @@ class Sources:
     def _metadata(self) -> dict[str, list[int]]:
         if time.monotonic() - self._listed > METADATA_SECONDS:
             listed = self._open().list_topics(timeout=self._timeout).topics
-            self._partitions = {
-                name: sorted(topic.partitions) for name, topic in listed.items() if topic.error is None
-            }
+            self._partitions = {name: sorted(topic.partitions) for name, topic in listed.items() if topic.error is None}
             self._listed = time.monotonic()
         return self._partitions
 

@@ -30,9 +30,7 @@ async def preview(request: Request, services: Services) -> Answer:
         document = stored.source
     elif body.get("detector") is not None:
         given = as_object(body["detector"])
-        detector = services.checks.read(
-            given, body=request.body, user=request.user, default_interval=DEFAULT_INTERVAL
-        )
+        detector = services.checks.read(given, body=request.body, user=request.user, default_interval=DEFAULT_INTERVAL)
         document = render_detector(detector)
         document.pop("last_update_time", None)
     else:

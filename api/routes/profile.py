@@ -244,9 +244,7 @@ async def _entity_profile(
     return profile
 
 
-def _find(
-    detector: Document, entity: dict[str, str], services: Services
-) -> tuple[Node, RunStatistics, Model] | None:
+def _find(detector: Document, entity: dict[str, str], services: Services) -> tuple[Node, RunStatistics, Model] | None:
     for node, run in services.nodes.runs(detector.id, services.now()):
         for model in node.models:
             if model.detector_id == detector.id and model.entity is not None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from schemas.query.predicate import compile_query
-
 from api.checks import feature_matchers, issue_of
 from api.model_checks import SUGGESTIONS, Data, model_issue, suggestions, timed
 from api.request import Answer, Request
@@ -13,6 +11,7 @@ from api.services import Services
 from schemas.detector import Detector
 from schemas.errors import Refused
 from schemas.interval import Interval
+from schemas.query import compile_query
 
 NEWEST = 20_000
 """Records of each partition that are read to judge how dense the data are."""
@@ -25,9 +24,7 @@ async def validate(request: Request, services: Services) -> Answer:
     if not asked & {"detector", "model"}:
         raise Refused(500, "The given validation type doesn't exist", "illegal_state_exception")
     try:
-        detector = await services.checks.check(
-            document, body=request.body, user=request.user, default_interval=None
-        )
+        detector = await services.checks.check(document, body=request.body, user=request.user, default_interval=None)
     except Refused as refused:
         return Answer(issue_of(refused))
     if "model" not in asked:

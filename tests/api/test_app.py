@@ -64,9 +64,7 @@ def test_the_http_layer(api: RunningApi) -> None:
         ("POST", "/detectors", b"[1]"): (
             "Failed to parse object: expecting token of type [START_OBJECT] but found [START_ARRAY]"
         ),
-        ("PUT", "/detectors/x?if_seq_no=1", b"{}"): (
-            "Validation Failed: 1: ifSeqNo is set, but primary term is [0];"
-        ),
+        ("PUT", "/detectors/x?if_seq_no=1", b"{}"): ("Validation Failed: 1: ifSeqNo is set, but primary term is [0];"),
     }
     for (method, path, body), reason in reasons.items():
         headers = {"Content-Type": "application/json"} if body else {}

@@ -29,9 +29,7 @@ def detector(**members: Any) -> Detector:
 
 
 def data(every: int, count: int = 1500, **members: Any) -> Data:
-    records: list[tuple[int, Record]] = [
-        (START - i * every, {"v": 1, "host": "a", **members}) for i in range(count)
-    ]
+    records: list[tuple[int, Record]] = [(START - i * every, {"v": 1, "host": "a", **members}) for i in range(count)]
     records.reverse()
     return Data(records, records[0][0], True)
 

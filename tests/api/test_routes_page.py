@@ -1,0 +1,47 @@
+"""docs/routes.md names every route, and its lines run."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import time
+from pathlib import Path
+
+from api.route_table import ROUTES
+from tests.api.conftest import RunningApi, minute_records
+
+PAGE = (Path(__file__).parents[2] / "docs" / "routes.md").read_text()
+
+
+def documented() -> set[tuple[str, str]]:
+    """Methods and paths of the page's headings: ``GET, POST /a, /b`` and ``GET /a, POST /b``."""
+    found: set[tuple[str, str]] = set()
+    for heading in re.findall(r"^### (.*)$", PAGE, re.MULTILINE):
+        methods: list[str] = []
+        last_was_path = False
+        for word in re.split(r"[ ,]+", heading):
+            if word.startswith("/"):
+                found |= {(method, word) for method in methods}
+            else:
+                methods = [word] if last_was_path else [*methods, word]
+            last_was_path = word.startswith("/")
+    return found
+
+
+def test_every_route_is_documented_and_no_other() -> None:
+    known = {(method, route.tail) for route in ROUTES for method in route.methods if method != "HEAD"}
+    assert documented() == known
+
+
+def test_the_lines_run(api: RunningApi) -> None:
+    source = api.source(minute_records())
+    now = int(time.time() * 1000)
+    lines = "\n".join(re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL))
+    lines = lines.replace("http://127.0.0.1:9200", api.url).replace('"metrics"', json.dumps(source))
+    lines = lines.replace("1795400000000", str(now - 3_600_000)).replace("1795493160667", str(now))
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-xc", lines], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr[-1500:]
+    assert "no handler found" not in done.stdout
