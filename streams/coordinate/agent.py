@@ -106,7 +106,7 @@ class Coordinate:
     async def _decide(self, machine: Machine, tp: TP, record: Any) -> None:
         try:
             event = decode_event(record.value)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             await self._bury(tp, record, "bad-command", str(error))
             await self._refuse(record.value, str(error))
             return
@@ -180,7 +180,7 @@ class Coordinate:
     async def _refuse(self, value: bytes, reason: str) -> None:
         try:
             given = msgspec.json.decode(value)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return
         if isinstance(given, dict) and isinstance(given.get("request_id"), str):
             error = {"type": "parsing_exception", "reason": reason}
