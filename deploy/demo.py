@@ -18,8 +18,9 @@ from deploy.errors import DeployError
 from deploy.feed import Feed, create_topic
 from deploy.series import INTERVAL_MS, in_time_order, load
 from deploy.stack import Stack
-from deploy.tail import ResultReader, readable
+from deploy.tail import ResultReader, utc
 from deploy.tally import Tally, windows
+from schemas.result import Result
 
 ARCHIVE_TOPIC = "demo-metrics"
 LIVE_TOPIC = "demo-live"
@@ -43,6 +44,8 @@ def run(environment: Mapping[str, str], *, broker_port: int, api_port: int, once
             **{name: value for name, value in environment.items() if not name.startswith("RIVERWATCH_")},
             **({"RIVERWATCH_JAVA": environment["RIVERWATCH_JAVA"]} if "RIVERWATCH_JAVA" in environment else {}),
             "RIVERWATCH_DATA": data,
+            # Eight models on one partition are scored together, eight on eight one at a time.
+            "RIVERWATCH_MODEL_PARTITIONS": "1",
             "RIVERWATCH_API_PORT": str(_this_or_free(api_port, "API", console)),
         }
         broker_port = _this_or_free(broker_port, "Kafka", console)
@@ -84,21 +87,22 @@ class Demo:
         self._client: dict[str, Any] = stack.settings.client()
         self._series = load()
 
+    def _say(self, line: str) -> None:
+        self._console.print(line, soft_wrap=True)
+
     def archive(self) -> None:
         """Feed two weeks of all series as fast as possible and print what is found, with a summary."""
-        # Moved so that the last value lies in the last window that is over: its result need not be waited for.
-        last = int(time.time() * 1000) // INTERVAL_MS * INTERVAL_MS - INTERVAL_MS
+        # Moved so that the last values lie at the very end of the last window that is over: young enough for their
+        # source to count as live, so that nobody waits for more of that window.
+        last = int(time.time() * 1000) // INTERVAL_MS * INTERVAL_MS - 1000
         series = [each.ending_at(last) for each in self._series]
         rows = list(in_time_order(series))
         expected = windows(series, INTERVAL_MS)
-        self._console.print(
+        self._say(
             f"Ready. Feeding {len(rows):,} rows: two weeks of {len(series)} metrics of real servers, moved to now."
         )
         create_topic(self._client, ARCHIVE_TOPIC, PARTITIONS)
         reader = ResultReader(self._client, self._stack.settings.topic("results"), from_beginning=True)
-        self._start_detector(
-            "demo", ARCHIVE_TOPIC, 5, "Minutes", "CPU, network, requests and latency of real servers"
-        )
         tally = Tally(series)
         began = time.monotonic()
         with Progress(
@@ -112,8 +116,12 @@ class Demo:
             sent = progress.add_task("rows sent", total=len(rows))
             seen = progress.add_task("results", total=expected)
             feed = Feed(self._client, ARCHIVE_TOPIC)
-            for batch in _batches(rows, 2000):
+            for number, batch in enumerate(_batches(rows, 2000)):
                 feed.send(batch)
+                if number == 0:
+                    # Not before the first rows: a detector on an empty topic is refused, as it may be misspelt.
+                    feed.flush()
+                    self._start_detector("demo", ARCHIVE_TOPIC, 5, "Minutes", "Metrics of real servers")
                 self._look(reader, tally)
                 progress.update(sent, completed=feed.confirmed)
                 progress.update(seen, completed=tally.results)
@@ -125,9 +133,7 @@ class Demo:
                     heard = time.monotonic()
                 progress.update(seen, completed=tally.results)
                 if time.monotonic() - heard > SILENCE_SECONDS:
-                    raise DeployError(
-                        f"no result for {SILENCE_SECONDS:.0f} s: {tally.results} of {expected} have come"
-                    )
+                    raise DeployError(f"no result for {SILENCE_SECONDS:.0f} s: {tally.results} of {expected} have come")
         took = time.monotonic() - began
         reader.close()
         self._summary(tally, len(rows), expected, took)
@@ -136,19 +142,26 @@ class Demo:
         """Send one value a second of each series to a second detector, until interrupted."""
         create_topic(self._client, LIVE_TOPIC, PARTITIONS)
         reader = ResultReader(self._client, self._stack.settings.topic("results"), from_beginning=False)
-        self._start_detector("demo-live", LIVE_TOPIC, 1, "Seconds", "The same metrics, one value a second")
-        self._console.print(
-            f"\nNow live: one value of each metric a second (the first {LIVE_BACKLOG} at once, to learn from)."
-            " Stop with Ctrl-C."
-        )
         feed = Feed(self._client, LIVE_TOPIC)
         begin = int(time.time()) - LIVE_BACKLOG
         tally = Tally([each.paced(begin * 1000, 1000) for each in self._series])
-        length = min(len(each.times) for each in self._series)
-        for second in itertools.count(begin):
-            feed.send((second * 1000, each.name, each.values[(second - begin) % length]) for each in self._series)
+        seconds = itertools.count(begin)
+        for second in itertools.islice(seconds, LIVE_BACKLOG):
+            feed.send(self._second(second, begin))
+        feed.flush()
+        self._start_detector("demo-live", LIVE_TOPIC, 1, "Seconds", "The same metrics, one value a second")
+        self._say(
+            f"\nNow live: one value of each metric a second (the first {LIVE_BACKLOG} at once, to learn from)."
+            " Stop with Ctrl-C."
+        )
+        for second in seconds:
+            feed.send(self._second(second, begin))
             while time.time() < second + 1:
                 self._look(reader, tally)
+
+    def _second(self, second: int, begin: int) -> Iterator[tuple[int, str, float]]:
+        for each in self._series:
+            yield second * 1000, each.name, each.values[(second - begin) % len(each.values)]
 
     def _start_detector(self, name: str, topic: str, interval: int, unit: str, description: str) -> None:
         api = DetectorsApi(self._stack.api_url)
@@ -166,18 +179,25 @@ class Demo:
             if in_label is None:
                 continue
             mark = "[red]●[/red]" if in_label else "[yellow]○[/yellow]"
-            self._console.print(f"{mark} {readable(result)}", highlight=False)
+            self._say(f"{mark} {anomaly_line(result)}")
         return bool(news)
 
     def _summary(self, tally: Tally, rows: int, expected: int, took: float) -> None:
-        say = self._console.print
+        say = self._say
         say("\n[bold]Done[/bold]  (● in a window that the data's authors labelled anomalous, ○ elsewhere)")
         say(f"  rows             {rows:,} in {took:.1f} s: {rows / took:,.0f} rows/s, including every result")
         say(f"  results          {tally.results:,} of {expected:,} windows")
         say(f"  anomalies        {tally.anomalies}, {tally.marked} of them in labelled windows")
         say(f"  labelled windows {tally.labels_hit} of {tally.labels} hit")
         say(f"\nThe API is at {self._stack.api_url}. The three strongest anomalies:")
-        say(CURL.format(url=self._stack.api_url, query=STRONGEST), highlight=False, soft_wrap=True, markup=False)
+        say(CURL.format(url=self._stack.api_url, query=STRONGEST))
+
+
+def anomaly_line(result: Result) -> str:
+    """One line on an anomaly: end of its window (UTC), series, value and grade."""
+    series = result.entity[0].value if result.entity else ""
+    value = result.feature_data[0].data if result.feature_data else 0.0
+    return f"{utc(result.data_end_time)}  {series:<34}  value {value:>12.6g}  grade {result.anomaly_grade:.2f}"
 
 
 def _batches(rows: list[tuple[int, str, float]], size: int) -> Iterator[list[tuple[int, str, float]]]:

@@ -24,8 +24,8 @@ class DetectorsApi:
         return str(self._ask(PREFIX, document)["_id"])
 
     def start(self, detector_id: str) -> None:
-        """Start real-time detection with the records that come from now on."""
-        self._ask(f"{PREFIX}/{detector_id}/_start", None)
+        """Start real-time detection, with the records that are in the topic already."""
+        self._ask(f"{PREFIX}/{detector_id}/_start?from=earliest", None)
 
     def close(self) -> None:
         """Let go of the connection."""

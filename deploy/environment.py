@@ -20,9 +20,7 @@ def kafka_options(command: _F) -> _F:
     command = click.option("--prefix", help="In front of the names of Riverwatch's topics. [RIVERWATCH_PREFIX]")(
         command
     )
-    return click.option("--brokers", help="Kafka's bootstrap servers, comma separated. [RIVERWATCH_BROKERS]")(
-        command
-    )
+    return click.option("--brokers", help="Kafka's bootstrap servers, comma separated. [RIVERWATCH_BROKERS]")(command)
 
 
 def overlay(environment: Mapping[str, str], **flags: object) -> dict[str, str]:

@@ -67,9 +67,7 @@ def load() -> list[Series]:
 
 def in_time_order(series: list[Series]) -> Iterator[tuple[int, str, float]]:
     """Time, name and value of every row of all series, oldest first."""
-    rows = [
-        (time, each.name, value) for each in series for time, value in zip(each.times, each.values, strict=True)
-    ]
+    rows = [(time, each.name, value) for each in series for time, value in zip(each.times, each.values, strict=True)]
     return iter(sorted(rows))
 
 

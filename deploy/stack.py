@@ -51,8 +51,9 @@ class Stack:
     """Runs all of it while the ``with`` block does; inside, everything is ready.
 
     ``environment`` holds the settings. Where it has ``RIVERWATCH_BROKERS`` that Kafka is used, else one is started
-    on ``broker_port``, with its topics in ``RIVERWATCH_DATA``. ``say`` gets what there is to tell, ``hear`` each
-    line of the workers and the API. Raises a ``DeployError`` when a part cannot start.
+    on ``broker_port``, with its topics in ``RIVERWATCH_DATA``. ``say`` gets what there is to tell, ``hear`` the
+    details: each change of a topic, each line of the workers and the API. Raises a ``DeployError`` when a part
+    cannot start.
     """
 
     def __init__(
@@ -70,16 +71,14 @@ class Stack:
             broker = LocalBroker(broker_port, folder, environment=environment, say=say)
             environment = overlay(environment, brokers=broker.bootstrap)
             services.append(broker)
-        services.append(Topics(environment, say))
+        services.append(Topics(environment, hear))
 
         # The children find the topics there: they were applied once, above. A worker that fails ends, so that it
         # is the supervisor who reports it and starts it again.
         told = overlay(environment, apply_topics="false", restart="false")
         program = [sys.executable, "-m", "deploy.cli"]
         for number in range(1, workers + 1):
-            services.append(
-                Child(f"worker-{number}", [*program, "worker"], told, ready=r"worker \S+ ready", say=hear)
-            )
+            services.append(Child(f"worker-{number}", [*program, "worker"], told, ready=r"worker \S+ ready", say=hear))
         services.append(Child("api", [*program, "api"], told, ready="api ready", say=hear))
 
         self._say = say

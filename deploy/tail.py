@@ -50,9 +50,7 @@ class ResultReader:
     def _beginnings(self, topic: str, from_beginning: bool) -> list[TopicPartition]:
         found = self._consumer.list_topics(topic, timeout=PATIENCE_SECONDS).topics[topic]
         if found.error is not None:
-            raise DeployError(
-                f"Kafka has no topic {topic} to read ({found.error.str()}): run riverwatch topics apply"
-            )
+            raise DeployError(f"Kafka has no topic {topic} to read ({found.error.str()}): run riverwatch topics apply")
         places: list[TopicPartition] = []
         for partition in found.partitions:
             place = TopicPartition(topic, partition)
@@ -87,7 +85,6 @@ def readable(result: Result) -> str:
     ...     confidence=0.9, feature_data=[FeatureData("f", "cpu", 93.25)]))
     '1970-01-01 00:01:00  d  -  cpu=93.25  grade 0.50 confidence 0.90'
     """
-    end = datetime.fromtimestamp(result.data_end_time / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
     entity = ",".join(f"{each.name}={each.value}" for each in result.entity or []) or "-"
     values = " ".join(f"{each.feature_name}={each.data:.6g}" for each in result.feature_data or []) or "-"
     if result.error:
@@ -97,4 +94,13 @@ def readable(result: Result) -> str:
         verdict = f"grade {result.anomaly_grade:.2f} confidence {confidence:.2f}"
     else:
         verdict = "still learning"
-    return f"{end}  {result.detector_id}  {entity}  {values}  {verdict}"
+    return f"{utc(result.data_end_time)}  {result.detector_id}  {entity}  {values}  {verdict}"
+
+
+def utc(epoch_ms: int) -> str:
+    """A time as people write it.
+
+    >>> utc(60_000)
+    '1970-01-01 00:01:00'
+    """
+    return datetime.fromtimestamp(epoch_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")

@@ -124,9 +124,7 @@ def apply(
     return decided.changes
 
 
-def _existing(
-    admin: AdminClient, client: Mapping[str, Any], prefix: str, patience: float
-) -> dict[str, ExistingTopic]:
+def _existing(admin: AdminClient, client: Mapping[str, Any], prefix: str, patience: float) -> dict[str, ExistingTopic]:
     try:
         found = admin.list_topics(timeout=patience).topics
     except KafkaException as error:
@@ -186,9 +184,7 @@ def _wait_for(admin: AdminClient, changes: list[Change]) -> None:
         if missing:
             time.sleep(0.05)
     if missing:
-        raise DeployError(
-            f"Kafka has created {', '.join(sorted(missing))}, but they have no leader yet. Try again."
-        )
+        raise DeployError(f"Kafka has created {', '.join(sorted(missing))}, but they have no leader yet. Try again.")
 
 
 def _result(future: Future[Any], what: str, fine: int | None = None) -> Any:

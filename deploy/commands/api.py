@@ -14,9 +14,7 @@ from deploy.signals import stoppable
 
 @click.command("api")
 @click.option("--host", help="Address to listen on. [RIVERWATCH_API_HOST; default: 127.0.0.1]")
-@click.option(
-    "--port", type=click.IntRange(0, 65535), help="Port to listen on. [RIVERWATCH_API_PORT; default: 9200]"
-)
+@click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on. [RIVERWATCH_API_PORT; default: 9200]")
 @click.option(
     "--data",
     type=click.Path(file_okay=False, path_type=Path),

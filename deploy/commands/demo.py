@@ -11,9 +11,7 @@ from deploy.signals import stoppable
 
 @click.command("demo")
 @click.option("--once", is_flag=True, help="End after the archive instead of going on with live values.")
-@click.option(
-    "--broker-port", type=click.IntRange(1, 65535), default=9092, show_default=True, help="Port of Kafka."
-)
+@click.option("--broker-port", type=click.IntRange(1, 65535), default=9092, show_default=True, help="Port of Kafka.")
 @click.option("--api-port", type=click.IntRange(1, 65535), default=9200, show_default=True, help="Port of the API.")
 def command(once: bool, broker_port: int, api_port: int) -> None:
     """Run everything, feed real metrics and print anomalies as they are found.

@@ -13,9 +13,7 @@ from deploy.signals import stoppable
 
 @click.command("up")
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="How many workers.")
-@click.option(
-    "--broker-port", type=click.IntRange(1, 65535), default=9092, show_default=True, help="Port of Kafka."
-)
+@click.option("--broker-port", type=click.IntRange(1, 65535), default=9092, show_default=True, help="Port of Kafka.")
 @click.option(
     "--api-port",
     type=click.IntRange(1, 65535),

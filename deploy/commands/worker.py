@@ -29,9 +29,7 @@ def command(brokers: str | None, prefix: str | None, apply_topics: bool | None, 
     from deploy.preparation import prepare_topics
     from streams.settings import Settings
 
-    environment = overlay(
-        os.environ, brokers=brokers, prefix=prefix, apply_topics=apply_topics, log_level=log_level
-    )
+    environment = overlay(os.environ, brokers=brokers, prefix=prefix, apply_topics=apply_topics, log_level=log_level)
     settings = read_settings(Settings, environment)
     with stoppable():
         prepare_topics(environment, click.echo)

@@ -34,9 +34,7 @@ def quick(port: int, data_dir: Path) -> LocalBroker:
 def test_topics_survive_a_killed_parent_and_a_clean_stop(tmp_path: Path) -> None:
     port = free_port()
     address = f"127.0.0.1:{port}"
-    with subprocess.Popen(
-        [sys.executable, "-c", PARENT, str(port), str(tmp_path)], stdout=subprocess.PIPE
-    ) as parent:
+    with subprocess.Popen([sys.executable, "-c", PARENT, str(port), str(tmp_path)], stdout=subprocess.PIPE) as parent:
         assert parent.stdout is not None
         assert parent.stdout.readline() == b"ready\n"
         Broker(address).admin().create_topics([NewTopic("kept", 1, 1)])["kept"].result(20)

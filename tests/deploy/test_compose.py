@@ -57,9 +57,7 @@ def test_each_waits_for_kafka_and_is_given_time_to_stop(name: str) -> None:
     service = COMPOSE["services"][name]
     assert service["depends_on"] == {"kafka": {"condition": "service_healthy"}}
     assert service["stop_grace_period"] == "30s"
-    assert (
-        FOLDER / service["build"]["context"] / service["build"]["dockerfile"]
-    ).resolve() == FOLDER / "Dockerfile"
+    assert (FOLDER / service["build"]["context"] / service["build"]["dockerfile"]).resolve() == FOLDER / "Dockerfile"
 
 
 def test_kafka_is_the_version_and_set_up_as_the_local_one() -> None:
@@ -81,9 +79,7 @@ def test_nothing_listens_to_others() -> None:
 
 
 def test_the_image_copies_what_exists_and_lets_it_through() -> None:
-    copied = [
-        source for line in re.findall(r"^COPY (.+)$", DOCKERFILE, re.MULTILINE) for source in line.split()[:-1]
-    ]
+    copied = [source for line in re.findall(r"^COPY (.+)$", DOCKERFILE, re.MULTILINE) for source in line.split()[:-1]]
     allowed = (FOLDER / "Dockerfile.dockerignore").read_text().splitlines()
     assert {"schemas", "streams", "api", "deploy", "pyproject.toml", "requirements.lock"} <= set(copied)
     for source in copied:

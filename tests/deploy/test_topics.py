@@ -43,9 +43,7 @@ def test_a_dry_run_shows_everything_and_creates_nothing(broker: Broker, topic_pr
     assert names(broker, topic_prefix) == set()
 
 
-def test_missing_topics_are_created_as_the_table_says_and_then_left_alone(
-    broker: Broker, topic_prefix: str
-) -> None:
+def test_missing_topics_are_created_as_the_table_says_and_then_left_alone(broker: Broker, topic_prefix: str) -> None:
     run(broker, topic_prefix, model_partitions=3)
     metadata = broker.admin().list_topics(timeout=10).topics
     for topic in TOPICS.values():
@@ -113,9 +111,7 @@ def test_no_kafka_says_what_to_do() -> None:
     missing=st.sets(st.sampled_from(sorted(TOPICS))),
     spoilt=st.sets(st.sampled_from(sorted(TOPICS))),
 )
-def test_a_plan_carried_out_leaves_nothing_to_do(
-    model_partitions: int, missing: set[str], spoilt: set[str]
-) -> None:
+def test_a_plan_carried_out_leaves_nothing_to_do(model_partitions: int, missing: set[str], spoilt: set[str]) -> None:
     existing = {
         topic.full_name("p."): ExistingTopic(
             topic.partitions(model_partitions), {} if topic.name in spoilt else topic.config()

@@ -65,9 +65,7 @@ class Up:
 
     def workers(self) -> list[int]:
         return [
-            pid
-            for pid in descendants(self.process.pid)
-            if re.match(r"\S+ -m deploy\.cli worker", command_line(pid))
+            pid for pid in descendants(self.process.pid) if re.match(r"\S+ -m deploy\.cli worker", command_line(pid))
         ]
 
 
