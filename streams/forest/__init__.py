@@ -16,6 +16,7 @@ from streams.forest.bank import ROWS_TO_INIT, Explanation, ForestBank, Steps
 from streams.forest.engine import DefaultBank
 from streams.forest.imputation import Imputation
 from streams.forest.record import WrongRecord
+from streams.forest.river import RiverBank
 from streams.forest.spec import ForestSpec
 from streams.forest.suppression import Rule, read_rules
 
@@ -35,4 +36,4 @@ __all__ = [
 
 def open_bank(spec: ForestSpec, capacity: int) -> ForestBank:
     """A bank of ``capacity`` unseen models of this kind."""
-    return DefaultBank(spec, capacity)
+    return RiverBank(spec, capacity) if spec.kind == "river" else DefaultBank(spec, capacity)

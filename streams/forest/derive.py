@@ -65,36 +65,63 @@ def carry_forward(values: Float64Array, runs: Runs, before: Float64Array) -> Flo
     return np.where(in_run, carried, before)
 
 
-def lagged(carried: Float64Array, runs: Runs, recent: Float64Array, lag: int) -> Float64Array:
-    """The values [n, d] of ``lag`` events before each event.
+def running_max(values: Float64Array, runs: Runs, before: Float64Array) -> tuple[Float64Array, Float64Array]:
+    """The highest value [n, d] of each event's model before the event, and with it. NaN is passed over.
 
-    ``recent`` [models, LAGS, d] holds what came before the batch, the latest first.
+    ``before`` [n, d] is the highest before the batch (-inf for none).
     """
-    values = np.empty_like(carried)
-    values[lag:] = carried[:-lag]
-    outside = np.flatnonzero(runs.rank < lag)
-    values[outside] = recent[runs.rows[outside], lag - 1 - runs.rank[outside]]
-    return values
+    highest = np.fmax(values, before)
+    reach = 1
+    while reach <= runs.rank.max(initial=0):
+        inside = runs.rank[reach:, None] >= reach
+        further = np.fmax(highest[reach:], highest[:-reach])
+        highest[reach:] = np.where(inside, further, highest[reach:])
+        reach *= 2
+    ahead = before.copy()
+    ahead[1:] = np.where(runs.rank[1:, None] > 0, highest[:-1], before[1:])
+    return ahead, highest
 
 
-def derive(values: Float64Array, lags: list[Float64Array]) -> list[Float64Array]:
-    """Each value's change and the mean of the last eight, from ``values`` [..., d] and the ``LAGS`` before.
+def lagged(carried: Float64Array, runs: Runs, recent: Float64Array) -> Float64Array:
+    """The values [n, LAGS, d] before each event, the latest first.
 
-    A change is unknown (NaN) where the value or the one before is. The mean takes what is known; it is
-    unknown where the value itself or most of the others are.
+    ``carried`` [n, d] are the events' own, ``recent`` [models, LAGS, d] what came before the batch.
+    """
+    before = recent[runs.rows]
+    if not runs.rank.any():
+        return before
+    for lag in range(1, LAGS + 1):
+        inside = np.flatnonzero(runs.rank >= lag)
+        before[inside, lag - 1] = carried[inside - lag]
+    shifted = np.flatnonzero((runs.rank > 0) & (runs.rank < LAGS))
+    for lag in range(2, LAGS + 1):
+        outside = shifted[runs.rank[shifted] < lag]
+        before[outside, lag - 1] = recent[runs.rows[outside], lag - 1 - runs.rank[outside]]
+    return before
 
-    >>> change, mean = derive(np.array([9.0]), [np.array([float(v)]) for v in (1, 2, 3, 4, 5, 6, 7)])
+
+def derive(values: Float64Array, before: Float64Array) -> list[Float64Array]:
+    """Each value's change and the mean of the last eight.
+
+    ``values`` [..., d] and the ``LAGS`` values ``before`` [..., LAGS, d] each, the latest first. A change is
+    unknown (NaN) where the value or the one before is. The mean takes what is known; it is unknown where the
+    value itself or most of the others are.
+
+    >>> change, mean = derive(np.array([9.0]), np.array([[1.0], [2.0], [3.0], [4.0], [5.0], [6.0], [7.0]]))
     >>> float(change[0]), float(mean[0])
     (8.0, 4.625)
     """
-    change = values - lags[0]
-    total = values + sum(lags)
+    change = values - before[..., 0, :]
+    total = values.copy()
+    for lag in range(LAGS):
+        total += before[..., lag, :]
     mean = total / SPAN
     incomplete = np.isnan(mean) & ~np.isnan(values)
     if incomplete.any():
-        window = np.stack([values, *lags])[:, incomplete]
+        place = np.nonzero(incomplete)
+        window = np.concatenate([before[(*place[:-1], slice(None), place[-1])], values[incomplete][:, None]], axis=1)
         known = ~np.isnan(window)
-        count = known.sum(axis=0)
-        some = np.where(known, window, 0.0).sum(axis=0) / count
+        count = known.sum(axis=1)
+        some = np.where(known, window, 0.0).sum(axis=1) / count
         mean[incomplete] = np.where(count >= LEAST_KNOWN, some, np.nan)
     return [change, mean]

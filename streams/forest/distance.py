@@ -27,9 +27,7 @@ def deviation(mean: Float64Array, variance: Float64Array) -> Float64Array:
     return np.where(spread > 1e-9 * np.abs(mean), spread, 1e-3 * np.abs(mean) + 1e-9)
 
 
-def distances(
-    columns: Float64Array, mean: Float64Array, variance: Float64Array, weight: Float64Array
-) -> Float64Array:
+def distances(columns: Float64Array, mean: Float64Array, variance: Float64Array, weight: Float64Array) -> Float64Array:
     """The distance of each column [..., d, k], 0 for the changes and for what is unknown.
 
     Changes are left to the trees: after each odd value comes a change back, and it would count twice.

@@ -7,27 +7,26 @@ into the window, and at the end of a chapter the model learns its window anew (l
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
 
 import numpy as np
 
-from streams.forest import checkpoint
 from streams.forest.arrays import BoolArray, Float64Array, Int64Array, UInt8Array
-from streams.forest.bank import Explanation, ForestBank, Steps
+from streams.forest.bank import Explanation, Steps
 from streams.forest.cells import cell_of, leaves_of, reachable
 from streams.forest.chapters import Chapters
-from streams.forest.derive import LAGS, Runs, carry_forward, derive, lagged
-from streams.forest.explain import explain
+from streams.forest.derive import Runs, carry_forward, derive, lagged
+from streams.forest.distance import distances
+from streams.forest.explain import nearness, past, shares, successors
 from streams.forest.learning import Learning
 from streams.forest.log2 import STEP
 from streams.forest.models import GAP, Models, columns_of
-from streams.forest.record import header
 from streams.forest.scoring import score
 from streams.forest.season import hour_of, usual
 from streams.forest.spec import ForestSpec
 from streams.forest.structure import draw_spaced
-from streams.forest.suppression import ignored
+from streams.forest.table import TableBank, grades, no_steps
 from streams.forest.threshold import alarms
 
 ROWS_AT_ONCE = 2048
@@ -38,63 +37,37 @@ ROWS_AT_ONCE = 2048
 class Events:
     """Events in the order of model and time: ``place`` [n] is where the caller has each.
 
-    ``number`` [n] counts each model's events; ``columns`` [n, d, k] is what the trees see (models.py).
+    ``number`` [n] counts each model's events; ``before`` [n, LAGS, d] are the values before each, ``columns``
+    [n, d, k] is what the trees see (models.py).
     """
 
     model: Int64Array
     number: Int64Array
     place: Int64Array
     hour: UInt8Array
+    before: Float64Array
     columns: Float64Array
 
     def __getitem__(self, part: Int64Array | slice) -> Events:
-        return Events(self.model[part], self.number[part], self.place[part], self.hour[part], self.columns[part])
+        return Events(*(getattr(self, field.name)[part] for field in fields(self)))
 
 
-class DefaultBank(ForestBank):
+class DefaultBank(TableBank[Models]):
     """See ``ForestBank``."""
 
     def __init__(self, spec: ForestSpec, capacity: int) -> None:
-        self.spec = spec
-        self.capacity = capacity
         self._columns = columns_of(spec)
         self._chapters = Chapters(spec.window)
         structure = draw_spaced(spec.seed, spec.features * self._columns, spec.trees, spec.height)
         self._table = reachable(structure)
-        self._header = header(spec, structure.fingerprint)
-        self._models = Models.unseen(spec, capacity)
         self._learning = Learning(spec, self._table)
+        super().__init__(spec, capacity, structure.fingerprint)
 
-    @property
-    def bytes_per_model(self) -> int:
-        return sum(array[:1].nbytes for array in Models.unseen(self.spec, 1).arrays().values())
-
-    def grow(self, capacity: int) -> None:
-        grown = Models.unseen(self.spec, capacity)
-        grown.put(slice(self.capacity), self._models)
-        self._models, self.capacity = grown, capacity
-
-    def reset(self, rows: Int64Array) -> None:
-        self._models.put(rows, Models.unseen(self.spec, 1))
-
-    def seen(self, rows: Int64Array) -> Int64Array:
-        return self._models.count[rows]
-
-    def dump(self, rows: Int64Array) -> list[bytes]:
-        return checkpoint.dump(self._models, rows, self._header)
-
-    def load(self, rows: Int64Array, states: Sequence[bytes]) -> None:
-        self._models.put(rows, checkpoint.load(self.spec, states, self._header))
+    def _unseen(self, capacity: int) -> Models:
+        return Models.unseen(self.spec, capacity)
 
     def step(self, rows: Int64Array, ends: Int64Array, values: Float64Array) -> Steps:
-        n = len(rows)
-        steps = Steps(
-            score=np.zeros(n),
-            threshold=np.zeros(n),
-            grade=np.zeros(n),
-            confidence=np.zeros(n),
-            imputed=np.zeros(values.shape, np.bool_),
-        )
+        steps = no_steps(values)
         for chapter in self._by_chapter(self._arrange(rows, ends, values, steps.imputed)):
             self._judge(chapter, steps)
             self._remember(chapter, steps.score)
@@ -110,21 +83,22 @@ class DefaultBank(ForestBank):
         known = values[place]
         known = np.where(np.isfinite(known), known, np.nan)
         if self.spec.imputation is not None:
-            before = carry_forward(known, runs, models.recent[runs.rows, 0])
-            known, imputed[place] = self.spec.imputation.fill_in(known, before)
+            latest = carry_forward(known, runs, models.recent[runs.rows, 0])
+            known, imputed[place] = self.spec.imputation.fill_in(known, latest)
         present = ~np.isnan(known).all(axis=1)
         if not present.all():
             # A row that tells nothing is neither scored nor learned.
             place, known = place[present], known[present]
             runs = Runs.of(rows[place])
         carried = carry_forward(known, runs, models.recent[runs.rows, 0])
-        lags = [lagged(carried, runs, models.recent, lag) for lag in range(1, LAGS + 1)]
+        before = lagged(carried, runs, models.recent)
         columns = np.empty((*known.shape, self._columns))
         columns[..., 0] = known
-        columns[..., 1:GAP] = np.stack(derive(known, lags), axis=-1)
-        events = Events(runs.rows, models.count[runs.rows] + runs.rank, place, hour_of(ends[place]), columns)
+        columns[..., 1:GAP] = np.stack(derive(known, before), axis=-1)
+        number = models.count[runs.rows] + runs.rank
+        events = Events(runs.rows, number, place, hour_of(ends[place]), before, columns)
         last = np.flatnonzero(runs.last)
-        models.recent[runs.rows[last]] = np.stack([carried[last], *(lag[last] for lag in lags[:-1])], axis=1)
+        models.recent[runs.rows[last]] = np.concatenate([carried[last, None], before[last, :-1]], axis=1)
         models.count[runs.rows[last]] += runs.rank[last] + 1
         return events
 
@@ -153,33 +127,44 @@ class DefaultBank(ForestBank):
         severity = np.where(ready, (steps.score[place] - center) / np.where(ready, limit - center, 1.0), 0.0)
         raised = alarms(model, events.number, severity, models.last_severe, models.peak, self.spec.quiet_period)
         steps.threshold[place] = limit
-        steps.grade[place] = np.where(raised, np.minimum(1.0, 0.1 + 0.9 * (severity - 1)), 0.0)
+        steps.grade[place] = grades(severity, raised)
         missing = np.isnan(events.columns[..., 0]) | steps.imputed[place]
         maturity = np.minimum(1.0, (events.number + 1) / self.spec.window)
         steps.confidence[place] = np.where(ready, maturity, 0.0) * (1 - missing.mean(axis=1))
         for alarm in np.flatnonzero(raised):
-            self._report(events[alarm : alarm + 1], steps)
+            columns = events.columns[alarm]
+            explanation = self._explain(int(model[alarm]), int(events.number[alarm]), events.before[alarm], columns)
+            self._report(steps, int(place[alarm]), columns[:, 0], explanation)
 
-    def _report(self, event: Events, steps: Steps) -> None:
-        place = int(event.place[0])
-        explanation: Explanation = explain(self._models, int(event.model[0]), event.columns[0])
-        if ignored(self.spec.rules, explanation.attribution, event.columns[0, :, 0], explanation.expected):
-            steps.grade[place] = 0.0
-        else:
-            steps.explanations[place] = explanation
+    def _explain(self, row: int, number: int, before: Float64Array, columns: Float64Array) -> Explanation:
+        models = self._models
+        start = int(self._chapters.start(np.array(number)))
+        known = past(models.window[row], models.origin[row], start, self._chapters.length)
+        expected = successors(known, before, models.mean[row, :, 0])
+        lacking = np.repeat(columns[None], self.spec.features + 1, axis=0)
+        lacking[np.arange(self.spec.features), np.arange(self.spec.features)] = np.nan
+        rows = np.full(len(lacking), row)
+        score = self._score_columns(rows, lacking)
+        far = distances(columns, models.mean[row], models.variance[row], models.weight[row]).max(axis=-1)
+        drop = np.maximum(score[-1] - score[:-1], 0.0)
+        share = shares(far) if not drop.any() else 0.5 * (shares(far) + drop / drop.sum())
+        return Explanation(share, expected, nearness(known, columns[:, 0], expected))
 
     def _score(self, events: Events) -> Float64Array:
         models, model, columns = self._models, events.model, events.columns
         if self.spec.seasonality:
             level, weight = models.levels[model, events.hour], models.hour_weights[model, events.hour]
             columns[..., GAP] = columns[..., 0] - usual(level, weight, models.mean[model, :, 0])
+        return np.where(models.ready[model], self._score_columns(model, columns), 0.0)
+
+    def _score_columns(self, model: Int64Array, columns: Float64Array) -> Float64Array:
+        models = self._models
         cells = cell_of((columns - models.base[model]) * models.gain[model])
         unknown = np.isnan(columns)
         if unknown.any():
             cells = np.where(unknown, models.neutral[model], cells)
         leaves = leaves_of(self._table, cells.reshape(len(model), -1))
-        answer = score(models, model, columns, leaves, self.spec.height)
-        return np.where(models.ready[model], answer, 0.0)
+        return score(models, model, columns, leaves, self.spec.height)
 
     def _remember(self, events: Events, scores: Float64Array) -> None:
         models, model, number = self._models, events.model, events.number

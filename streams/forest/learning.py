@@ -103,14 +103,12 @@ class Learning:
         hours: UInt8Array | None,
     ) -> Float64Array:
         """Move the moments by the fresh rows; give what the trees see of all rows [m, w, d, k]."""
-        lags = []
+        before = np.full((*values.shape[:2], LAGS, values.shape[2]), np.nan)
         for lag in range(1, LAGS + 1):
-            before = np.full_like(values, np.nan)
-            before[:, lag:] = values[:, :-lag]
-            lags.append(before)
+            before[:, lag:, lag - 1] = values[:, :-lag]
         columns = np.empty((*values.shape, self._columns))
         columns[..., 0] = values
-        columns[..., 1:GAP] = np.stack(derive(values, lags), axis=-1)
+        columns[..., 1:GAP] = np.stack(derive(values, before), axis=-1)
         mean, variance, weight = models.mean[rows], models.variance[rows], models.weight[rows]
         chapter = np.where(fresh[:, :, None, None], columns, np.nan)
         distance.learn(mean[..., :GAP], variance[..., :GAP], weight[..., :GAP], chapter[..., :GAP])
@@ -179,9 +177,7 @@ class Learning:
         ordered = np.sort(scores, axis=1)  # NaN comes last.
         model = np.arange(len(rows))
         peaks = models.peaks[rows]
-        threshold.remember_peak(
-            peaks, models.chapters[rows], ordered[model, count - 1], count, self._chapters.length
-        )
+        threshold.remember_peak(peaks, models.chapters[rows], ordered[model, count - 1], count, self._chapters.length)
         models.peaks[rows] = peaks
         models.chapters[rows] += 1
         total = np.maximum(counts - begin[:], 1)

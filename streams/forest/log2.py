@@ -27,3 +27,16 @@ def log2(values: Float64Array) -> Float64Array:
     mantissa, exponent = np.frexp(values)
     place = (mantissa * 2.0 ** (_BITS + 1)).astype(np.int64) - 2**_BITS
     return _MANTISSA.take(place) + exponent
+
+
+_POWERS = np.array([2.0 ** (i * STEP) for i in range(1 << 10)]).round(12)
+
+
+def exp2(values: Float64Array) -> Float64Array:
+    """2 to the power of values that are multiples of 2^-10, to 12 digits.
+
+    >>> exp2(np.array([-1.0, 0.0, 3.0]))
+    array([0.5, 1. , 8. ])
+    """
+    whole = np.floor(values)
+    return np.ldexp(_POWERS.take(np.rint((values - whole) / STEP).astype(np.int64) % (1 << 10)), whole.astype(np.int64))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from streams.forest.arrays import (
     BoolArray,
@@ -19,6 +18,7 @@ from streams.forest.chapters import Chapters
 from streams.forest.derive import LAGS
 from streams.forest.season import HOURS
 from streams.forest.spec import ForestSpec
+from streams.forest.table import Table
 from streams.forest.threshold import EMPTY, NEVER, PEAKS
 
 CHANGE, MEAN, GAP = range(1, 4)
@@ -31,7 +31,7 @@ def columns_of(spec: ForestSpec) -> int:
 
 
 @dataclass
-class Models:
+class Models(Table):
     """One row a model; d features, k columns a feature, w rows in the window."""
 
     count: Int64Array
@@ -111,12 +111,3 @@ class Models:
             last_severe=np.full(capacity, NEVER),
             peak=zeros(),
         )
-
-    def arrays(self) -> dict[str, npt.NDArray[np.generic]]:
-        """All arrays by name, always in the same order."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
-
-    def put(self, rows: Int64Array | slice, other: Models) -> None:
-        """Replace rows by those of ``other``."""
-        for name, array in self.arrays().items():
-            array[rows] = other.arrays()[name]

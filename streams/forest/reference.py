@@ -33,18 +33,30 @@ def leaf_codes(leaves: UInt8Array, kept: BoolArray, height: int) -> UInt8Array:
     tree_base = (np.arange(models)[:, None] * trees + np.arange(trees)) * width
     places = (tree_base[:, None, :] + leaves)[kept]
     mass = np.bincount(places.ravel(), minlength=models * trees * width).reshape(models, trees, width)
+    count = kept.sum(axis=1)[:, None, None]
+    total = sums_of_leaves(heap_order(mass, height), height, STOP * count)
+    return np.searchsorted(_BORDERS, total * (_UNIT / count)).astype(np.uint8)
+
+
+def heap_order(mass: Int64Array, height: int) -> Int64Array:
+    """The mass of every node [..., 2^(height+1) - 1] from that of the leaves [..., 2^height]."""
     levels = [mass]
     for _ in range(height):
-        levels.append(levels[-1].reshape(models, trees, -1, 2).sum(axis=-1))
-    count = levels[-1]
-    least = STOP * count
-    total = count
-    walking = count >= least
-    for depth, level in enumerate(reversed(levels[:-1]), start=1):
+        level = levels[-1]
+        levels.append(level.reshape(*level.shape[:-1], -1, 2).sum(axis=-1))
+    return np.concatenate(levels[::-1], axis=-1)
+
+
+def sums_of_leaves(mass: Int64Array, height: int, least: float | Float64Array) -> Int64Array:
+    """For each leaf, the masses times 2^depth on the way down to it, up to the first one below ``least``."""
+    total = mass[..., :1]
+    walking = total >= least
+    for depth in range(1, height + 1):
+        level = mass[..., (1 << depth) - 1 : (2 << depth) - 1]
         walking = np.repeat(walking, 2, axis=-1)
         total = np.repeat(total, 2, axis=-1) + np.where(walking, level << depth, 0)
-        walking &= level >= least
-    return np.searchsorted(_BORDERS, total * (_UNIT / count)).astype(np.uint8)
+        walking = walking & (level >= least)
+    return total
 
 
 def density(codes: UInt8Array, rows: Int64Array, leaves: UInt8Array) -> Float64Array:

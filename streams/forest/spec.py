@@ -83,11 +83,7 @@ class ForestSpec:
             name: _integer(member, name, default, *_BOUNDS[kind][name]) for name, default in _DEFAULTS[kind].items()
         }
         sensitivity = member.get("sensitivity", 1.0)
-        if (
-            isinstance(sensitivity, bool)
-            or not isinstance(sensitivity, int | float)
-            or not 0.1 <= sensitivity <= 10
-        ):
+        if isinstance(sensitivity, bool) or not isinstance(sensitivity, int | float) or not 0.1 <= sensitivity <= 10:
             raise _refused("model.sensitivity must be a number between 0.1 and 10")
         seasonality = member.get("seasonality", True)
         if not isinstance(seasonality, bool):

@@ -47,9 +47,7 @@ NEVER = -(1 << 62)
 """Number of the last severe event of a model that had none."""
 
 
-def remember_peak(
-    peaks: Int16Array, chapter: Int64Array, highest: Float64Array, rows: Int64Array, full: int
-) -> None:
+def remember_peak(peaks: Int16Array, chapter: Int64Array, highest: Float64Array, rows: Int64Array, full: int) -> None:
     """Put a chapter's highest score among the peaks [models, PEAKS], in place.
 
     The highest of ``rows`` < ``full`` rows is raised by what a full chapter would have added to it.

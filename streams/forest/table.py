@@ -1,0 +1,115 @@
+"""Models as rows of arrays: growing, resetting, dumping and loading them is the same for all kinds."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Generic, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from streams.forest.arrays import BoolArray, Float64Array, Int64Array
+from streams.forest.bank import Explanation, ForestBank, Steps
+from streams.forest.record import WrongRecord, body, header
+from streams.forest.spec import ForestSpec
+from streams.forest.suppression import ignored
+
+
+class Table:
+    """Base of the dataclasses that hold the arrays of many models, one model a row.
+
+    ``count`` is the number of events that each model has learned.
+    """
+
+    count: Int64Array
+
+    def arrays(self) -> dict[str, npt.NDArray[np.generic]]:
+        """All arrays by name, always in the same order."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
+
+    def put(self, rows: Int64Array | slice, other: Table) -> None:
+        """Replace rows by those of ``other``."""
+        theirs = other.arrays()
+        for name, array in self.arrays().items():
+            array[rows] = theirs[name]
+
+    def row_bytes(self) -> int:
+        """Memory that a row takes."""
+        return sum(array.itemsize * int(np.prod(array.shape[1:])) for array in self.arrays().values())
+
+
+T = TypeVar("T", bound=Table)
+
+
+class TableBank(ForestBank, Generic[T]):
+    """A bank whose models are a table."""
+
+    def __init__(self, spec: ForestSpec, capacity: int, fingerprint: bytes) -> None:
+        self.spec = spec
+        self.capacity = capacity
+        self._header = header(spec, fingerprint)
+        self._models = self._unseen(capacity)
+
+    @abstractmethod
+    def _unseen(self, capacity: int) -> T:
+        """A table of models that have seen nothing."""
+
+    @property
+    def bytes_per_model(self) -> int:
+        return self._models.row_bytes()
+
+    def grow(self, capacity: int) -> None:
+        grown = self._unseen(capacity)
+        grown.put(slice(self.capacity), self._models)
+        self._models, self.capacity = grown, capacity
+
+    def reset(self, rows: Int64Array) -> None:
+        self._models.put(rows, self._unseen(1))
+
+    def seen(self, rows: Int64Array) -> Int64Array:
+        return self._models.count[rows]
+
+    def dump(self, rows: Int64Array) -> list[bytes]:
+        arrays = self._models.arrays().values()
+        parts = [np.ascontiguousarray(array[rows]).reshape(len(rows), -1) for array in arrays]
+        table = np.concatenate([part.view(np.uint8) for part in parts if part.size], axis=1)
+        return [self._header + record.tobytes() for record in table]
+
+    def load(self, rows: Int64Array, states: Sequence[bytes]) -> None:
+        bodies = [body(state, self._header) for state in states]
+        if any(len(content) != self.bytes_per_model for content in bodies):
+            raise WrongRecord("model record was cut off")
+        loaded = self._unseen(len(states))
+        table = np.frombuffer(b"".join(bodies), np.uint8).reshape(len(states), -1)
+        start = 0
+        for array in loaded.arrays().values():
+            width = array.itemsize * int(np.prod(array.shape[1:]))
+            part = np.ascontiguousarray(table[:, start : start + width])
+            array[:] = part.view(array.dtype).reshape(array.shape)
+            start += width
+        self._models.put(rows, loaded)
+
+    def _report(self, steps: Steps, event: int, actual: Float64Array, explanation: Explanation) -> None:
+        """Add the explanation of an anomaly, or make it a normal row if the rules say so."""
+        if ignored(self.spec.rules, explanation.attribution, actual, explanation.expected):
+            steps.grade[event] = 0.0
+        else:
+            steps.explanations[event] = explanation
+
+
+def no_steps(values: Float64Array) -> Steps:
+    """The outcome of events that are neither scored nor learned."""
+    n = len(values)
+    imputed: BoolArray = np.zeros(values.shape, np.bool_)
+    return Steps(np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n), imputed)
+
+
+def grades(severity: Float64Array, raised: BoolArray) -> Float64Array:
+    """The grade of raised rows: 0.1 at the threshold, 1 at twice its distance from what is usual.
+
+    >>> grades(np.array([1.0, 1.5, 3.0]), np.array([True, True, False])).tolist()
+    [0.1, 0.55, 0.0]
+    """
+    return np.where(raised, np.minimum(1.0, 0.1 + 0.9 * (severity - 1)), 0.0)
