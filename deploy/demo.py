@@ -64,10 +64,10 @@ def run(environment: Mapping[str, str], *, broker_port: int, api_port: int, once
                     if not once:
                         demo.live()
             except DeployError as error:
-                lines = log.read_text().splitlines()[-20:]
-                raise DeployError(
-                    "\n".join([str(error), "The last that the worker and the API said:", *lines])
-                ) from error
+                heard = log.read_text().splitlines()[-20:]
+                if not heard:
+                    raise
+                raise type(error)("\n".join([str(error), "The last that was heard of the parts:", *heard])) from error
 
 
 def _this_or_free(port: int, what: str, console: Console) -> int:

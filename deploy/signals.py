@@ -22,7 +22,9 @@ def stoppable() -> Iterator[None]:
         raise KeyboardInterrupt
 
     for each in STOP_SIGNALS:
-        signal.signal(each, interrupt)
+        # Under nohup a hang-up is ignored from the start, and has to stay so.
+        if each != signal.SIGHUP or signal.getsignal(each) != signal.SIG_IGN:
+            signal.signal(each, interrupt)
     with suppress(KeyboardInterrupt):
         yield
 

@@ -38,6 +38,11 @@ def descendants(pid: int) -> set[int]:
     return found
 
 
+def stats_status(port: int) -> int:
+    """The status of an answer that needs the API's views and the workers' word."""
+    return httpx.get(f"http://127.0.0.1:{port}/_plugins/_anomaly_detection/stats", timeout=20).status_code
+
+
 def command_line(pid: int) -> str:
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
@@ -100,6 +105,13 @@ def test_up_heals_and_stops_in_order(tmp_path: Path) -> None:
         os.kill(first[0], signal.SIGKILL)
         eventually("it is reported", lambda: running.said(r"worker-\d was killed by signal 9; starting it again"))
         eventually("it is ready again", lambda: running.said(r"worker-\d \| worker \S+ ready") == 3, 60)
+        everything |= descendants(running.process.pid)
+
+        (kafka,) = [pid for pid in descendants(running.process.pid) if re.match(r"\S+/java ", command_line(pid))]
+        os.kill(kafka, signal.SIGKILL)
+        eventually("it is reported", lambda: running.said("broker ended with exit code 137"))
+        eventually("Kafka is back", lambda: not port_is_free(running.broker_port), 60)
+        eventually("the API answers", lambda: stats_status(running.api_port) == 200, 60)
         everything |= descendants(running.process.pid)
 
         running.process.send_signal(signal.SIGINT)
