@@ -44,15 +44,12 @@ class Chapters:
         early = np.searchsorted(self._early, event, side="right") - 1
         return np.where(event < self.window, early, len(self._early) + (event - self.window) // self.length)
 
-    def start(self, event: Int64Array) -> Int64Array:
-        """The first event of the chapter to which ``event`` belongs.
+    def length_after(self, count: Int64Array) -> Int64Array:
+        """How many events the chapter has that begins when ``count`` events were seen.
 
-        >>> Chapters(250).start(np.array([31, 33, 249, 250, 376]))
-        array([  0,  32, 128, 250, 375])
+        >>> Chapters(250).length_after(np.array([0, 32, 128, 250, 375]))
+        array([ 32,  32, 122, 125, 125])
         """
-        early = self._early[np.searchsorted(self._early, np.minimum(event, self.window - 1), side="right") - 1]
-        return np.where(event < self.window, early, event - (event - self.window) % self.length)
-
-    def finished(self, count: Int64Array) -> np.typing.NDArray[np.bool_]:
-        """Whether a model that has seen ``count`` events has just finished a chapter."""
-        return self.of(count) != self.of(count - 1)
+        place = np.searchsorted(self._early, np.minimum(count, self.window), side="right")
+        early = np.append(self._early, self.window)[np.minimum(place, len(self._early))] - count
+        return np.where(count < self.window, early, self.length)

@@ -118,8 +118,7 @@ def derive(values: Float64Array, before: Float64Array) -> list[Float64Array]:
     mean = total / SPAN
     incomplete = np.isnan(mean) & ~np.isnan(values)
     if incomplete.any():
-        place = np.nonzero(incomplete)
-        window = np.concatenate([before[(*place[:-1], slice(None), place[-1])], values[incomplete][:, None]], axis=1)
+        window = np.concatenate([np.moveaxis(before, -2, -1)[incomplete], values[incomplete][:, None]], axis=1)
         known = ~np.isnan(window)
         count = known.sum(axis=1)
         some = np.where(known, window, 0.0).sum(axis=1) / count

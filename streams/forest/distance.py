@@ -27,15 +27,20 @@ def deviation(mean: Float64Array, variance: Float64Array) -> Float64Array:
     return np.where(spread > 1e-9 * np.abs(mean), spread, 1e-3 * np.abs(mean) + 1e-9)
 
 
-def distances(columns: Float64Array, mean: Float64Array, variance: Float64Array, weight: Float64Array) -> Float64Array:
-    """The distance of each column [..., d, k], 0 for the changes and for what is unknown.
+def closeness(mean: Float64Array, variance: Float64Array, weight: Float64Array) -> Float64Array:
+    """1 / standard deviation of each column [..., d, k]; 0 for those that are not counted.
 
-    Changes are left to the trees: after each odd value comes a change back, and it would count twice.
+    That is columns seen too seldom, and changes: after each odd value comes a change back, and it would count
+    twice.
     """
-    far = np.abs(columns - mean) / deviation(mean, variance)
-    far = np.where(np.isnan(far) | (weight < LEAST_ROWS), 0.0, far)
-    far[..., CHANGE] = 0.0
-    return far
+    close = np.where(weight < LEAST_ROWS, 0.0, 1 / deviation(mean, variance))
+    close[..., CHANGE] = 0.0
+    return close
+
+
+def distances(columns: Float64Array, center: Float64Array, close: Float64Array) -> Float64Array:
+    """The distance of each column [..., d, k] in standard deviations, 0 for what is unknown."""
+    return np.fmax(np.abs(columns - center) * close, 0.0)
 
 
 def learn(mean: Float64Array, variance: Float64Array, weight: Float64Array, rows: Float64Array) -> None:

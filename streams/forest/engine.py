@@ -21,7 +21,7 @@ from streams.forest.distance import distances
 from streams.forest.explain import nearness, past, shares, successors
 from streams.forest.learning import Learning
 from streams.forest.log2 import STEP
-from streams.forest.models import GAP, Models, columns_of
+from streams.forest.models import BASE, CENTER, CLOSENESS, GAIN, GAP, Models, columns_of
 from streams.forest.scoring import score
 from streams.forest.season import hour_of, usual
 from streams.forest.spec import ForestSpec
@@ -71,8 +71,9 @@ class DefaultBank(TableBank[Models]):
         for chapter in self._by_chapter(self._arrange(rows, ends, values, steps.imputed)):
             self._judge(chapter, steps)
             self._remember(chapter, steps.score)
-            finished = self._chapters.finished(chapter.number + 1)
-            self._learning.learn(self._models, chapter.model[finished], chapter.number[finished] + 1)
+            finished = np.flatnonzero(chapter.number + 1 == self._models.end[chapter.model])
+            if len(finished):
+                self._learning.learn(self._models, chapter.model[finished], chapter.number[finished] + 1)
         return steps
 
     def _arrange(self, rows: Int64Array, ends: Int64Array, values: Float64Array, imputed: BoolArray) -> Events:
@@ -106,15 +107,14 @@ class DefaultBank(TableBank[Models]):
         """The events of each model's current chapter, then those of the next, and so on."""
         if not len(events.model):
             return
-        chapter = self._chapters.of(events.number)
-        first = np.ones(len(chapter), np.bool_)
-        first[1:] = events.model[1:] != events.model[:-1]
-        chapter -= chapter[np.maximum.accumulate(np.where(first, np.arange(len(chapter)), 0))]
-        if not chapter.any():
+        beyond = events.number >= self._models.end[events.model]
+        if not beyond.any():
             yield events
             return
-        for current in range(int(chapter.max()) + 1):
-            yield events[np.flatnonzero(chapter == current)]
+        current = self._chapters.of(self._models.begin[events.model])
+        chapter = np.where(beyond, self._chapters.of(events.number) - current, 0)
+        for number in range(int(chapter.max()) + 1):
+            yield events[np.flatnonzero(chapter == number)]
 
     def _judge(self, events: Events, steps: Steps) -> None:
         models = self._models
@@ -122,11 +122,11 @@ class DefaultBank(TableBank[Models]):
         for start in range(0, len(model), ROWS_AT_ONCE):
             part = slice(start, start + ROWS_AT_ONCE)
             steps.score[place[part]] = self._score(events[part])
-        ready = models.ready[model]
-        center, limit = models.center[model], models.threshold[model]
-        severity = np.where(ready, (steps.score[place] - center) / np.where(ready, limit - center, 1.0), 0.0)
+        center, limit = models.limits[model].T
+        severity = (steps.score[place] - center) / (limit - center)
         raised = alarms(model, events.number, severity, models.last_severe, models.peak, self.spec.quiet_period)
-        steps.threshold[place] = limit
+        ready = np.isfinite(limit)
+        steps.threshold[place] = np.where(ready, limit, 0.0)
         steps.grade[place] = grades(severity, raised)
         missing = np.isnan(events.columns[..., 0]) | steps.imputed[place]
         maturity = np.minimum(1.0, (events.number + 1) / self.spec.window)
@@ -138,33 +138,34 @@ class DefaultBank(TableBank[Models]):
 
     def _explain(self, row: int, number: int, before: Float64Array, columns: Float64Array) -> Explanation:
         models = self._models
-        start = int(self._chapters.start(np.array(number)))
-        known = past(models.window[row], models.origin[row], start, self._chapters.length)
-        expected = successors(known, before, models.mean[row, :, 0])
+        known = past(models.window[row], models.origin[row], int(models.begin[row]), self._chapters.length)
+        frame = models.frame[row]
+        expected = successors(known, before, frame[CENTER, :, 0])
         lacking = np.repeat(columns[None], self.spec.features + 1, axis=0)
         lacking[np.arange(self.spec.features), np.arange(self.spec.features)] = np.nan
         rows = np.full(len(lacking), row)
-        score = self._score_columns(rows, lacking)
-        far = distances(columns, models.mean[row], models.variance[row], models.weight[row]).max(axis=-1)
+        score = self._score_columns(rows, lacking, models.frame[rows])
+        far = distances(columns, frame[CENTER], frame[CLOSENESS]).max(axis=-1)
         drop = np.maximum(score[-1] - score[:-1], 0.0)
         share = shares(far) if not drop.any() else 0.5 * (shares(far) + drop / drop.sum())
         return Explanation(share, expected, nearness(known, columns[:, 0], expected))
 
     def _score(self, events: Events) -> Float64Array:
         models, model, columns = self._models, events.model, events.columns
+        frame = models.frame[model]
         if self.spec.seasonality:
             level, weight = models.levels[model, events.hour], models.hour_weights[model, events.hour]
-            columns[..., GAP] = columns[..., 0] - usual(level, weight, models.mean[model, :, 0])
-        return np.where(models.ready[model], self._score_columns(model, columns), 0.0)
+            columns[..., GAP] = columns[..., 0] - usual(level, weight, frame[:, CENTER, :, 0])
+        ready = np.isfinite(models.limits[model, 1])
+        return np.where(ready, self._score_columns(model, columns, frame), 0.0)
 
-    def _score_columns(self, model: Int64Array, columns: Float64Array) -> Float64Array:
-        models = self._models
-        cells = cell_of((columns - models.base[model]) * models.gain[model])
+    def _score_columns(self, model: Int64Array, columns: Float64Array, frame: Float64Array) -> Float64Array:
+        cells = cell_of((columns - frame[:, BASE]) * frame[:, GAIN])
         unknown = np.isnan(columns)
         if unknown.any():
-            cells = np.where(unknown, models.neutral[model], cells)
+            cells = np.where(unknown, self._models.neutral[model], cells)
         leaves = leaves_of(self._table, cells.reshape(len(model), -1))
-        return score(models, model, columns, leaves, self.spec.height)
+        return score(self._models.codes, model, leaves, columns, frame, self.spec.height)
 
     def _remember(self, events: Events, scores: Float64Array) -> None:
         models, model, number = self._models, events.model, events.number
@@ -180,4 +181,4 @@ class DefaultBank(TableBank[Models]):
         models.window[model, slot] = np.clip(known - models.origin[model], -limit, limit)
         if self.spec.seasonality:
             models.hours[model, slot] = events.hour
-        models.scores[model, number - self._chapters.start(number)] = scores[events.place] / STEP
+        models.scores[model, number - models.begin[model]] = scores[events.place] / STEP

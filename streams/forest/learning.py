@@ -20,7 +20,7 @@ from streams.forest.cells import cell_of, leaves_of
 from streams.forest.chapters import Chapters
 from streams.forest.derive import LAGS, SPAN, derive
 from streams.forest.log2 import STEP
-from streams.forest.models import GAP, Models, columns_of
+from streams.forest.models import BASE, CENTER, CLOSENESS, GAIN, GAP, Models, columns_of
 from streams.forest.reference import leaf_codes
 from streams.forest.scoring import score
 from streams.forest.spec import ForestSpec
@@ -55,7 +55,8 @@ class Learning:
 
     def _learn(self, models: Models, rows: Int64Array, counts: Int64Array) -> None:
         size = self._spec.window
-        begin = self._chapters.start(counts - 1)
+        begin = models.begin[rows]
+        models.begin[rows], models.end[rows] = counts, counts + self._chapters.length_after(counts)
         self._protect(models, rows, begin, counts)
 
         # In the order of time: the oldest row has the slot after the newest, or slot 0 while the window fills.
@@ -77,7 +78,6 @@ class Learning:
         columns = self._take_in(models, rows, values, fresh, hours)
         leaves = self._refer(models, rows, columns, kept)
         self._adapt(models, rows, counts, begin, columns, leaves, fresh)
-        models.ready[rows] = True
         if hours is not None:
             levels, weights = models.levels[rows], models.hour_weights[rows]
             season.learn(levels, weights, hours, values, fresh)
@@ -87,9 +87,9 @@ class Learning:
         """Take the chapter's severe rows out of the window."""
         number = begin[:, None] + np.arange(self._chapters.length)
         present = number < counts[:, None]
-        center = models.center[rows]
-        limit = center + threshold.PROTECTED * (models.threshold[rows] - center)
-        severe = present & (models.scores[rows] * STEP >= limit[:, None]) & models.ready[rows][:, None]
+        center, limit = models.limits[rows].T
+        from_here = center + threshold.PROTECTED * (limit - center)
+        severe = present & (models.scores[rows] * STEP >= from_here[:, None])
         severe &= (severe.sum(axis=1) < threshold.USUAL * present.sum(axis=1))[:, None]
         model, event = np.nonzero(severe)
         models.window[rows[model], number[model, event] % self._spec.window] = np.nan
@@ -109,7 +109,7 @@ class Learning:
         columns = np.empty((*values.shape, self._columns))
         columns[..., 0] = values
         columns[..., 1:GAP] = np.stack(derive(values, before), axis=-1)
-        mean, variance, weight = models.mean[rows], models.variance[rows], models.weight[rows]
+        mean, variance, weight = models.frame[rows, CENTER], models.variance[rows], models.weight[rows]
         chapter = np.where(fresh[:, :, None, None], columns, np.nan)
         distance.learn(mean[..., :GAP], variance[..., :GAP], weight[..., :GAP], chapter[..., :GAP])
         if hours is not None:
@@ -118,7 +118,9 @@ class Learning:
             columns[..., GAP] = values - season.usual(level, backing, mean[:, None, :, 0])
             chapter = np.where(fresh[:, :, None], columns[..., GAP], np.nan)
             distance.learn(mean[..., GAP], variance[..., GAP], weight[..., GAP], chapter)
-        models.mean[rows], models.variance[rows], models.weight[rows] = mean, variance, weight
+        models.variance[rows], models.weight[rows] = variance, weight
+        models.frame[rows, CENTER] = mean
+        models.frame[rows, CLOSENESS] = distance.closeness(mean, variance, weight)
         return columns
 
     def _refer(self, models: Models, rows: Int64Array, columns: Float64Array, kept: BoolArray) -> UInt8Array:
@@ -135,7 +137,7 @@ class Learning:
         base, gain = np.where(unseen, 0.0, base), np.where(unseen, 0.0, gain)
         middle = _middle(usable)
         neutral = cell_of((np.where(unseen, 0.0, middle) - base) * gain)
-        models.base[rows], models.gain[rows], models.neutral[rows] = base, gain, neutral
+        models.frame[rows, BASE], models.frame[rows, GAIN], models.neutral[rows] = base, gain, neutral
         unknown = np.isnan(columns)
         cells = cell_of((columns - base[:, None]) * gain[:, None])
         cells = np.where(unknown, neutral[:, None], cells)
@@ -160,14 +162,15 @@ class Learning:
         """
         event = np.arange(self._chapters.length)
         scores = np.where(begin[:, None] + event < counts[:, None], models.scores[rows] * STEP, np.nan)
-        first = np.flatnonzero(~models.ready[rows])
+        first = np.flatnonzero(models.chapters[rows] == 0)
         if len(first):
             model = np.repeat(rows[first], leaves.shape[1])
             own = score(
-                models,
+                models.codes,
                 model,
-                columns[first].reshape(len(model), *columns.shape[2:]),
                 leaves[first].reshape(len(model), -1),
+                columns[first].reshape(len(model), *columns.shape[2:]),
+                models.frame[model],
                 self._spec.height,
             ).reshape(len(first), -1)
             own = np.where(fresh[first], own, np.nan)
@@ -180,11 +183,12 @@ class Learning:
         threshold.remember_peak(peaks, models.chapters[rows], ordered[model, count - 1], count, self._chapters.length)
         models.peaks[rows] = peaks
         models.chapters[rows] += 1
-        total = np.maximum(counts - begin[:], 1)
-        share = np.maximum(total / counts, total / (total + CENTER_MEMORY))
-        models.center[rows] += share * (ordered[model, (count - 1) // 2] - models.center[rows])
+        length = counts - begin
+        share = np.maximum(length / counts, length / (length + CENTER_MEMORY))
+        center = models.limits[rows, 0]
+        center += share * (ordered[model, (count - 1) // 2] - center)
         limit = threshold.threshold(peaks, self._spec.sensitivity)
-        models.threshold[rows] = np.maximum(limit, models.center[rows] + threshold.LEAST_REACH)
+        models.limits[rows, 0], models.limits[rows, 1] = center, np.maximum(limit, center + threshold.LEAST_REACH)
 
 
 def _middle(usable: Float64Array) -> Float64Array:

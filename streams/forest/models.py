@@ -7,14 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from streams.forest.arrays import (
-    BoolArray,
     Float32Array,
     Float64Array,
     Int16Array,
     Int64Array,
     UInt8Array,
 )
-from streams.forest.chapters import Chapters
+from streams.forest.chapters import FIRST, Chapters
 from streams.forest.derive import LAGS
 from streams.forest.season import HOURS
 from streams.forest.spec import ForestSpec
@@ -23,6 +22,9 @@ from streams.forest.threshold import EMPTY, NEVER, PEAKS
 
 CHANGE, MEAN, GAP = range(1, 4)
 """Columns of a feature, after the value itself: its change, its short mean, its gap from what is usual."""
+
+BASE, GAIN, CENTER, CLOSENESS = range(4)
+"""Rows of ``Models.frame``."""
 
 
 def columns_of(spec: ForestSpec) -> int:
@@ -48,32 +50,29 @@ class Models(Table):
     """[w / 2] the scores of the current chapter, in steps of 2^-10."""
     levels: Float64Array
     """[24, d] the mean of each hour of the day."""
-    hour_weights: Float64Array
+    hour_weights: Float32Array
     """[24, d] how many rows each of them has seen."""
-    base: Float64Array
-    """[d, k] what is mapped to 0 before a value is given to the trees, and"""
-    gain: Float64Array
-    """[d, k] how much a unit then counts."""
+    frame: Float64Array
+    """[4, d, k] how rows are seen: BASE is mapped to 0 for the trees, where a unit counts GAIN; for the distance,
+    CENTER is the slowly moving mean and CLOSENESS 1 / standard deviation. One array, since a row needs all."""
     neutral: Int16Array
     """[d, k] the cell of the median, for what is missing."""
-    mean: Float64Array
-    """[d, k] slowly moving mean, and"""
     variance: Float64Array
     """[d, k] variance of each column, of"""
     weight: Float64Array
     """[d, k] so many rows."""
     codes: UInt8Array
     """[trees, leaves] how crowded each leaf is (reference.py)."""
-    ready: BoolArray
-    """Whether ``codes`` can be used."""
     peaks: Int16Array
     """[PEAKS] the highest score of each of the last chapters."""
     chapters: Int64Array
     """How many chapters have been scored."""
-    center: Float64Array
-    """What a usual row scores."""
-    threshold: Float64Array
-    """From where on a row is severe."""
+    limits: Float64Array
+    """[2] what a usual row scores, and from where on a row is severe: infinite before the first chapter ends."""
+    begin: Int64Array
+    """Number of the first event of the current chapter, and"""
+    end: Int64Array
+    """of the first one of the next."""
     last_severe: Int64Array
     """Number of the last severe event."""
     peak: Float64Array
@@ -95,19 +94,17 @@ class Models(Table):
             hours=np.zeros((capacity, w if spec.seasonality else 0), np.uint8),
             scores=np.zeros((capacity, Chapters(w).length), np.int16),
             levels=zeros(HOURS if spec.seasonality else 0, d),
-            hour_weights=zeros(HOURS if spec.seasonality else 0, d),
-            base=zeros(d, k),
-            gain=zeros(d, k),
+            hour_weights=np.zeros((capacity, HOURS if spec.seasonality else 0, d), np.float32),
+            frame=zeros(4, d, k),
             neutral=np.zeros((capacity, d, k), np.int16),
-            mean=zeros(d, k),
             variance=zeros(d, k),
             weight=zeros(d, k),
             codes=np.zeros((capacity, spec.trees, 1 << spec.height), np.uint8),
-            ready=np.zeros(capacity, np.bool_),
             peaks=np.full((capacity, PEAKS), EMPTY, np.int16),
             chapters=np.zeros(capacity, np.int64),
-            center=zeros(),
-            threshold=zeros(),
+            limits=np.tile([0.0, np.inf], (capacity, 1)),
+            begin=np.zeros(capacity, np.int64),
+            end=np.full(capacity, FIRST),
             last_severe=np.full(capacity, NEVER),
             peak=zeros(),
         )

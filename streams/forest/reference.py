@@ -14,12 +14,13 @@ from streams.forest.arrays import BoolArray, Float64Array, Int64Array, UInt8Arra
 STOP = 0.1
 """A walk ends at the first node with less than this share of the reference window (Tan et al.)."""
 
-_UNIT = 1 << 16
 _OCTAVES = 7.0
-SUMS = np.array([round(_UNIT * 2 ** (code * _OCTAVES / 255)) for code in range(256)], np.int64)
+SUMS = np.array([round(65536 * 2 ** (code * _OCTAVES / 255)) for code in range(256)], np.float64)
 """What a byte stands for, in units of 1 / 65536 of the reference count: whole numbers, so that sums are exact."""
 
-_BORDERS = (SUMS[:-1] + SUMS[1:]) / 2
+_FINE = 256
+_CODES = np.searchsorted((SUMS[:-1] + SUMS[1:]) / 2, np.arange(128 * _FINE + 1) * (65536 // _FINE)).astype(np.uint8)
+"""The byte of a sum in units of 1 / 256 of the reference count."""
 
 
 def leaf_codes(leaves: UInt8Array, kept: BoolArray, height: int) -> UInt8Array:
@@ -35,7 +36,7 @@ def leaf_codes(leaves: UInt8Array, kept: BoolArray, height: int) -> UInt8Array:
     mass = np.bincount(places.ravel(), minlength=models * trees * width).reshape(models, trees, width)
     count = kept.sum(axis=1)[:, None, None]
     total = sums_of_leaves(heap_order(mass, height), height, STOP * count)
-    return np.searchsorted(_BORDERS, total * (_UNIT / count)).astype(np.uint8)
+    return _CODES.take((total * (_FINE / count)).astype(np.int64))
 
 
 def heap_order(mass: Int64Array, height: int) -> Int64Array:
@@ -43,7 +44,7 @@ def heap_order(mass: Int64Array, height: int) -> Int64Array:
     levels = [mass]
     for _ in range(height):
         level = levels[-1]
-        levels.append(level.reshape(*level.shape[:-1], -1, 2).sum(axis=-1))
+        levels.append(level[..., 0::2] + level[..., 1::2])
     return np.concatenate(levels[::-1], axis=-1)
 
 
@@ -66,5 +67,5 @@ def density(codes: UInt8Array, rows: Int64Array, leaves: UInt8Array) -> Float64A
     """
     _, trees, width = codes.shape
     places = (rows * (trees * width))[:, None] + (np.arange(trees) * width + leaves)
-    sums = SUMS.take(codes.reshape(-1).take(places)).sum(axis=1)
-    return sums / (trees * _UNIT)
+    sums = SUMS.take(codes.reshape(-1).take(places)) @ np.ones(trees)  # Whole numbers: exact in any order.
+    return sums / (trees * 65536.0)

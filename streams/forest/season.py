@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from streams.forest.arrays import BoolArray, Float64Array, Int64Array, UInt8Array
+from streams.forest.arrays import BoolArray, Float32Array, Float64Array, Int64Array, UInt8Array
 
 HOURS = 24
 LEANING = 10.0
@@ -30,17 +30,17 @@ def hour_of(ends: Int64Array) -> UInt8Array:
     return ((ends - 1) // _HOUR_MS % HOURS).astype(np.uint8)
 
 
-def usual(level: Float64Array, weight: Float64Array, mean: Float64Array) -> Float64Array:
+def usual(level: Float64Array, weight: Float32Array, mean: Float64Array) -> Float64Array:
     """What is usual, from an hour's mean ``level``, its rows ``weight`` and the overall ``mean``.
 
-    >>> float(usual(np.array(4.0), np.array(10.0), np.array(2.0)))
+    >>> float(usual(np.array(4.0), np.array(10.0, np.float32), np.array(2.0)))
     3.0
     """
     return mean + (level - mean) * (weight / (weight + LEANING))
 
 
 def learn(
-    levels: Float64Array, weights: Float64Array, hours: UInt8Array, values: Float64Array, kept: BoolArray
+    levels: Float64Array, weights: Float32Array, hours: UInt8Array, values: Float64Array, kept: BoolArray
 ) -> None:
     """Move the hours' means by a chapter's rows, in place.
 
