@@ -18,13 +18,20 @@ MEMORY = 720.0
 """Rows after which the mean and the variance have moved half way."""
 
 
-def deviation(mean: Float64Array, variance: Float64Array) -> Float64Array:
-    """The standard deviation; for a column that never changed a thousandth of its value, and never 0.
+def least_spread(size: Float64Array) -> Float64Array:
+    """The spread below which a column of a feature of this ``size`` only shows how numbers are rounded."""
+    return 1e-9 * np.abs(size)
 
-    A spread of a billionth of the value is what rounding leaves of a constant.
-    """
+
+def spread_of_constant(size: Float64Array) -> Float64Array:
+    """What counts as the spread of a column that never changed: a thousandth of the feature's ``size``."""
+    return 1e-3 * np.abs(size) + 1e-9
+
+
+def deviation(size: Float64Array, variance: Float64Array) -> Float64Array:
+    """The standard deviation, never 0. ``size`` is the mean of the feature to which the column belongs."""
     spread = np.sqrt(variance)
-    return np.where(spread > 1e-9 * np.abs(mean), spread, 1e-3 * np.abs(mean) + 1e-9)
+    return np.where(spread > least_spread(size), spread, spread_of_constant(size))
 
 
 def closeness(mean: Float64Array, variance: Float64Array, weight: Float64Array) -> Float64Array:
@@ -33,7 +40,7 @@ def closeness(mean: Float64Array, variance: Float64Array, weight: Float64Array) 
     That is columns seen too seldom, and changes: after each odd value comes a change back, and it would count
     twice.
     """
-    close = np.where(weight < LEAST_ROWS, 0.0, 1 / deviation(mean, variance))
+    close = np.where(weight < LEAST_ROWS, 0.0, 1 / deviation(mean[..., :1], variance))
     close[..., CHANGE] = 0.0
     return close
 

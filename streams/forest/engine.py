@@ -29,6 +29,9 @@ from streams.forest.structure import draw_spaced
 from streams.forest.table import TableBank, grades, no_steps
 from streams.forest.threshold import alarms
 
+HUGE = 1e150
+"""Values beyond are taken for this: their squares would be infinite."""
+
 ROWS_AT_ONCE = 2048
 """So many at a time, temporary arrays stay in the processor's cache."""
 
@@ -82,7 +85,7 @@ class DefaultBank(TableBank[Models]):
         place = np.argsort(rows, kind="stable")
         runs = Runs.of(rows[place])
         known = values[place]
-        known = np.where(np.isfinite(known), known, np.nan)
+        known = np.where(np.isfinite(known), np.clip(known, -HUGE, HUGE), np.nan)
         if self.spec.imputation is not None:
             latest = carry_forward(known, runs, models.recent[runs.rows, 0])
             known, imputed[place] = self.spec.imputation.fill_in(known, latest)

@@ -19,6 +19,7 @@ from streams.forest.arrays import BoolArray, Float64Array, Int64Array, UInt8Arra
 from streams.forest.cells import cell_of, leaves_of
 from streams.forest.chapters import Chapters
 from streams.forest.derive import LAGS, SPAN, derive
+from streams.forest.distance import least_spread, spread_of_constant
 from streams.forest.log2 import STEP
 from streams.forest.models import BASE, CENTER, CLOSENESS, GAIN, GAP, Models, columns_of
 from streams.forest.reference import leaf_codes
@@ -128,8 +129,8 @@ class Learning:
         usable = np.where(kept[:, :, None, None], columns, np.nan)
         low, high = np.fmin.reduce(usable, axis=1), np.fmax.reduce(usable, axis=1)
         width = high - low
-        size = np.maximum(np.abs(low), np.abs(high))
-        width = np.where(width > 1e-9 * size, width, 1e-3 * size + 1e-9)
+        size = np.fmax(np.abs(low), np.abs(high))[..., :1]
+        width = np.where(np.isnan(width) | (width > least_spread(size)), width, spread_of_constant(size))
         gain = (1 - 2 * MARGIN) / width
         base = low - MARGIN / gain
         # Of a column that nobody has seen yet nothing can be odd: everything falls into one cell.

@@ -30,6 +30,9 @@ from streams.forest.structure import Structure, draw_river
 from streams.forest.table import Table, TableBank, grades, no_steps
 from streams.forest.walk import leaves, leaves_by_mass
 
+HUGE = 1e150
+"""Values beyond are taken for this where squares are computed (River computes none)."""
+
 CENTER_MEMORY = 1440.0
 """Rows after which the usual score has moved half way."""
 
@@ -214,7 +217,8 @@ class RiverBank(TableBank[RiverModels]):
         steps.confidence[place] = np.where(ready, 1 - missing.mean(axis=1), 0.0)
         for alarm in np.flatnonzero(raised):
             actual, row = events.values[alarm], model[alarm]
-            far = np.abs(actual - models.middle[row]) / deviation(models.middle[row], models.spread[row] ** 2)
+            spread = deviation(models.middle[row], models.spread[row] ** 2)
+            far = np.abs(np.clip(actual, -HUGE, HUGE) - models.middle[row]) / spread
             explanation = Explanation(shares(np.nan_to_num(far)), models.middle[row].copy(), 1.0)
             self._report(steps, int(place[alarm]), actual, explanation)
 
@@ -259,7 +263,7 @@ class RiverBank(TableBank[RiverModels]):
         table.reference[models] = mass[..., -(1 << spec.height) :]
         table.sums[models] = sums_of_leaves(mass, spec.height, STOP * spec.window)
         moments = np.zeros((3, len(models), spec.features))
-        distance.learn(moments[0], moments[1], moments[2], table.values[models])
+        distance.learn(moments[0], moments[1], moments[2], np.clip(table.values[models], -HUGE, HUGE))
         table.middle[models], table.spread[models] = moments[0], np.sqrt(moments[1])
         scored = window > 0
         models, window = models[scored], window[scored]

@@ -30,14 +30,14 @@ def clean(kind: str, n: int, source: np.random.Generator) -> Floats:
     if kind == "lognormal":
         return source.lognormal(0, 0.7, n)
     if kind == "pareto":
-        return source.pareto(2.5, n)
+        return source.pareto(2.5, n).astype(np.float64)
     if kind == "poisson":
         return source.poisson(3, n).astype(float)
     if kind == "rare":
-        return (source.random(n) < 0.01) * 5.0
+        return np.where(source.random(n) < 0.01, 5.0, 0.0)
     steps = source.normal(0, 1, n)
     if kind == "walk":
-        return np.cumsum(steps)
+        return np.cumsum(steps).astype(np.float64)
     for row in range(1, n):
         steps[row] += 0.95 * steps[row - 1]
     return steps
