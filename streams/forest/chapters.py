@@ -19,7 +19,7 @@ FIRST = 32
 
 @dataclass(frozen=True)
 class Chapters:
-    """The chapters of a model with this ``window``."""
+    """The chapters of a model with this ``window``, an even number: every other chapter fills it anew."""
 
     window: int
 

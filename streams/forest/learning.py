@@ -4,8 +4,8 @@ In this order, since each step uses the one before:
 
 1. rows that were severe are taken out of the window, unless they are the rule by now;
 2. means and variances move by the chapter's rows;
-3. the range of the reference window is fixed, its rows fall into the leaves, the leaves are counted: trees and
-   rows to come share one scale;
+3. whenever the window has been filled anew (and at the end of each early chapter) its range is fixed, its rows
+   fall into the leaves, and the leaves are counted: the reference and the rows to come share one scale;
 4. the chapter's highest score joins the peaks, from which the threshold follows;
 5. the hours of the day take the chapter in.
 """
@@ -55,33 +55,24 @@ class Learning:
             self._learn(models, rows[part], counts[part])
 
     def _learn(self, models: Models, rows: Int64Array, counts: Int64Array) -> None:
-        size = self._spec.window
         begin = models.begin[rows]
         models.begin[rows], models.end[rows] = counts, counts + self._chapters.length_after(counts)
         self._protect(models, rows, begin, counts)
-
-        # In the order of time: the oldest row has the slot after the newest, or slot 0 while the window fills.
-        oldest = np.where(counts > size, counts % size, 0)
-        slots = (oldest[:, None] + np.arange(size)) % size
-        values = models.window[rows[:, None], slots] + models.origin[rows][:, None]
-        newest = np.minimum(counts, size)[:, None]
-        kept: BoolArray = np.logical_or.reduce(~np.isnan(values), axis=2)
-        kept[:, :SPAN] = False  # Their changes and means would need rows from before the window.
-        fresh = kept & (np.arange(size) >= newest - (counts - begin)[:, None])
-
-        enough = kept.sum(axis=1) >= LEAST_ROWS
+        chapter, hours = self._chapter(models, rows, begin, counts)
+        enough = (~np.isnan(chapter)).any(axis=2).sum(axis=1) >= LEAST_ROWS
         if not enough.all():
-            rows, counts, begin, slots = rows[enough], counts[enough], begin[enough], slots[enough]
-            values, kept, fresh = values[enough], kept[enough], fresh[enough]
+            rows, counts, begin = rows[enough], counts[enough], begin[enough]
+            chapter, hours = chapter[enough], hours[enough]
         if not len(rows):
             return
-        hours = models.hours[rows[:, None], slots] if self._spec.seasonality else None
-        columns = self._take_in(models, rows, values, fresh, hours)
-        leaves = self._refer(models, rows, columns, kept)
-        self._adapt(models, rows, counts, begin, columns, leaves, fresh)
-        if hours is not None:
+        self._take_in(models, rows, chapter, hours)
+        refilled = np.flatnonzero((counts < self._spec.window) | (counts % self._spec.window == 0))
+        if len(refilled):
+            self._refer(models, rows[refilled])
+        self._adapt(models, rows, counts, begin)
+        if self._spec.seasonality:
             levels, weights = models.levels[rows], models.hour_weights[rows]
-            season.learn(levels, weights, hours, values, fresh)
+            season.learn(levels, weights, hours, chapter[:, SPAN:])
             models.levels[rows], models.hour_weights[rows] = levels, weights
 
     def _protect(self, models: Models, rows: Int64Array, begin: Int64Array, counts: Int64Array) -> None:
@@ -95,93 +86,92 @@ class Learning:
         model, event = np.nonzero(severe)
         models.window[rows[model], number[model, event] % self._spec.window] = np.nan
 
-    def _take_in(
-        self,
-        models: Models,
-        rows: Int64Array,
-        values: Float64Array,
-        fresh: BoolArray,
-        hours: UInt8Array | None,
-    ) -> Float64Array:
-        """Move the moments by the fresh rows; give what the trees see of all rows [m, w, d, k]."""
-        before = np.full((*values.shape[:2], LAGS, values.shape[2]), np.nan)
-        for lag in range(1, LAGS + 1):
-            before[:, lag:, lag - 1] = values[:, :-lag]
-        columns = np.empty((*values.shape, self._columns))
-        columns[..., 0] = values
-        columns[..., 1:GAP] = np.stack(derive(values, before), axis=-1)
-        mean, variance, weight = models.frame[rows, CENTER], models.variance[rows], models.weight[rows]
-        chapter = np.where(fresh[:, :, None, None], columns, np.nan)
-        distance.learn(mean[..., :GAP], variance[..., :GAP], weight[..., :GAP], chapter[..., :GAP])
-        if hours is not None:
-            model = np.arange(len(rows))[:, None]
-            level, backing = models.levels[rows][model, hours], models.hour_weights[rows][model, hours]
-            columns[..., GAP] = values - season.usual(level, backing, mean[:, None, :, 0])
-            chapter = np.where(fresh[:, :, None], columns[..., GAP], np.nan)
-            distance.learn(mean[..., GAP], variance[..., GAP], weight[..., GAP], chapter)
-        models.variance[rows], models.weight[rows] = variance, weight
-        models.frame[rows, CENTER] = mean
-        models.frame[rows, CLOSENESS] = distance.closeness(mean, variance, weight)
+    def _chapter(
+        self, models: Models, rows: Int64Array, begin: Int64Array, counts: Int64Array
+    ) -> tuple[Float64Array, UInt8Array]:
+        """The chapter's values [m, SPAN + length, d], SPAN from before it in front, and the hours of its own.
+
+        NaN where a chapter is shorter, or has nothing before it.
+        """
+        number = begin[:, None] + np.arange(-SPAN, self._chapters.length)
+        slot = number % self._spec.window
+        values = models.window[rows[:, None], slot] + models.origin[rows][:, None]
+        values[(number < 0) | (number >= counts[:, None])] = np.nan
+        hours = models.hours[rows[:, None], slot[:, SPAN:]] if self._spec.seasonality else slot.astype(np.uint8)
+        return values, hours
+
+    def _see(self, values: Float64Array) -> Float64Array:
+        """What the trees see of ``values`` [m, SPAN + n, d] but the first SPAN: [m, n, d, k], gaps still empty."""
+        own = values[:, SPAN:]
+        before = np.stack([values[:, SPAN - lag : -lag] for lag in range(1, LAGS + 1)], axis=2)
+        columns = np.empty((*own.shape, self._columns))
+        columns[..., 0] = own
+        columns[..., 1], columns[..., 2] = derive(own, before)
         return columns
 
-    def _refer(self, models: Models, rows: Int64Array, columns: Float64Array, kept: BoolArray) -> UInt8Array:
-        """Fix the scale by the kept rows and count the leaves into which they fall [m, w, trees]."""
-        usable = np.where(kept[:, :, None, None], columns, np.nan)
-        low, high = np.fmin.reduce(usable, axis=1), np.fmax.reduce(usable, axis=1)
+    def _see_gaps(self, models: Models, rows: Int64Array, columns: Float64Array, hours: UInt8Array) -> None:
+        model = np.arange(len(rows))[:, None]
+        level, weight = models.levels[rows][model, hours], models.hour_weights[rows][model, hours]
+        mean = models.frame[rows, CENTER, :, 0]
+        columns[..., GAP] = columns[..., 0] - season.usual(level, weight, mean[:, None])
+
+    def _take_in(self, models: Models, rows: Int64Array, chapter: Float64Array, hours: UInt8Array) -> None:
+        """Move the moments by the chapter's rows."""
+        columns = self._see(chapter)
+        mean, variance, weight = models.frame[rows, CENTER], models.variance[rows], models.weight[rows]
+        distance.learn(mean[..., :GAP], variance[..., :GAP], weight[..., :GAP], columns[..., :GAP])
+        models.frame[rows, CENTER] = mean
+        if self._spec.seasonality:
+            self._see_gaps(models, rows, columns, hours)
+            distance.learn(mean[..., GAP], variance[..., GAP], weight[..., GAP], columns[..., GAP])
+            models.frame[rows, CENTER] = mean
+        models.variance[rows], models.weight[rows] = variance, weight
+        models.frame[rows, CLOSENESS] = distance.closeness(mean, variance, weight)
+
+    def _refer(self, models: Models, rows: Int64Array) -> None:
+        """Fix the scale by the window and count the leaves into which its rows fall."""
+        columns = self._see(models.window[rows] + models.origin[rows][:, None])
+        if self._spec.seasonality:
+            self._see_gaps(models, rows, columns, models.hours[rows, SPAN:])
+        low, high = np.fmin.reduce(columns, axis=1), np.fmax.reduce(columns, axis=1)
         width = high - low
         size = np.fmax(np.abs(low), np.abs(high))[..., :1]
         width = np.where(np.isnan(width) | (width > least_spread(size)), width, spread_of_constant(size))
-        gain = (1 - 2 * MARGIN) / width
-        base = low - MARGIN / gain
         # Of a column that nobody has seen yet nothing can be odd: everything falls into one cell.
         unseen = np.isnan(width)
-        base, gain = np.where(unseen, 0.0, base), np.where(unseen, 0.0, gain)
-        middle = _middle(usable)
-        neutral = cell_of((np.where(unseen, 0.0, middle) - base) * gain)
+        gain = np.where(unseen, 0.0, (1 - 2 * MARGIN) / width)
+        base = np.where(unseen, 0.0, low - MARGIN / (1 - 2 * MARGIN) * width)
+        neutral = cell_of((models.frame[rows, CENTER] - base) * gain)
         models.frame[rows, BASE], models.frame[rows, GAIN], models.neutral[rows] = base, gain, neutral
-        unknown = np.isnan(columns)
-        cells = cell_of((columns - base[:, None]) * gain[:, None])
-        cells = np.where(unknown, neutral[:, None], cells)
-        m, size_of_window = kept.shape
-        leaves = leaves_of(self._table, cells.reshape(m * size_of_window, -1)).reshape(m, size_of_window, -1)
-        models.codes[rows] = leaf_codes(leaves, kept, self._spec.height)
-        return leaves
+        models.codes[rows] = leaf_codes(*self._fall(columns, base, gain, neutral), self._spec.height)
 
-    def _adapt(
-        self,
-        models: Models,
-        rows: Int64Array,
-        counts: Int64Array,
-        begin: Int64Array,
-        columns: Float64Array,
-        leaves: UInt8Array,
-        fresh: BoolArray,
-    ) -> None:
+    def _fall(
+        self, columns: Float64Array, base: Float64Array, gain: Float64Array, neutral: Int64Array
+    ) -> tuple[UInt8Array, BoolArray]:
+        """The leaf [m, n, trees] of each row of ``columns`` [m, n, d, k], and which rows say anything."""
+        m, n = columns.shape[:2]
+        cells = cell_of((columns - base[:, None]) * gain[:, None])
+        unknown = np.isnan(columns)
+        if unknown.any():
+            cells = np.where(unknown, neutral[:, None], cells)
+        known: BoolArray = np.logical_or.reduce(~unknown[..., 0], axis=2)
+        return leaves_of(self._table, cells.reshape(m * n, -1)).reshape(m, n, -1), known
+
+    def _adapt(self, models: Models, rows: Int64Array, counts: Int64Array, begin: Int64Array) -> None:
         """Move the usual score and the threshold by the chapter's scores.
 
-        A first chapter has none: the window is scored by what it has just taught. That flatters it a little.
+        A first chapter has none: it is scored by what it has just taught. That flatters it a little.
         """
         event = np.arange(self._chapters.length)
         scores = np.where(begin[:, None] + event < counts[:, None], models.scores[rows] * STEP, np.nan)
         first = np.flatnonzero(models.chapters[rows] == 0)
         if len(first):
-            model = np.repeat(rows[first], leaves.shape[1])
-            own = score(
-                models.codes,
-                model,
-                leaves[first].reshape(len(model), -1),
-                columns[first].reshape(len(model), *columns.shape[2:]),
-                models.frame[model],
-                self._spec.height,
-            ).reshape(len(first), -1)
-            own = np.where(fresh[first], own, np.nan)
-            # A chapter's rows are the newest, and a first chapter's window holds no others.
-            scores[first] = own[:, : self._chapters.length]
+            scores[first] = self._own_scores(models, rows[first])
         count = (~np.isnan(scores)).sum(axis=1)
         ordered = np.sort(scores, axis=1)  # NaN comes last.
         model = np.arange(len(rows))
         peaks = models.peaks[rows]
-        threshold.remember_peak(peaks, models.chapters[rows], ordered[model, count - 1], count, self._chapters.length)
+        threshold.remember_peak(peaks, models.chapters[rows], ordered[model, count - 1], count, len(event))
         models.peaks[rows] = peaks
         models.chapters[rows] += 1
         length = counts - begin
@@ -191,9 +181,19 @@ class Learning:
         limit = threshold.threshold(peaks, self._spec.sensitivity)
         models.limits[rows, 0], models.limits[rows, 1] = center, np.maximum(limit, center + threshold.LEAST_REACH)
 
-
-def _middle(usable: Float64Array) -> Float64Array:
-    """The lower median over the rows [m, w, ...]; NaN where there is none."""
-    count = (~np.isnan(usable)).sum(axis=1, keepdims=True)
-    ordered = np.sort(usable, axis=1)
-    return np.take_along_axis(ordered, np.maximum(count - 1, 0) // 2, axis=1)[:, 0]
+    def _own_scores(self, models: Models, rows: Int64Array) -> Float64Array:
+        """The scores [m, length] of the window's own first rows; NaN for those without a past of SPAN rows."""
+        values = models.window[rows, : self._chapters.length] + models.origin[rows][:, None]
+        columns = self._see(values)
+        if self._spec.seasonality:
+            self._see_gaps(models, rows, columns, models.hours[rows, SPAN : self._chapters.length])
+        m, n = columns.shape[:2]
+        frame = models.frame[rows]
+        neutral = models.neutral[rows].astype(np.int64)
+        leaves, known = self._fall(columns, frame[:, BASE], frame[:, GAIN], neutral)
+        row = np.repeat(rows, n)
+        columns = columns.reshape(m * n, *columns.shape[2:])
+        own = score(models.codes, row, leaves.reshape(m * n, -1), columns, models.frame[row], self._spec.height)
+        scores = np.full((m, self._chapters.length), np.nan)
+        scores[:, SPAN:] = np.where(known, own.reshape(m, n), np.nan)
+        return scores

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from streams.forest.arrays import BoolArray, Float32Array, Float64Array, Int64Array, UInt8Array
+from streams.forest.arrays import Float32Array, Float64Array, Int64Array, UInt8Array
 
 HOURS = 24
 LEANING = 10.0
@@ -39,21 +39,18 @@ def usual(level: Float64Array, weight: Float32Array, mean: Float64Array) -> Floa
     return mean + (level - mean) * (weight / (weight + LEANING))
 
 
-def learn(
-    levels: Float64Array, weights: Float32Array, hours: UInt8Array, values: Float64Array, kept: BoolArray
-) -> None:
+def learn(levels: Float64Array, weights: Float32Array, hours: UInt8Array, values: Float64Array) -> None:
     """Move the hours' means by a chapter's rows, in place.
 
-    ``levels`` and ``weights`` [models, HOURS, d]; ``hours`` and ``kept`` [models, rows]; ``values``
-    [models, rows, d] (NaN for missing).
+    ``levels`` and ``weights`` [models, HOURS, d]; ``hours`` [models, rows]; ``values`` [models, rows, d] (NaN for
+    missing).
     """
-    for hour in range(HOURS):
-        here = (kept & (hours == hour))[:, :, None] & ~np.isnan(values)
-        if not here.any():
-            continue
-        count = here.sum(axis=1)
-        mean = np.where(here, values, 0.0).sum(axis=1) / np.maximum(count, 1)
-        total = weights[:, hour] + count
-        share = np.maximum(count / np.maximum(total, 1), count / (count + MEMORY))
-        levels[:, hour] += share * (mean - levels[:, hour])
-        weights[:, hour] = total
+    models, _, features = values.shape
+    known = ~np.isnan(values)
+    place = (np.arange(models)[:, None] * HOURS + hours)[:, :, None] * features + np.arange(features)
+    cells = models * HOURS * features
+    count = np.bincount(place[known], minlength=cells).reshape(levels.shape)
+    mean = np.bincount(place[known], values[known], minlength=cells).reshape(levels.shape) / np.maximum(count, 1)
+    weights += count
+    share = np.maximum(count / np.maximum(weights, 1), count / (count + MEMORY))
+    levels += share * (mean - levels)

@@ -82,6 +82,8 @@ class ForestSpec:
         sizes = {
             name: _integer(member, name, default, *_BOUNDS[kind][name]) for name, default in _DEFAULTS[kind].items()
         }
+        if kind == "default" and sizes["window"] % 2:
+            raise _refused("model.window must be even: models learn every half window")
         sensitivity = member.get("sensitivity", 1.0)
         if isinstance(sensitivity, bool) or not isinstance(sensitivity, int | float) or not 0.1 <= sensitivity <= 10:
             raise _refused("model.sensitivity must be a number between 0.1 and 10")
