@@ -64,6 +64,7 @@ class Decoder:
 
     def __init__(self, plans: Sequence[Plan], tables: Sequence[EntityTable], *, max_ahead_ms: int) -> None:
         self.plans = list(plans)
+        self.tables = list(tables)
         self._layout = Layout(plans)
         self._runs = [
             _RunDecoder(plan, table, self._layout, max(max_ahead_ms, plan.interval_ms))

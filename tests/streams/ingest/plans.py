@@ -1,0 +1,76 @@
+"""Plans, records and a plain way to read them, for the tests of ingest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from streams.ingest.decode import Decoded, Decoder
+from streams.ingest.entities import EntityTable
+from streams.ingest.windows import Closed
+from streams.plan import Plan
+from tests.schemas.documents import feature, parsed
+
+NOW = 2_000_000_000_000
+"""The wall clock of these tests."""
+
+ALL_KINDS = [feature(kind, kind, "v") for kind in ("sum", "avg", "min", "max", "value_count")]
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a consumer gives."""
+
+    offset: int
+    value: bytes | None
+    key: bytes | None = None
+
+
+def plan(*features: dict[str, Any], owner: str = "d", partitions: int = 4, **members: Any) -> Plan:
+    """The plan of a detector with one-second windows on ``t`` and one entity a ``host``."""
+    document = {
+        "time_field": "t",
+        "category_field": ["host"],
+        "detection_interval": {"period": {"interval": 1, "unit": "Seconds"}},
+        "feature_attributes": list(features) or [feature("f", "sum", "v")],
+        **members,
+    }
+    return Plan.build(owner=owner, run=1, detector_id=owner, detector=parsed(**document), partitions=partitions)
+
+
+def records(values: Iterable[Any], start: int = 0) -> list[Record]:
+    """Records at the offsets from ``start`` on; what is not bytes or None is written as JSON."""
+    return [
+        Record(offset, value if value is None or isinstance(value, bytes) else msgspec.json.encode(value))
+        for offset, value in enumerate(values, start)
+    ]
+
+
+def decoder(*plans: Plan, max_ahead_ms: int = 600_000) -> Decoder:
+    """A decoder with new tables."""
+    return Decoder(plans, [EntityTable(plan) for plan in plans], max_ahead_ms=max_ahead_ms)
+
+
+def decode(plans: Sequence[Plan], values: Iterable[Any], now: int = NOW) -> Decoded:
+    """Decode one batch of one topic's records with new tables."""
+    return decoder(*plans).decode("m", 3, records(values), now)
+
+
+def letters(decoded: Decoded) -> list[tuple[int, str, str]]:
+    """Offset, reason and owner of each dead letter."""
+    return [(letter.offset, letter.reason, letter.detector_id) for letter in decoded.dead_letters]
+
+
+def rows(plan: Plan, closed: Iterable[Closed]) -> dict[tuple[int, int, str], tuple[bytes, ...]]:
+    """The accumulators of closed windows, bit for bit: (end, model partition, entity) -> one value a column."""
+    found: dict[tuple[int, int, str], tuple[bytes, ...]] = {}
+    for window in closed:
+        for partition, part in window.parts.items():
+            assert part.end == window.end
+            for row, entity in enumerate(part.entities):
+                assert (window.end, partition, entity) not in found
+                found[window.end, partition, entity] = tuple(data[8 * row : 8 * row + 8] for data in part.columns)
+    return found

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import pytest
+
+from streams.ingest.clock import STAND_STILL, SourceClock, Tick
+
+INTERVAL, DELAY = 1_000, 200
+START = 1_700_000_000_000
+
+
+@pytest.fixture
+def clock() -> SourceClock:
+    return SourceClock(START, tick_grace_ms=500, idle_timeout_ms=30_000, start_timeout_ms=5_000)
+
+
+def test_a_source_without_a_record_is_idle_after_a_while(clock: SourceClock) -> None:
+    assert clock.at(START + 4_999, INTERVAL, DELAY) == STAND_STILL
+    assert clock.at(START + 5_000, INTERVAL, DELAY) == Tick(idle=True)
+    assert clock.at(START + 10**9, INTERVAL, DELAY) == Tick(idle=True)
+
+
+@pytest.mark.parametrize("behind", [0, 1_200, -1_200])
+def test_a_live_source_goes_on_at_wall_speed_after_the_grace(clock: SourceClock, behind: int) -> None:
+    clock.observe(START - behind, START)
+    assert clock.at(START + 499, INTERVAL, DELAY) == STAND_STILL
+    assert clock.at(START + 500, INTERVAL, DELAY) == Tick(clock=START - behind + 500)
+    assert clock.at(START + 10**6, INTERVAL, DELAY) == Tick(clock=START - behind + 10**6)
+
+
+@pytest.mark.parametrize("behind", [1_201, 10**9, -1_201])
+def test_a_replay_stands_still_and_is_closed_after_a_long_silence(clock: SourceClock, behind: int) -> None:
+    clock.observe(START - behind, START)
+    assert clock.at(START + 29_999, INTERVAL, DELAY) == STAND_STILL
+    assert clock.at(START + 30_000, INTERVAL, DELAY) == Tick(close_open=True, idle=True)
+
+
+def test_a_record_ends_the_silence(clock: SourceClock) -> None:
+    clock.observe(START - 10**9, START)
+    clock.observe(START - 10**9 + 1, START + 29_000)
+    assert clock.at(START + 31_000, INTERVAL, DELAY) == STAND_STILL
+
+
+def test_a_replay_that_reaches_the_present_becomes_live(clock: SourceClock) -> None:
+    clock.observe(START - 10**9, START)
+    clock.observe(START + 900, START + 1_000)
+    assert clock.at(START + 1_600, INTERVAL, DELAY) == Tick(clock=START + 1_500)

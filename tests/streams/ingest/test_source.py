@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.checkpoint import SourceCheckpoint, decode_source, encode
+from schemas.partial import NO_WINDOW
+from streams.ingest.clock import SourceClock
+from streams.ingest.source import RunSource, Source, assemble
+from streams.ingest.windows import RunWindows
+from tests.streams.ingest.plans import ALL_KINDS, decoder, plan, records
+from tests.streams.ingest.test_windows import readable
+
+POINTS = st.fixed_dictionaries({"t": st.integers(0, 5_000), "host": st.text(max_size=3), "v": st.floats(-1e9, 1e9)})
+
+
+def source_of(points: list[dict[str, Any]], *owners: str) -> Source:
+    """A source whose runs have read the points, with windows that are open for long."""
+    source = Source("m", 3, len(points))
+    for owner in owners:
+        one = plan(*ALL_KINDS, owner=owner, window_delay={"period": {"interval": 1, "unit": "Minutes"}})
+        reader = decoder(one)
+        windows = RunWindows(one, reader.tables[0], 0)
+        windows.fold(reader.decode("m", 3, records(points), 0).batches[owner], len(points))
+        clock = SourceClock(0, tick_grace_ms=500, idle_timeout_ms=30_000, start_timeout_ms=5_000)
+        source.runs[owner] = RunSource(windows, clock, joined=True)
+    return source
+
+
+@given(st.lists(POINTS, max_size=30), st.integers(1, 3_000), st.permutations(["d1", "d2", "d3"]))
+def test_a_checkpoint_comes_back_whole_however_small_its_records(
+    points: list[dict[str, Any]], max_bytes: int, owners: list[str]
+) -> None:
+    source = source_of(points, *owners)
+    parts = [decode_source(encode(checkpoint)) for _, checkpoint in reversed(source.snapshot(max_bytes))]
+    runs = assemble(parts)
+    assert runs is not None
+    assert [run.owner for run in runs] == owners
+    for run in runs:
+        windows = source.runs[run.owner].windows
+        restored = RunWindows(windows.plan, decoder(windows.plan).tables[0], 0)
+        restored.restore(run)
+        assert readable(restored) == readable(windows)
+
+
+def test_records_are_about_as_large_as_wanted() -> None:
+    points = [{"t": number % 3000, "host": f"host-{number}", "v": 1.0} for number in range(2_000)]
+    snapshot = source_of(points, "d1", "d2").snapshot(10_000)
+    sizes = [len(encode(checkpoint)) for _, checkpoint in snapshot]
+    assert max(sizes) < 15_000
+    assert len(sizes) < 40
+
+
+def test_slots_alternate_so_that_the_last_checkpoint_stays_whole() -> None:
+    source = source_of([], "d")
+    keys = [[key for key, _ in source.snapshot(1_000)] for _ in range(3)]
+    assert keys == [["m/3/1/0"], ["m/3/0/0"], ["m/3/1/0"]]
+
+
+def test_a_checkpoint_that_is_cut_off_or_mixed_is_none() -> None:
+    points = [{"t": 0, "host": f"h{number}", "v": 1.0} for number in range(50)]
+    parts = [checkpoint for _, checkpoint in source_of(points, "d").snapshot(500)]
+    assert len(parts) > 2
+    assert assemble(parts[:-1]) is None
+    assert assemble([]) is None
+    other = msgspec.structs.replace(parts[0], offset=parts[0].offset + 1)
+    assert assemble([other, *parts[1:]]) is None
+    assert assemble(parts) is not None
+
+
+def test_a_source_without_runs_still_says_where_it_is() -> None:
+    ((_, checkpoint),) = Source("m", 3, 17).snapshot(100)
+    assert isinstance(checkpoint, SourceCheckpoint)
+    assert (checkpoint.offset, assemble([checkpoint])) == (17, [])
+
+
+@pytest.fixture
+def run() -> RunSource:
+    return source_of([{"t": time, "host": "a", "v": 1.0} for time in (0, 100_000)], "d").runs["d"]
+
+
+def test_what_closed_is_said_once_to_every_model_partition(run: RunSource) -> None:
+    partials = list(run.partials("m", 3, run.windows.close(), idle=False))
+    assert [partial.closed_until for partial in partials] == [40_000] * run.plan.partitions
+    assert sum(len(partial.windows) for partial in partials) == 1
+    mine = run.plan.model_partition("a")
+    assert [target for target, partial in enumerate(partials) if partial.windows] == [mine]
+    assert list(run.partials("m", 3, run.windows.close(), idle=False)) == []
+
+
+def test_idleness_is_news(run: RunSource) -> None:
+    run.windows.close()
+    list(run.partials("m", 3, [], idle=False))
+    assert [partial.idle for partial in run.partials("m", 3, [], idle=True)] == [True] * run.plan.partitions
+    assert list(run.partials("m", 3, [], idle=True)) == []
+    assert [partial.idle for partial in run.partials("m", 3, [], idle=False)] == [False] * run.plan.partitions
+
+
+def test_a_run_without_news_says_nothing() -> None:
+    run = source_of([], "d").runs["d"]
+    assert list(run.partials("m", 3, run.windows.close(), idle=False)) == []
+    assert run.windows.closed_until == NO_WINDOW

@@ -1,0 +1,239 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.checkpoint import OpenWindow
+from schemas.partial import NO_WINDOW
+from streams.ingest.entities import EntityTable
+from streams.ingest.windows import Closed, RunWindows
+from streams.plan import Plan
+from tests.schemas.documents import feature
+from tests.streams.ingest.plans import ALL_KINDS, Record, decoder, plan, records, rows
+
+INTERVAL = 1_000
+KINDS = ["sum", "count", "min", "max", "presence"]
+"""The columns of ALL_KINDS, in order."""
+
+TIMES = st.integers(-1_500, 6_000)
+VALUES = st.none() | st.floats(-1e9, 1e9) | st.sampled_from([0.1, 0.2, 0.3, 1e16, -0.0])
+POINTS = st.fixed_dictionaries({"t": TIMES, "host": st.sampled_from(["a", "b", "c", None]), "v": VALUES})
+STREAMS = st.lists(POINTS, max_size=40)
+CUTS = st.sets(st.integers(1, 39)).map(sorted)
+
+
+class Reader:
+    """A run that reads batches as the agent does: decode, fold, close."""
+
+    def __init__(self, plan: Plan, start: int = 0) -> None:
+        self.decoder = decoder(plan)
+        self.windows = RunWindows(plan, self.decoder.tables[0], start)
+        self.closed: list[Closed] = []
+
+    def read(self, batch: Sequence[Record]) -> None:
+        decoded = self.decoder.decode("m", 0, batch, 10_000)
+        assert not decoded.dead_letters
+        self.windows.fold(decoded.batches["d"], batch[-1].offset + 1)
+        self.closed += self.windows.close()
+
+    @property
+    def rows(self) -> dict[tuple[int, int, str], tuple[bytes, ...]]:
+        return rows(self.windows.plan, self.closed)
+
+    @property
+    def state(self) -> Any:
+        return readable(self.windows)
+
+
+def readable(windows: RunWindows) -> Any:
+    """A snapshot without the order of entities, which depends on who was seen first since the start."""
+    snapshot = msgspec.to_builtins(windows.snapshot(), builtin_types=(bytes,))
+    snapshot[-1] = {
+        (window[0], entity): tuple(data[8 * row : 8 * row + 8] for data in window[2])
+        for window in snapshot[-1]
+        for row, entity in enumerate(window[1])
+    }
+    return snapshot
+
+
+def cut(stream: Sequence[Record], cuts: Sequence[int]) -> list[Sequence[Record]]:
+    edges = [0, *(each for each in cuts if each < len(stream)), len(stream)]
+    return [stream[start:stop] for start, stop in pairwise(edges) if start < stop]
+
+
+class Naive:
+    """The same windows with a dict, record by record."""
+
+    def __init__(self, delay: int) -> None:
+        self.delay = delay
+        self.clock: int | None = None
+        self.late = self.records = 0
+        self.open: dict[tuple[int, str], list[float]] = {}
+        self.closed: dict[tuple[int, str], list[float]] = {}
+
+    def read(self, point: dict[str, Any]) -> None:
+        time, host, value = point["t"], point["host"], point["v"]
+        self.clock = time if self.clock is None else max(self.clock, time)
+        end = (time // INTERVAL + 1) * INTERVAL
+        if host is not None and end + self.delay <= self.clock:
+            self.late += 1
+        elif host is not None:
+            self.records += 1
+            row = self.open.setdefault((end, host), [0.0, 0.0, float("inf"), float("-inf"), 0.0])
+            if value is not None:
+                row[:] = [row[0] + value, row[1] + 1, min(row[2], value), max(row[3], value), row[4] + 1]
+        for key in [key for key in self.open if key[0] + self.delay <= self.clock]:
+            self.closed[key] = self.open.pop(key)
+
+
+def bits(row: Sequence[float]) -> tuple[bytes, ...]:
+    # Whether min(0.0, -0.0) is one or the other is nobody's concern.
+    return tuple(np.float64(value + 0.0).tobytes() for value in row)
+
+
+def plain(found: dict[tuple[int, int, str], tuple[bytes, ...]]) -> dict[tuple[int, str], tuple[bytes, ...]]:
+    return {(end, host): bits([np.frombuffer(data)[0] for data in row]) for (end, _, host), row in found.items()}
+
+
+def five(delay: int = 0) -> Plan:
+    return plan(*ALL_KINDS, window_delay={"period": {"interval": delay, "unit": "Seconds"}})
+
+
+@given(STREAMS, CUTS, st.integers(0, 2))
+def test_windows_are_what_a_dict_finds_record_by_record(
+    stream: list[dict[str, Any]], cuts: list[int], delay: int
+) -> None:
+    naive, reader = Naive(delay * 1000), Reader(five(delay))
+    for point in stream:
+        naive.read(point)
+    for batch in cut(records(stream), cuts):
+        reader.read(batch)
+    assert plain(reader.rows) == {key: bits(row) for key, row in naive.closed.items()}
+    windows = reader.windows
+    assert (windows.clock, windows.late, windows.records) == (naive.clock, naive.late, naive.records)
+    reader.closed = windows.close_all()
+    assert plain(reader.rows) == {key: bits(row) for key, row in naive.open.items()}
+
+
+@given(STREAMS, CUTS)
+def test_the_cut_into_batches_changes_nothing(stream: list[dict[str, Any]], cuts: list[int]) -> None:
+    whole, pieces = Reader(five()), Reader(five())
+    for batch in cut(records(stream), []):
+        whole.read(batch)
+    for batch in cut(records(stream), cuts):
+        pieces.read(batch)
+    assert pieces.rows == whole.rows
+    assert pieces.state == whole.state
+
+
+@given(STREAMS, st.integers(0, 39), st.integers(0, 10))
+def test_a_restored_run_goes_on_as_if_nothing_had_been(stream: list[dict[str, Any]], stop: int, again: int) -> None:
+    undisturbed, killed, restored = Reader(five(1)), Reader(five(1)), Reader(five(1))
+    everything = records(stream)
+    for batch in cut(everything, [stop]):
+        undisturbed.read(batch)
+    for batch in cut(everything[:stop], []):
+        killed.read(batch)
+    restored.windows.restore(killed.windows.snapshot())
+    assert restored.state == killed.state
+    restored.closed = killed.closed
+    # Some records before the checkpoint are read again.
+    for batch in cut(everything[max(0, stop - again) :], []):
+        restored.read(batch)
+    assert restored.rows == undisturbed.rows
+    assert restored.state == undisturbed.state
+
+
+def read(stream: Sequence[tuple[int, str, float]], plan_: Plan | None = None) -> Reader:
+    reader = Reader(plan_ or plan(feature("f", "sum", "v")))
+    reader.read(records([{"t": time, "host": host, "v": value} for time, host, value in stream]))
+    return reader
+
+
+def test_a_window_closes_when_the_clock_passes_its_end() -> None:
+    assert read([(0, "a", 1), (999, "a", 2)]).closed == []
+    assert [window.end for window in read([(0, "a", 1), (1000, "a", 2)]).closed] == [1000]
+
+
+def test_windows_are_aligned_to_the_epoch_also_before_it() -> None:
+    assert [window.end for window in read([(-1, "a", 1), (0, "a", 1), (2_000, "a", 1)]).closed] == [0, 1000]
+
+
+def test_ticks_close_windows_and_what_comes_then_is_late() -> None:
+    reader = read([(100, "a", 1)])
+    reader.windows.advance(1_000)
+    assert [window.end for window in reader.windows.close()] == [1000]
+    reader.read(records([{"t": 999, "host": "a", "v": 1}], start=1))
+    assert (reader.windows.late, reader.windows.records) == (1, 1)
+
+
+def test_the_clock_never_goes_back() -> None:
+    reader = read([(5_000, "a", 1)])
+    reader.windows.advance(3_000)
+    assert reader.windows.clock == 5_000
+
+
+def test_closing_everything_keeps_the_clock_and_makes_those_windows_late() -> None:
+    reader = read([(100, "a", 1), (2_100, "a", 1)])
+    assert [window.end for window in reader.windows.close_all()] == [3000]
+    assert (reader.windows.clock, reader.windows.closed_until) == (2_100, 3_000)
+    reader.read(records([{"t": 2_200, "host": "a", "v": 1}, {"t": 3_000, "host": "a", "v": 1}], start=2))
+    assert (reader.windows.late, reader.windows.records) == (1, 3)
+    assert reader.windows.close_all()[0].end == 4000
+    assert reader.windows.close_all() == []
+
+
+def test_without_a_record_nothing_closes() -> None:
+    windows = Reader(plan()).windows
+    assert windows.close() == windows.close_all() == []
+    assert windows.closed_until == NO_WINDOW
+
+
+def test_repeats_are_skipped_and_passed_offsets_are_remembered() -> None:
+    reader = read([(0, "a", 1)])
+    reader.read(records([{"t": 0, "host": "a", "v": 1}]))
+    assert (reader.windows.records, reader.windows.offset) == (1, 1)
+    reader.windows.skip_to(7)
+    reader.read(records([{"t": 0, "host": "a", "v": 1}], start=6))
+    assert (reader.windows.records, reader.windows.offset) == (1, 7)
+
+
+def test_records_of_no_entity_move_the_clock_only() -> None:
+    reader = Reader(plan())
+    reader.read(records([{"t": 0, "host": "a", "v": 1}, {"t": 5_000, "v": 1}]))
+    assert [window.end for window in reader.closed] == [1000]
+    assert reader.windows.records == 1
+
+
+def test_a_detector_without_categories_has_one_entity() -> None:
+    reader = Reader(plan(category_field=...))
+    reader.read(records([{"t": 0, "v": 1}, {"t": 0, "v": 2}, {"t": 1_000}]))
+    ((key, row),) = reader.rows.items()
+    assert (key[2], np.frombuffer(row[0])[0]) == ("", 3.0)
+
+
+@pytest.mark.parametrize("time", [-(2**35) * 1000 + 2000, 2**35 * 1000 - 2000])
+def test_times_at_the_ends_of_what_can_be(time: int) -> None:
+    one = plan()
+    reader = Reader(one)
+    decoded = reader.decoder.decode("m", 0, records([{"t": time, "host": h, "v": 1} for h in "ab"]), 10**15)
+    reader.windows.fold(decoded.batches["d"], 2)
+    end = (time // 1000 + 1) * 1000
+    assert {key[0] for key in rows(one, reader.windows.close_all())} == {end}
+
+
+def test_restoring_knows_the_entities_by_name() -> None:
+    first = read([(0, "a", 1), (0, "b", 2)])
+    table = EntityTable(first.windows.plan)
+    other = RunWindows(first.windows.plan, table, 0)
+    other.restore(first.windows.snapshot())
+    ((window,),) = [other.snapshot().windows]
+    assert isinstance(window, OpenWindow)
+    assert dict(zip(window.entities, np.frombuffer(window.columns[0]), strict=True)) == {"a": 1.0, "b": 2.0}

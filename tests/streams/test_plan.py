@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from schemas.query.tree import Term
+from streams.columns import Column, Input
+from streams.murmur2 import partition_of
+from streams.plan import Plan
+from tests.schemas.documents import feature
+from tests.streams.ingest.plans import plan
+
+NUMBER = Input("v")
+
+
+@pytest.mark.parametrize(
+    ("kind", "columns"),
+    [
+        ("sum", [Column("sum", NUMBER), Column("count", NUMBER)]),
+        ("avg", [Column("sum", NUMBER), Column("count", NUMBER)]),
+        ("min", [Column("min", NUMBER), Column("count", NUMBER)]),
+        ("max", [Column("max", NUMBER), Column("count", NUMBER)]),
+        ("value_count", [Column("count", Input("v", presence=True))]),
+    ],
+)
+def test_the_columns_of_each_kind(kind: str, columns: list[Column]) -> None:
+    assert list(plan(feature("f", kind, "v")).columns) == columns
+
+
+def values(built: Plan, **columns: list[float]) -> list[list[float]]:
+    """The features of entities whose columns (by kind) are given."""
+    arrays = [np.array(columns[column.kind], float) for column in built.columns]
+    return built.feature_values(arrays).T.tolist()
+
+
+def test_features_share_columns_and_come_in_the_order_of_the_detector() -> None:
+    kinds = ["avg", "min", "sum", "max"]
+    built = plan(*(feature(kind, kind, "v") for kind in kinds))
+    assert [column.kind for column in built.columns] == ["sum", "count", "min", "max"]
+    assert values(built, sum=[6], count=[4], min=[-1], max=[5]) == [[1.5], [-1], [6], [5]]
+
+
+def test_without_a_value_a_number_is_a_gap_but_a_count_is_zero() -> None:
+    built = plan(*(feature(kind, kind, "v") for kind in ("avg", "sum", "min", "max")))
+    found = values(built, sum=[0], count=[0], min=[np.inf], max=[-np.inf])
+    assert np.isnan(found).all()
+    assert values(plan(feature("n", "value_count", "v")), count=[0]) == [[0]]
+
+
+def test_disabled_features_are_left_out() -> None:
+    built = plan(feature("a", "sum", "v"), feature("b", "max", "w", feature_enabled=False))
+    assert [each.feature_name for each in built.features] == ["a"]
+    assert built.inputs == (NUMBER,)
+
+
+def filtered(name: str, host: str) -> dict[str, Any]:
+    query = {name: {"filter": {"term": {"host": host}}, "aggs": {"inner": {"sum": {"field": "v"}}}}}
+    return {"feature_name": name, "feature_enabled": True, "aggregation_query": query}
+
+
+def test_a_filter_makes_an_input_of_its_own() -> None:
+    built = plan(filtered("a", "a"), filtered("b", "b"), feature("all", "sum", "v"))
+    wanted = [
+        Input("v", filter=Term(field="host", value="a")),
+        Input("v", filter=Term(field="host", value="b")),
+        NUMBER,
+    ]
+    assert list(built.inputs) == wanted
+    assert len(built.columns) == 6
+
+
+def test_categories_are_sorted_and_match_all_is_no_filter() -> None:
+    built = plan(category_field=["z", "a"], filter_query={"match_all": {}})
+    assert built.categories == ("a", "z")
+    assert built.filter is None
+
+
+def test_a_models_partition_is_that_of_its_key() -> None:
+    assert plan(owner="d1", partitions=8).model_partition("host-1") == partition_of(b"d1|host-1", 8)
