@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from fnmatch import translate
-from re import Pattern, compile
 from typing import Any
 
 from api.search.conditions import Field
@@ -36,26 +34,26 @@ class SourceFilter:
         """
         if not self.includes and not self.excludes:
             return dict(source)
-        shown = _filtered(source, "", _patterns(self.includes), _patterns(self.excludes), not self.includes)
+        shown = _filtered(source, "", _Patterns(self.includes), _Patterns(self.excludes), not self.includes)
         return shown if isinstance(shown, dict) else {}
 
 
-@dataclass(frozen=True)
 class _Patterns:
     """Tells for a path whether it or something above it is named, and whether something below it may be."""
 
-    names: tuple[tuple[Pattern[str], str], ...]
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self._plain = frozenset(name for name in names if "*" not in name)
+        self._tests = [compile_wildcard(name) for name in names if "*" in name]
 
     def has(self, path: str) -> bool:
-        return any(pattern.match(path) for pattern, _ in self.names)
+        if path in self._plain or any(test(path) for test in self._tests):
+            return True
+        above, dot, _ = path.rpartition(".")
+        return bool(dot) and self.has(above)
 
     def leads_to(self, path: str) -> bool:
         inside = path + "."
-        return any(name.startswith(inside) or "*" in name for _, name in self.names)
-
-
-def _patterns(names: tuple[str, ...]) -> _Patterns:
-    return _Patterns(tuple((compile(translate(name).replace(r"\z", "").replace(r"\Z", "") + r"(\..*)?$"), name) for name in names))
+        return bool(self._tests) or any(name.startswith(inside) for name in self._plain)
 
 
 _NOTHING = object()

@@ -16,15 +16,16 @@ from schemas.query.read import token
 
 MAX_WINDOW = 10_000
 TRACKED = 10_000
-_UNSUPPORTED = frozenset(
-    """suggest highlight rescore script_fields slice pit indices_boost ext derived profile explain knn
-    search_pipeline min_score terminate_after""".split()
-)
-_KNOWN = frozenset(
-    """query from size sort search_after _source track_total_hits aggs aggregations docvalue_fields fields version
-    seq_no_primary_term timeout collapse post_filter track_scores stored_fields stats
-    include_named_queries_score""".split()
-)
+_UNSUPPORTED_NAMES = """
+    suggest highlight rescore script_fields slice pit indices_boost ext derived profile explain knn search_pipeline
+    min_score terminate_after
+"""
+_KNOWN_NAMES = """
+    query from size sort search_after _source track_total_hits aggs aggregations docvalue_fields fields version
+    seq_no_primary_term timeout collapse post_filter track_scores stored_fields stats include_named_queries_score
+"""
+_UNSUPPORTED = frozenset(_UNSUPPORTED_NAMES.split())
+_KNOWN = frozenset(_KNOWN_NAMES.split())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +104,7 @@ def parse_search(body: Any, limits: Limits = DEFAULT_LIMITS, max_window: int = M
 
 def _flag(body: Mapping[str, Any], name: str) -> bool:
     value = body.get(name, False)
-    if value not in (True, False, "true", "false") or isinstance(value, int) and not isinstance(value, bool):
+    if value not in (True, False, "true", "false") or (isinstance(value, int) and not isinstance(value, bool)):
         raise wrong_value(f"Failed to parse value [{value}] as only [true] or [false] are allowed.")
     return value in (True, "true")
 

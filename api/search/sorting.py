@@ -52,7 +52,9 @@ def parse_sort(value: Any, limits: Limits = DEFAULT_LIMITS) -> tuple[SortKey, ..
                     raise malformed(f"[sort] of [{name}] can't be a {token(settings)}")
                 keys.append(_key(name, settings, limits))
         else:
-            raise wrong_value("malformed sort format, within the sort array, an object, or an actual string are allowed")
+            raise wrong_value(
+                "malformed sort format, within the sort array, an object, or an actual string are allowed"
+            )
     if [(key.field, key.descending) for key in keys] == [("_score", True)]:
         return ()
     return tuple(keys)

@@ -1,0 +1,121 @@
+"""Metric aggregations: from values, or from sums that SQL made, to what the response shows."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from api.search.mappings import FieldType
+from schemas.query.dates import format_date
+
+
+def metric(kind: str, settings: dict[str, Any], type_: FieldType | None, values: list[Any]) -> dict[str, Any]:
+    """The result of a metric over all values of its field.
+
+    >>> metric("avg", {}, "double", [1, 2])
+    {'value': 1.5}
+    """
+    if kind == "value_count":
+        return {"value": len(values)}
+    if kind == "cardinality":
+        return {"value": len(set(values))}
+    numbers = [float(value) for value in values]
+    if kind == "percentiles":
+        numbers.sort()
+        return percentiles(settings, type_, [quantile(numbers, one / 100) for one in settings["percents"]])
+    if kind == "median_absolute_deviation":
+        return single(None, deviation(numbers))
+    if kind in ("stats", "extended_stats"):
+        total = math.fsum(numbers)
+        squares = math.fsum(number * number for number in numbers)
+        low, high = (min(numbers), max(numbers)) if numbers else (None, None)
+        return stats(kind, settings, type_, len(numbers), low, high, total, squares)
+    if kind == "sum":
+        return single(type_, math.fsum(numbers))
+    if not numbers:
+        return {"value": None}
+    if kind == "avg":
+        return single(type_, math.fsum(numbers) / len(numbers))
+    return single(type_, min(numbers) if kind == "min" else max(numbers))
+
+
+def single(type_: FieldType | None, value: float | None) -> dict[str, Any]:
+    """A metric of one number; dates are also given as text.
+
+    >>> single("date", 1795493335499.0)
+    {'value': 1795493335499.0, 'value_as_string': '2026-11-24T04:08:55.499Z'}
+    """
+    if value is None or not math.isfinite(value):
+        return {"value": None}
+    shown: dict[str, Any] = {"value": float(value)}
+    return {**shown, "value_as_string": format_date(value)} if type_ == "date" else shown
+
+
+def stats(
+    kind: str,
+    settings: dict[str, Any],
+    type_: FieldType | None,
+    count: int,
+    low: float | None,
+    high: float | None,
+    total: float,
+    squares: float,
+) -> dict[str, Any]:
+    """``stats`` and ``extended_stats`` from count, bounds, sum and sum of squares."""
+    average = total / count if count else None
+    shown: dict[str, Any] = {"count": count, "min": low, "max": high, "avg": average, "sum": total}
+    if type_ == "date" and count:
+        shown |= {f"{name}_as_string": format_date(shown[name]) for name in ("min", "max", "avg", "sum")}
+    if kind == "stats":
+        return shown
+    population = sampling = None
+    if average is not None:
+        population = max(0.0, squares / count - average * average)
+        sampling = population * count / (count - 1) if count > 1 else None
+    names = ("variance", "variance_population", "variance_sampling")
+    variances = dict(zip(names, (population, population, sampling), strict=True))
+    deviations = {
+        name.replace("variance", "std_deviation"): None if variance is None else math.sqrt(variance)
+        for name, variance in variances.items()
+    }
+    bounds: dict[str, Any] = {}
+    for end, name in (("", ""), ("_population", "_population"), ("_sampling", "_sampling")):
+        spread = deviations[f"std_deviation{name}"]
+        for side, sign in (("upper", 1), ("lower", -1)):
+            known = average is not None and spread is not None
+            bounds[side + end] = average + sign * settings["sigma"] * spread if known else None
+    squared = squares if count else None
+    return {**shown, "sum_of_squares": squared, **variances, **deviations, "std_deviation_bounds": bounds}
+
+
+def percentiles(settings: dict[str, Any], type_: FieldType | None, values: list[float | None]) -> dict[str, Any]:
+    """``percentiles`` from the value of each percent."""
+    pairs = list(zip(settings["percents"], values, strict=True))
+    if not settings["keyed"]:
+        return {"values": [{"key": percent, "value": value} for percent, value in pairs]}
+    shown: dict[str, Any] = {}
+    for percent, value in pairs:
+        shown[str(percent)] = value
+        if type_ == "date" and value is not None:
+            shown[f"{percent}_as_string"] = format_date(value)
+    return {"values": shown}
+
+
+def quantile(numbers: list[float], share: float) -> float | None:
+    """The value below which a share of sorted numbers lies, interpolated.
+
+    >>> quantile([1.0, 2.0, 3.0, 4.0], 0.5)
+    2.5
+    """
+    if not numbers:
+        return None
+    at = share * (len(numbers) - 1)
+    low = math.floor(at)
+    high = min(low + 1, len(numbers) - 1)
+    return numbers[low] + (numbers[high] - numbers[low]) * (at - low)
+
+
+def deviation(numbers: list[float]) -> float | None:
+    """The median absolute deviation."""
+    middle = quantile(sorted(numbers), 0.5)
+    return None if middle is None else quantile(sorted(abs(number - middle) for number in numbers), 0.5)

@@ -1,0 +1,127 @@
+"""A search over documents in memory."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterable
+from typing import Any
+
+from api.search.aggregate import aggregate
+from api.search.binding import bind
+from api.search.conditions import Everything, Field
+from api.search.index import DocumentTable, Hit
+from api.search.mappings import Types, nested_path, stored_path
+from api.search.matching import compile_condition, getter
+from api.search.memory import MemorySlice
+from api.search.request import SearchRequest
+from api.search.response import Shown, hit_document, search_response
+from api.search.scoring import constant_score, scorer
+from api.search.sorting import BoundKey, bind_sort, is_after, ordered, sort_value, text_field
+from schemas.errors import Refused
+from schemas.query import Query
+
+Row = tuple[tuple[Any, ...], Hit]
+
+
+def search_documents(
+    request: SearchRequest, documents: Iterable[Hit], types: Types, index: str, now: int
+) -> dict[str, Any]:
+    """The answer to a search in OpenSearch's shape.
+
+    ``documents`` is a ``DocumentTable``, whose indexes are used, or anything that gives documents in the order
+    that hits have when nothing else orders them. ``types`` are the field types (``mappings``), ``index`` the name
+    that hits carry, ``now`` epoch ms for date math. Raises ``Refused`` when the search can't be carried out.
+    """
+    started = time.perf_counter()
+    found = matching_documents(request.query, documents, types, now)
+    aggregations: dict[str, Any] | None = None
+    if request.aggregations:
+        every = documents if isinstance(documents, DocumentTable | list | tuple) else found
+        slice_ = MemorySlice([(hit, hit.source) for hit in found], types, now, index, lambda: every)
+        aggregations = aggregate(request.aggregations, slice_)
+    if request.post_filter is not None:
+        found = matching_documents(request.post_filter, found, types, now)
+    keys = bind_sort(request.sort, types)
+    rows, max_score = _best(request, found, keys, types, now)
+    shown = Shown(index, request.source, fields=request.docvalue_fields, types=types, collapsed=request.collapse)
+    hits = []
+    for values, hit in rows:
+        score = values[-1] if request.by_score else None
+        hits.append(hit_document(shown, hit, score, keys, values[: len(keys)]))
+    took = int((time.perf_counter() - started) * 1000)
+    return search_response(took, len(found), request.tracked, max_score, hits, aggregations)
+
+
+def matching_documents(query: Query, documents: Iterable[Hit], types: Types, now: int) -> list[Hit]:
+    """The documents that a query matches, in their order."""
+    condition = bind(query, types, now)
+    if isinstance(condition, Everything):
+        return list(documents)
+    candidates = documents.candidates(condition) if isinstance(documents, DocumentTable) else documents
+    test = compile_condition(condition)
+    return [hit for hit in candidates if test(hit.source, hit.id)]
+
+
+def _best(
+    request: SearchRequest, found: Collection[Hit], keys: tuple[BoundKey, ...], types: Types, now: int
+) -> tuple[list[Row], float | None]:
+    """The page of hits that was asked for, each with its sort values and, when it is wanted, its score behind."""
+    if request.size == 0:
+        return [], None
+    readers = [_value_reader(key, request.query, types, now) for key in keys]
+    by_score = request.by_score
+    score = scorer(request.query, types, now) if by_score else None
+    constant = constant_score(request.query)
+    rows: list[Row] = []
+    page = slice(request.start, request.start + request.size)
+    if not keys and constant is not None and request.collapse is None:
+        shown = list(found)[page]
+        return [((constant,), hit) for hit in shown], constant if found else None
+    for hit in found:
+        values = [read(hit.source, hit.id) if read is not None else hit.seq_no for read in readers]
+        if score is not None:
+            values.append(score(hit.source, hit.id))
+        rows.append((tuple(values), hit))
+    best = max((row[0][-1] for row in rows), default=None) if by_score else None
+    if keys:
+        rows = ordered(rows, keys)
+    else:
+        rows.sort(key=lambda row: -row[0][-1])
+    if request.search_after is not None:
+        after = tuple(key.read(value) for key, value in zip(keys, request.search_after, strict=True))
+        rows = [row for row in rows if is_after(row[0][: len(keys)], after, keys)]
+    if request.collapse is not None:
+        rows = _collapsed(rows, request.collapse, types)
+    return rows[page], best
+
+
+def _value_reader(key: BoundKey, query: Query, types: Types, now: int) -> Any:
+    if key.key.field == "_id":
+        return lambda document, id: id
+    if key.key.field == "_score":
+        return scorer(query, types, now)
+    if key.key.field in ("_seq_no", "_doc"):
+        return None
+    return sort_value(key, types, now)
+
+
+def collapse_field(name: str, types: Types) -> Field:
+    """The field that hits are collapsed by. Raises ``Refused`` when it can't be."""
+    type_ = types.get(name)
+    if type_ == "text":
+        raise text_field(name)
+    if type_ is None or type_ in ("object", "nested") or nested_path(types, name):
+        raise Refused(400, f"no mapping found for `{name}` in order to collapse on", "illegal_argument_exception")
+    return Field(stored_path(types, name), type_)
+
+
+def _collapsed(rows: list[Row], name: str, types: Types) -> list[Row]:
+    values = getter(collapse_field(name, types))
+    seen: set[Any] = set()
+    kept = []
+    for row in rows:
+        key = tuple(values(row[1].source)[:1])
+        if key not in seen:
+            seen.add(key)
+            kept.append(row)
+    return kept
