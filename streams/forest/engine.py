@@ -23,7 +23,7 @@ from streams.forest.learning import Learning
 from streams.forest.log2 import STEP
 from streams.forest.models import BASE, CENTER, CLOSENESS, GAIN, GAP, Models, columns_of
 from streams.forest.scoring import score
-from streams.forest.season import hour_of, usual
+from streams.forest.season import PROTECTED, hour_of, usual
 from streams.forest.spec import ForestSpec
 from streams.forest.structure import draw_spaced
 from streams.forest.table import TableBank, grades, no_steps
@@ -141,7 +141,9 @@ class DefaultBank(TableBank[Models]):
 
     def _explain(self, row: int, number: int, before: Float64Array, columns: Float64Array) -> Explanation:
         models = self._models
-        known = past(models.window[row], models.origin[row], int(models.begin[row]), self._chapters.length)
+        protected = models.marks[row] >= PROTECTED
+        begin, length = int(models.begin[row]), self._chapters.length
+        known = past(models.window[row], protected, models.origin[row], begin, length)
         frame = models.frame[row]
         expected = successors(known, before, frame[CENTER, :, 0])
         lacking = np.repeat(columns[None], self.spec.features + 1, axis=0)
@@ -182,6 +184,5 @@ class DefaultBank(TableBank[Models]):
         slot = number % self.spec.window
         limit = np.finfo(np.float32).max
         models.window[model, slot] = np.clip(known - models.origin[model], -limit, limit)
-        if self.spec.seasonality:
-            models.hours[model, slot] = events.hour
+        models.marks[model, slot] = events.hour
         models.scores[model, number - models.begin[model]] = scores[events.place] / STEP

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from streams.forest.arrays import Float32Array, Float64Array
+from streams.forest.arrays import BoolArray, Float32Array, Float64Array
 
 STEPS_BACK = 4
 NEIGHBOURS = 5
@@ -22,15 +22,16 @@ def shares(far: Float64Array) -> Float64Array:
     return squares / total if total > 0 else np.full(len(far), 1 / len(far))
 
 
-def past(window: Float32Array, origin: Float64Array, start: int, length: int) -> Float64Array:
-    """The values [rows, d] of a model's window from before event ``start``, oldest first.
+def past(window: Float32Array, protected: BoolArray, origin: Float64Array, start: int, length: int) -> Float64Array:
+    """The values [rows, d] of a model's window from before event ``start``, oldest first; NaN for protected rows.
 
     Of a full window only the part is taken that the chapter of ``length`` events that begins at ``start``
     does not overwrite: what is expected must not depend on how far the chapter has come.
     """
     size = len(window)
     first = max(0, start + length - size)
-    return window[np.arange(first, start) % size] + origin
+    slots = np.arange(first, start) % size
+    return np.where(protected[slots, None], np.nan, window[slots] + origin)
 
 
 def successors(past_values: Float64Array, before: Float64Array, mean: Float64Array) -> Float64Array:

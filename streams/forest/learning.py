@@ -58,21 +58,22 @@ class Learning:
         begin = models.begin[rows]
         models.begin[rows], models.end[rows] = counts, counts + self._chapters.length_after(counts)
         self._protect(models, rows, begin, counts)
-        chapter, hours = self._chapter(models, rows, begin, counts)
+        chapter, marks = self._chapter(models, rows, begin, counts)
         enough = (~np.isnan(chapter)).any(axis=2).sum(axis=1) >= LEAST_ROWS
         if not enough.all():
             rows, counts, begin = rows[enough], counts[enough], begin[enough]
-            chapter, hours = chapter[enough], hours[enough]
+            chapter, marks = chapter[enough], marks[enough]
         if not len(rows):
             return
-        self._take_in(models, rows, chapter, hours)
+        self._take_in(models, rows, chapter, marks)
         refilled = np.flatnonzero((counts < self._spec.window) | (counts % self._spec.window == 0))
         if len(refilled):
             self._refer(models, rows[refilled])
         self._adapt(models, rows, counts, begin)
         if self._spec.seasonality:
             levels, weights = models.levels[rows], models.hour_weights[rows]
-            season.learn(levels, weights, hours, chapter[:, SPAN:])
+            values = np.where((marks < season.PROTECTED)[..., None], chapter[:, SPAN:], np.nan)
+            season.learn(levels, weights, marks % season.PROTECTED, values)
             models.levels[rows], models.hour_weights[rows] = levels, weights
 
     def _protect(self, models: Models, rows: Int64Array, begin: Int64Array, counts: Int64Array) -> None:
@@ -84,7 +85,7 @@ class Learning:
         severe = present & (models.scores[rows] * STEP >= from_here[:, None])
         severe &= (severe.sum(axis=1) < threshold.USUAL * present.sum(axis=1))[:, None]
         model, event = np.nonzero(severe)
-        models.window[rows[model], number[model, event] % self._spec.window] = np.nan
+        models.marks[rows[model], number[model, event] % self._spec.window] |= season.PROTECTED
 
     def _chapter(
         self, models: Models, rows: Int64Array, begin: Int64Array, counts: Int64Array
@@ -97,32 +98,36 @@ class Learning:
         slot = number % self._spec.window
         values = models.window[rows[:, None], slot] + models.origin[rows][:, None]
         values[(number < 0) | (number >= counts[:, None])] = np.nan
-        hours = models.hours[rows[:, None], slot[:, SPAN:]] if self._spec.seasonality else slot.astype(np.uint8)
-        return values, hours
+        return values, models.marks[rows[:, None], slot[:, SPAN:]]
 
-    def _see(self, values: Float64Array) -> Float64Array:
-        """What the trees see of ``values`` [m, SPAN + n, d] but the first SPAN: [m, n, d, k], gaps still empty."""
+    def _see(self, values: Float64Array, marks: UInt8Array) -> Float64Array:
+        """What the trees see of ``values`` [m, SPAN + n, d] but the first SPAN: [m, n, d, k], gaps still empty.
+
+        Protected rows, by their ``marks`` [m, n], are seen by nobody; what follows them still is what it was.
+        """
         own = values[:, SPAN:]
         before = np.stack([values[:, SPAN - lag : -lag] for lag in range(1, LAGS + 1)], axis=2)
         columns = np.empty((*own.shape, self._columns))
         columns[..., 0] = own
         columns[..., 1], columns[..., 2] = derive(own, before)
+        columns[marks >= season.PROTECTED] = np.nan
         return columns
 
-    def _see_gaps(self, models: Models, rows: Int64Array, columns: Float64Array, hours: UInt8Array) -> None:
+    def _see_gaps(self, models: Models, rows: Int64Array, columns: Float64Array, marks: UInt8Array) -> None:
+        hour = marks % season.PROTECTED
         model = np.arange(len(rows))[:, None]
-        level, weight = models.levels[rows][model, hours], models.hour_weights[rows][model, hours]
+        level, weight = models.levels[rows][model, hour], models.hour_weights[rows][model, hour]
         mean = models.frame[rows, CENTER, :, 0]
         columns[..., GAP] = columns[..., 0] - season.usual(level, weight, mean[:, None])
 
-    def _take_in(self, models: Models, rows: Int64Array, chapter: Float64Array, hours: UInt8Array) -> None:
+    def _take_in(self, models: Models, rows: Int64Array, chapter: Float64Array, marks: UInt8Array) -> None:
         """Move the moments by the chapter's rows."""
-        columns = self._see(chapter)
+        columns = self._see(chapter, marks)
         mean, variance, weight = models.frame[rows, CENTER], models.variance[rows], models.weight[rows]
         distance.learn(mean[..., :GAP], variance[..., :GAP], weight[..., :GAP], columns[..., :GAP])
         models.frame[rows, CENTER] = mean
         if self._spec.seasonality:
-            self._see_gaps(models, rows, columns, hours)
+            self._see_gaps(models, rows, columns, marks)
             distance.learn(mean[..., GAP], variance[..., GAP], weight[..., GAP], columns[..., GAP])
             models.frame[rows, CENTER] = mean
         models.variance[rows], models.weight[rows] = variance, weight
@@ -130,9 +135,10 @@ class Learning:
 
     def _refer(self, models: Models, rows: Int64Array) -> None:
         """Fix the scale by the window and count the leaves into which its rows fall."""
-        columns = self._see(models.window[rows] + models.origin[rows][:, None])
+        marks = models.marks[rows, SPAN:]
+        columns = self._see(models.window[rows] + models.origin[rows][:, None], marks)
         if self._spec.seasonality:
-            self._see_gaps(models, rows, columns, models.hours[rows, SPAN:])
+            self._see_gaps(models, rows, columns, marks)
         low, high = np.fmin.reduce(columns, axis=1), np.fmax.reduce(columns, axis=1)
         width = high - low
         size = np.fmax(np.abs(low), np.abs(high))[..., :1]
@@ -184,9 +190,10 @@ class Learning:
     def _own_scores(self, models: Models, rows: Int64Array) -> Float64Array:
         """The scores [m, length] of the window's own first rows; NaN for those without a past of SPAN rows."""
         values = models.window[rows, : self._chapters.length] + models.origin[rows][:, None]
-        columns = self._see(values)
+        marks = models.marks[rows, SPAN : self._chapters.length]
+        columns = self._see(values, marks)
         if self._spec.seasonality:
-            self._see_gaps(models, rows, columns, models.hours[rows, SPAN : self._chapters.length])
+            self._see_gaps(models, rows, columns, marks)
         m, n = columns.shape[:2]
         frame = models.frame[rows]
         neutral = models.neutral[rows].astype(np.int64)

@@ -43,9 +43,9 @@ class Models(Table):
     origin: Float64Array
     """[d] what ``window`` is relative to: float32 would lose the changes of a large value."""
     window: Float32Array
-    """[w, d] the latest values, in the place of their number modulo w; NaN for missing and protected ones."""
-    hours: UInt8Array
-    """[w] the hour of each of them."""
+    """[w, d] the latest values, in the place of their number modulo w; NaN for missing ones."""
+    marks: UInt8Array
+    """[w] the hour of each of them, and whether it is protected (season.py)."""
     scores: Int16Array
     """[w / 2] the scores of the current chapter, in steps of 2^-10."""
     levels: Float64Array
@@ -91,7 +91,7 @@ class Models(Table):
             recent=np.full((capacity, LAGS, d), np.nan),
             origin=np.full((capacity, d), np.nan),
             window=np.full((capacity, w, d), np.nan, np.float32),
-            hours=np.zeros((capacity, w if spec.seasonality else 0), np.uint8),
+            marks=np.zeros((capacity, w), np.uint8),
             scores=np.zeros((capacity, Chapters(w).length), np.int16),
             levels=zeros(HOURS if spec.seasonality else 0, d),
             hour_weights=np.zeros((capacity, HOURS if spec.seasonality else 0, d), np.float32),

@@ -12,6 +12,9 @@ import numpy as np
 from streams.forest.arrays import Float32Array, Float64Array, Int64Array, UInt8Array
 
 HOURS = 24
+PROTECTED = 32
+"""Marks a row that is not learned, beside its hour."""
+
 LEANING = 10.0
 """Rows that the overall mean counts for."""
 

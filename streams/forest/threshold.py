@@ -66,10 +66,14 @@ def threshold(peaks: Int16Array, sensitivity: float) -> Float64Array:
     ordered = np.sort(peaks, axis=1) * STEP
     count = (peaks != EMPTY).sum(axis=1)
     first = PEAKS - count
+    model = np.arange(len(peaks))
 
     def quantile(share: float) -> Float64Array:
-        place = first + np.rint(share * (count - 1)).astype(np.int64)
-        return ordered[np.arange(len(peaks)), np.minimum(place, PEAKS - 1)]
+        place = first + share * (count - 1)
+        below = np.minimum(place.astype(np.int64), PEAKS - 1)
+        above = np.minimum(below + 1, PEAKS - 1)
+        low, high = ordered[model, below], ordered[model, above]
+        return low + (place - below) * (high - low)
 
     own = (quantile(UPPER) - quantile(1 - UPPER)) / _GUMBEL_SPAN
     scale = (PRIOR_SCALE * PRIOR_CHAPTERS + own * count) / (PRIOR_CHAPTERS + count)
