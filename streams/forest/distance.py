@@ -14,7 +14,7 @@ from streams.forest.models import CHANGE
 LEAST_ROWS = 16
 """A column that was seen in fewer rows has no standard deviation yet."""
 
-MEMORY = 720.0
+MEMORY = 1440.0
 """Rows after which the mean and the variance have moved half way."""
 
 

@@ -36,6 +36,8 @@ def columns_of(spec: ForestSpec) -> int:
 class Models(Table):
     """One row a model; d features, k columns a feature, w rows in the window."""
 
+    ALIKE = ("codes",)
+
     count: Int64Array
     """Events learned."""
     recent: Float64Array

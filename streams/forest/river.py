@@ -41,6 +41,8 @@ CENTER_MEMORY = 1440.0
 class RiverModels(Table):
     """One row a model; d features, w rows in the window."""
 
+    ALIKE = ("sums", "reference")
+
     count: Int64Array
     """Events learned."""
     asked: Int64Array

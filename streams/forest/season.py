@@ -15,7 +15,7 @@ HOURS = 24
 PROTECTED = 32
 """Marks a row that is not learned, beside its hour."""
 
-LEANING = 10.0
+LEANING = 5.0
 """Rows that the overall mean counts for."""
 
 MEMORY = 240.0
@@ -36,7 +36,7 @@ def hour_of(ends: Int64Array) -> UInt8Array:
 def usual(level: Float64Array, weight: Float32Array, mean: Float64Array) -> Float64Array:
     """What is usual, from an hour's mean ``level``, its rows ``weight`` and the overall ``mean``.
 
-    >>> float(usual(np.array(4.0), np.array(10.0, np.float32), np.array(2.0)))
+    >>> float(usual(np.array(4.0), np.array(5.0, np.float32), np.array(2.0)))
     3.0
     """
     return mean + (level - mean) * (weight / (weight + LEANING))

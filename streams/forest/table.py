@@ -5,13 +5,14 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import fields
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from streams.forest.arrays import BoolArray, Float64Array, Int64Array
 from streams.forest.bank import Explanation, ForestBank, Steps
+from streams.forest.packing import pack, unpack
 from streams.forest.record import WrongRecord, body, header
 from streams.forest.spec import ForestSpec
 from streams.forest.suppression import ignored
@@ -23,11 +24,20 @@ class Table:
     ``count`` is the number of events that each model has learned.
     """
 
+    ALIKE: ClassVar[tuple[str, ...]] = ()
+    """Names of the arrays in which neighbours are mostly alike (packing.py)."""
+
     count: Int64Array
 
     def arrays(self) -> dict[str, npt.NDArray[np.generic]]:
         """All arrays by name, always in the same order."""
         return {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
+
+    def parts(self) -> tuple[list[npt.NDArray[np.generic]], list[npt.NDArray[np.generic]]]:
+        """The arrays that are packed as they lie, and those of which neighbours are mostly alike."""
+        arrays = self.arrays()
+        plain = [array for name, array in arrays.items() if name not in self.ALIKE]
+        return plain, [arrays[name] for name in self.ALIKE]
 
     def put(self, rows: Int64Array | slice, other: Table) -> None:
         """Replace rows by those of ``other``."""
@@ -72,23 +82,12 @@ class TableBank(ForestBank, Generic[T]):
         return self._models.count[rows]
 
     def dump(self, rows: Int64Array) -> list[bytes]:
-        arrays = self._models.arrays().values()
-        parts = [np.ascontiguousarray(array[rows]).reshape(len(rows), -1) for array in arrays]
-        table = np.concatenate([part.view(np.uint8) for part in parts if part.size], axis=1)
-        return [self._header + record.tobytes() for record in table]
+        return [self._header + record for record in pack(*self._models.parts(), rows)]
 
     def load(self, rows: Int64Array, states: Sequence[bytes]) -> None:
-        bodies = [body(state, self._header) for state in states]
-        if any(len(content) != self.bytes_per_model for content in bodies):
-            raise WrongRecord("model record was cut off")
         loaded = self._unseen(len(states))
-        table = np.frombuffer(b"".join(bodies), np.uint8).reshape(len(states), -1)
-        start = 0
-        for array in loaded.arrays().values():
-            width = array.itemsize * int(np.prod(array.shape[1:]))
-            part = np.ascontiguousarray(table[:, start : start + width])
-            array[:] = part.view(array.dtype).reshape(array.shape)
-            start += width
+        if not unpack([body(state, self._header) for state in states], *loaded.parts()):
+            raise WrongRecord("model record was cut off or damaged")
         self._models.put(rows, loaded)
 
     def _report(self, steps: Steps, event: int, actual: Float64Array, explanation: Explanation) -> None:
