@@ -145,7 +145,8 @@ class _RangeTest:
         if isinstance(value, bool):
             return False
         if isinstance(value, int | float):
-            bounds = self._numbers if self._numbers is not None else self._dates
+            dated = self._numbers is None or self._query.format is not None
+            bounds = self._dates if dated else self._numbers
             return bounds is not None and self._within(value, bounds)
         if not isinstance(value, str):
             return False

@@ -16,7 +16,6 @@ from schemas.query.tree import (
     MatchNone,
     MatchPhrase,
     Operator,
-    Prefix,
     Query,
     Range,
     Wildcard,
@@ -235,7 +234,7 @@ def parse_simple_query_string(
         if body.startswith('"'):
             leaf = MatchPhrase(field="", text=body.strip('"'), lenient=lenient)
         elif body.endswith("*") and len(body) > 1:
-            leaf = Prefix(field="", value=_unescaped(body[:-1]).lower(), case_insensitive=True)
+            leaf = MatchPhrase(field="", text=_unescaped(body[:-1]), prefix=True, lenient=lenient)
         else:
             leaf = Match(field="", text=_unescaped(body), lenient=lenient)
         clause = make(leaf)
