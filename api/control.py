@@ -17,6 +17,7 @@ import structlog
 from confluent_kafka import KafkaException, Producer
 
 from api.errors import unavailable
+from api.silence import SilentLogger
 from schemas.command import Command, Reply, encode_event
 from schemas.errors import Refused
 
@@ -49,6 +50,7 @@ class Control:
                 "enable.idempotence": True,
                 "acks": "all",
                 "linger.ms": 0,
+                "logger": SilentLogger(),
                 # A command that could not be written in time is refused: it must not be written later on.
                 "message.timeout.ms": int(self._timeout * 1000),
             }

@@ -15,6 +15,8 @@ from typing import Literal
 import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from api.silence import SilentLogger
+
 log = structlog.get_logger()
 
 PROBE_SECONDS = 2.0
@@ -88,6 +90,10 @@ class Follower:
         """How many records of those present at the start are still to be read."""
         return sum(max(0, end - self._positions.get(at, 0)) for at, end in (self._ends or {}).items())
 
+    def passed(self, name: str, ends: Mapping[int, int]) -> bool:
+        """Whether the records of a topic before these offsets, by partition, have been delivered."""
+        return all(self._positions.get((name, partition), 0) >= end for partition, end in ends.items())
+
     def ever_written(self, name: str) -> bool:
         """Whether the topic has ever held a record, be it gone by now."""
         return any(topic == name and position > 0 for (topic, _), position in self._positions.items())
@@ -104,7 +110,7 @@ class Follower:
                     "fetch.wait.max.ms": 100,
                     "topic.metadata.refresh.interval.ms": 30_000,
                     "error_cb": self._client_error,
-                    "logger": _SilentLogger(),
+                    "logger": SilentLogger(),
                 }
             )
             try:
@@ -199,10 +205,3 @@ class Follower:
             self._deliver(records)
             self.problem = None
         self._positions.update(moved)
-
-
-class _SilentLogger:
-    """librdkafka's own log lines say the same as ours, many times over."""
-
-    def log(self, *_arguments: object, **_named: object) -> None:
-        return

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from api.request import Answer, Request
-from api.routes import detectors, documentation, insights, jobs, profile, root, stats, validation
+from api.routes import detectors, documentation, insights, jobs, preview, profile, root, search, stats, validation
 from api.services import Services
 
 Handler = Callable[[Request, Services], Awaitable[Answer]]
@@ -80,6 +80,30 @@ ROUTES: tuple[Route, ...] = (
         ("job", "task", "version"),
     ),
     Route(("DELETE",), _ID, detectors.delete, "Delete a detector", "detector/delete"),
+    Route(
+        ("GET", "POST"), "/detectors/_search", search.detectors, "Search the detectors", "detector/search", (), "search"
+    ),
+    Route(("GET", "POST"), "/detectors/tasks/_search", search.tasks, "Search the tasks", "tasks/search", (), "search"),
+    Route(
+        ("POST",),
+        _ID + "/_preview",
+        preview.preview,
+        "Run a detector without keeping anything",
+        "detector/preview",
+        (),
+        "required",
+    ),
+    Route(
+        ("POST",),
+        "/detectors/_preview",
+        preview.preview,
+        "Run a detector that is in the body",
+        "detector/preview",
+        (),
+        "required",
+        original=False,
+    ),
+    Route(("POST",), _ID + "/_run", preview.run, "Score one window (refused)", "detector/run", (), "required"),
     Route(("GET",), "/detectors/count", detectors.count, "Count the detectors", "detector/info"),
     Route(("GET",), "/detectors/match", detectors.match, "Whether a name is taken", "detector/info", ("name",)),
     Route(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 import structlog
@@ -14,6 +15,7 @@ from api.checks import Checks
 from api.control import Control
 from api.errors import index_not_found, unavailable, unknown_detector
 from api.follower import Followed, Follower, Record
+from api.preview import Previews, is_preview
 from api.request import Request
 from api.security.authentication import Authenticator
 from api.security.permissions import Identity, denied
@@ -22,8 +24,10 @@ from api.settings import Settings
 from api.source import Sources
 from api.views.catalog import Catalog, Document
 from api.views.nodes import Nodes
+from api.views.results import ResultsStore
 from schemas.command import decode_reply
 from schemas.errors import Refused
+from schemas.query.errors import Limits
 from schemas.topics import TOPICS
 
 log = structlog.get_logger()
@@ -52,6 +56,10 @@ def index_names(request: Request) -> IndexNames:
     return SEARCH_GUARD if request.search_guard else OPENSEARCH
 
 
+RETAIN_SECONDS = 60.0
+"""How often the results store is asked to drop what is too old or too much."""
+
+
 class Services:
     """Everything behind the routes of one API process."""
 
@@ -74,6 +82,16 @@ class Services:
             ],
             self._deliver,
         )
+        self.query_limits = Limits(depth=settings.max_query_depth, clauses=settings.max_clauses)
+        self._writing = threading.Lock()
+        self.results: ResultsStore | None = None
+        self._results_follower = Follower(
+            client,
+            [Followed("results", TOPICS["results"].full_name(settings.prefix), "stored", self._results_positions)],
+            self._deliver_results,
+        )
+        self.previews = Previews(self.control, self.catalog, self._results_read)
+        self._retained = 0.0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._appliers: dict[str, Callable[[Record], None]] = {
             "detectors": lambda record: self.catalog.apply_detector(record.key, record.value, record.offset),
@@ -85,18 +103,23 @@ class Services:
     async def start(self) -> None:
         """Begin to follow the topics; requests are refused with 503 until the views are there."""
         self._loop = asyncio.get_running_loop()
+        self.results = await asyncio.to_thread(self._open_results)
         self.control.start()
         self._documents.start()
+        self._results_follower.start()
 
     async def stop(self) -> None:
         """Stop following and close every client."""
         await asyncio.to_thread(self._documents.stop)
+        await asyncio.to_thread(self._results_follower.stop)
         await asyncio.to_thread(self.control.stop)
         await asyncio.to_thread(self.sources.stop)
+        if self.results is not None:
+            await asyncio.to_thread(self.results.close)
 
     def why_unavailable(self) -> str | None:
         """Why requests cannot be answered now, None when they can."""
-        for follower in (self._documents,):
+        for follower in (self._documents, self._results_follower):
             if follower.failure is not None:
                 return f"reading Kafka has failed for good: {follower.failure}"
             if follower.problem is not None:
@@ -113,7 +136,7 @@ class Services:
 
     def ever_written(self, topic: str) -> bool:
         """Whether the topic ever held a record: OpenSearch's indices exist from the first one on."""
-        return self._documents.ever_written(topic)
+        return self._documents.ever_written(topic) or self._results_follower.ever_written(topic)
 
     def require_detectors(self, resource: str | None = "index_expression") -> None:
         """404 while no detector was ever made, as long as OpenSearch has no index for them."""
@@ -161,6 +184,39 @@ class Services:
             applied = asyncio.run_coroutine_threadsafe(self._apply(records[start : start + APPLY_AT_ONCE]), loop)
             applied.result()
 
+    def _open_results(self) -> ResultsStore:
+        settings = self.settings
+        return ResultsStore(
+            settings.data.expanduser() / "results",
+            origin=f"{settings.brokers}/{settings.prefix}",
+            max_bytes=settings.results_bytes,
+            max_age_ms=int(settings.results_days * 86_400_000),
+        )
+
+    def _results_positions(self) -> Mapping[int, int]:
+        return {} if self.results is None else self.results.positions()
+
+    def _deliver_results(self, records: list[Record]) -> None:
+        """Called in the results follower's thread: previews' results go to them, all others into the store."""
+        loop = self._loop
+        if self.results is None or loop is None:
+            return
+        for record in records:
+            if is_preview(record):
+                loop.call_soon_threadsafe(self.previews.take, record)
+        with self._writing:
+            self.results.upsert([_without_preview(record) for record in records])
+            if time.monotonic() - self._retained > RETAIN_SECONDS:
+                self.results.retain(self.now())
+                self._retained = time.monotonic()
+
+    async def _results_read(self) -> None:
+        """Wait until the results that are on the topic now have been read."""
+        topic = TOPICS["results"].full_name(self.settings.prefix)
+        ends = await self.sources.ends(topic)
+        while not self._results_follower.passed("results", ends):  # noqa: ASYNC110 -- a thread moves it
+            await asyncio.sleep(0.02)
+
     async def _apply(self, records: list[Record]) -> None:
         offsets: dict[str, int] = {}
         for record in records:
@@ -174,3 +230,8 @@ class Services:
     def _reply(self, record: Record) -> None:
         if record.value is not None:
             self.control.replied(decode_reply(record.value))
+
+
+def _without_preview(record: Record) -> Record:
+    """The record, or in a preview's place one without a value: its offset counts, too."""
+    return replace(record, value=None) if is_preview(record) else record

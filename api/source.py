@@ -13,6 +13,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from api.errors import index_not_found, unavailable
 from api.fields import Sample, read_records
+from api.silence import SilentLogger
 
 T = TypeVar("T")
 
@@ -58,6 +59,17 @@ class Sources:
     async def oldest(self, topics: Sequence[str]) -> list[Sample]:
         """The first records of each topic."""
         return await self._in_thread(lambda names: self._samples(names, FIRST, oldest=True), topics)
+
+    async def ends(self, topic: str) -> dict[int, int]:
+        """The offset after the last record of each partition of a topic."""
+        return await self._in_thread(lambda names: self._ends(names[0]), [topic])
+
+    def _ends(self, topic: str) -> dict[int, int]:
+        consumer = self._open()
+        return {
+            partition: consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=self._timeout)[1]
+            for partition in self._metadata().get(topic, ())
+        }
 
     async def _in_thread(self, read: Callable[[Sequence[str]], T], names: Sequence[str]) -> T:
         try:
@@ -144,6 +156,7 @@ class Sources:
                     "enable.partition.eof": True,
                     "auto.offset.reset": "earliest",
                     "fetch.wait.max.ms": 20,
+                    "logger": SilentLogger(),
                 }
             )
         return self._consumer

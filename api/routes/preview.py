@@ -49,7 +49,7 @@ async def preview(request: Request, services: Services) -> Answer:
 async def run(request: Request, services: Services) -> Answer:
     """``POST /detectors/{detectorID}/_run``: refused, since here data close windows, not requests."""
     _range(request.json_object())
-    if request.path_parameters["detectorID"] not in services.catalog.detectors:
+    if services.catalog.detectors.get(request.path_parameters["detectorID"]) is None:
         raise Refused(500, "config is not available.", "end_run_exception")
     raise Refused(
         501,
@@ -59,16 +59,18 @@ async def run(request: Request, services: Services) -> Answer:
 
 
 def _range(body: dict[str, Any]) -> tuple[int, int]:
-    start, end = body.get("period_start"), body.get("period_end")
-    if not _is_time(start) or not _is_time(end):
+    start, end = _time(body.get("period_start")), _time(body.get("period_end"))
+    if start is None or end is None:
         raise Text(400, "Must set both period start and end date with epoch of milliseconds")
     if start >= end:
         raise Text(400, "Period start date should be before end date")
     return start, end
 
 
-def _is_time(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
+def _time(value: Any) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, int) or not -(2**63) <= value < 2**63:
+        return None
+    return value
 
 
 def _shown(result: Result, detector_id: str | None) -> dict[str, Any]:

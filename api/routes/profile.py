@@ -167,7 +167,7 @@ def _task_profile(task: Document, services: Services) -> dict[str, Any]:
             "threshold_model_training_data_size": 0,
             "model_size_in_bytes": 0,
         }
-    entities = services.catalog.entity_tasks(task.id, task.source["detector_id"])
+    entities = services.catalog.entity_tasks(task.id)
     running = [each for each in entities if each.source["state"] in ("INIT", "RUNNING")]
     pending = sum(each.source["state"] == "CREATED" for each in entities)
     return profile | {

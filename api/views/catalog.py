@@ -11,7 +11,8 @@ from typing import Any
 
 import msgspec
 
-from schemas.state import JOURNAL_KEY, Run, StoredJob, StoredTask, decode_detector, decode_state
+from api.search.index import DocumentTable
+from schemas.state import JOURNAL_KEY, StoredJob, StoredTask, decode_detector, decode_state
 from schemas.task import HISTORICAL_TYPES, REALTIME_TYPES
 
 HIDDEN = "preview-"
@@ -26,7 +27,6 @@ class Document:
     version: int
     seq_no: int
     source: dict[str, Any]
-    run: Run | None = None
 
 
 class Catalog:
@@ -34,29 +34,33 @@ class Catalog:
 
     >>> catalog = Catalog()
     >>> catalog.apply_detector("d1", b'{"id":"d1","version":2,"control_offset":7,"document":{"name":"cpu"}}', 5)
-    >>> catalog.detectors["d1"].seq_no, catalog.id_of_name("cpu")
+    >>> catalog.detectors.get("d1").seq_no, catalog.id_of_name("cpu")
     (5, 'd1')
     """
 
     def __init__(self) -> None:
-        self.detectors: dict[str, Document] = {}
+        self.detectors: DocumentTable[Document] = DocumentTable(("name",))
         self.jobs: dict[str, Document] = {}
-        self.tasks: dict[str, Document] = {}
+        self.tasks: DocumentTable[Document] = DocumentTable(("detector_id", "parent_task_id", "state", "task_type"))
         self.hidden_tasks: dict[str, Document] = {}
         self._names: dict[str, str] = {}
-        self._tasks_of: dict[str, set[str]] = {}
+        self._many: set[str] = set()
+        self._parents: dict[str, set[str]] = {}
 
     def apply_detector(self, key: str, value: bytes | None, offset: int) -> None:
         """Apply a record of ``detectors``. Raises ``msgspec.DecodeError`` for bytes that are none."""
         if key.startswith(HIDDEN):
             return
         stored = None if value is None else decode_detector(value)
-        before = self.detectors.pop(key, None)
+        before = self.detectors.delete(key)
+        self._many.discard(key)
         if before is not None and self._names.get(before.source.get("name", "")) == key:
             del self._names[before.source["name"]]
         if stored is not None:
-            self.detectors[key] = Document(key, stored.version, offset, stored.document)
+            self.detectors.put(Document(key, stored.version, offset, stored.document))
             self._names[stored.document.get("name", "")] = key
+            if stored.document.get("category_field"):
+                self._many.add(key)
 
     def apply_state(self, key: str, value: bytes | None, offset: int) -> None:
         """Apply a record of ``state``. Raises ``msgspec.DecodeError`` for bytes that are none."""
@@ -64,53 +68,57 @@ class Catalog:
             return
         stored = None if value is None else decode_state(value)
         self.hidden_tasks.pop(key, None)
-        before = self.tasks.pop(key, None)
-        if before is not None:
-            self._tasks_of[before.source["detector_id"]].discard(key)
         if isinstance(stored, StoredTask):
-            source = msgspec.to_builtins(stored.document)
-            task = Document(key, stored.version, offset, source)
+            task = Document(key, stored.version, offset, msgspec.to_builtins(stored.document))
             if stored.document.detector_id.startswith(HIDDEN):
                 self.hidden_tasks[key] = task
                 return
-            self.tasks[key] = task
-            self._tasks_of.setdefault(stored.document.detector_id, set()).add(key)
+            self.tasks.put(task)
+            if stored.document.parent_task_id is None:
+                self._parents.setdefault(stored.document.detector_id, set()).add(key)
         elif isinstance(stored, StoredJob):
-            source = msgspec.to_builtins(stored.document)
-            self.jobs[key] = Document(key, stored.version, offset, source, stored.run)
+            self.jobs[key] = Document(key, stored.version, offset, msgspec.to_builtins(stored.document))
         else:
             self.jobs.pop(key, None)
+            before = self.tasks.delete(key)
+            if before is not None:
+                self._drop_parent(before)
+
+    def _drop_parent(self, task: Document) -> None:
+        detector_id = task.source["detector_id"]
+        parents = self._parents.get(detector_id, set())
+        parents.discard(task.id)
+        if not parents:
+            self._parents.pop(detector_id, None)
 
     def id_of_name(self, name: str) -> str | None:
         """The id of the detector that has exactly this name."""
         return self._names.get(name)
 
-    def latest_task(self, detector_id: str, types: frozenset[str]) -> Document | None:
-        """The task of these types that is the latest of its kind."""
+    def _latest(self, detector_id: str, types: frozenset[str]) -> Document | None:
+        tasks = (self.tasks.get(id) for id in self._parents.get(detector_id, ()))
         found = [
             task
-            for task in (self.tasks[id] for id in self._tasks_of.get(detector_id, ()))
-            if task.source["task_type"] in types and task.source.get("is_latest")
+            for task in tasks
+            if task is not None and task.source["task_type"] in types and task.source.get("is_latest")
         ]
         return max(found, key=lambda task: (task.source["execution_start_time"], task.seq_no), default=None)
 
     def realtime_task(self, detector_id: str) -> Document | None:
         """The latest task of real-time detection."""
-        return self.latest_task(detector_id, REALTIME_TYPES)
+        return self._latest(detector_id, REALTIME_TYPES)
 
     def historical_task(self, detector_id: str) -> Document | None:
         """The latest task of historical analysis, the parent where there are entity tasks."""
-        return self.latest_task(detector_id, HISTORICAL_TYPES)
+        return self._latest(detector_id, HISTORICAL_TYPES)
 
-    def entity_tasks(self, parent_id: str, detector_id: str) -> list[Document]:
+    def entity_tasks(self, parent_id: str) -> list[Document]:
         """The entity tasks of a historical analysis."""
-        tasks = (self.tasks[id] for id in self._tasks_of.get(detector_id, ()))
-        return [task for task in tasks if task.source.get("parent_task_id") == parent_id]
+        return [task for task in self.tasks if task.source.get("parent_task_id") == parent_id]
 
     def counts(self) -> tuple[int, int]:
         """How many detectors there are without and with category fields."""
-        many = sum(1 for detector in self.detectors.values() if detector.source.get("category_field"))
-        return len(self.detectors) - many, many
+        return len(self.detectors) - len(self._many), len(self._many)
 
 
 def task_document(task: Document) -> dict[str, Any]:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+import tempfile
 import threading
 import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import httpx
 import pytest
@@ -95,10 +97,12 @@ def running_api(broker: Broker, **settings: object) -> Iterator[RunningApi]:
     }
     coordinator = Coordinator(broker.bootstrap, prefix)
     coordinator.start()
-    services = Services(Settings(**{"brokers": broker.bootstrap, "prefix": prefix, **settings}))  # type: ignore[arg-type]
-    with serving(services) as url, httpx.Client(base_url=url, timeout=30) as client:
-        wait_ready(client)
-        yield RunningApi(client, services, url, broker, prefix, topics)
+    with tempfile.TemporaryDirectory() as data:
+        given = {"brokers": broker.bootstrap, "prefix": prefix, "data": Path(data), **settings}
+        services = Services(Settings(**given))  # type: ignore[arg-type]
+        with serving(services) as url, httpx.Client(base_url=url, timeout=30) as client:
+            wait_ready(client)
+            yield RunningApi(client, services, url, broker, prefix, topics)
     coordinator.stop()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import httpx
 
@@ -27,8 +28,8 @@ def test_nothing_was_ever_made(api: RunningApi) -> None:
     assert api.call("GET", "/detectors/match").json() == {"count": 0, "match": False}
 
 
-def test_without_kafka() -> None:
-    services = Services(Settings(brokers=f"127.0.0.1:{free_port()}"))
+def test_without_kafka(tmp_path: Path) -> None:
+    services = Services(Settings(brokers=f"127.0.0.1:{free_port()}", data=tmp_path))
     with serving(services) as url, httpx.Client(base_url=url) as client:
         health = client.get("/_health")
         assert (health.status_code, health.json()["status"]) == (503, "red")
@@ -39,8 +40,8 @@ def test_without_kafka() -> None:
         assert "Kafka" in answer.json()["error"]["reason"]
 
 
-def test_topics_that_are_missing_are_named(api: RunningApi) -> None:
-    services = Services(Settings(brokers=api.broker.bootstrap, prefix="nobody-made-these."))
+def test_topics_that_are_missing_are_named(api: RunningApi, tmp_path: Path) -> None:
+    services = Services(Settings(brokers=api.broker.bootstrap, prefix="nobody-made-these.", data=tmp_path))
     with serving(services) as url, httpx.Client(base_url=url) as client:
         for _ in range(100):
             reason = client.get(AD + "/detectors/count").json()["error"]["reason"]
