@@ -52,9 +52,17 @@ class Group:
 class Slice(Protocol):
     """Some documents, or nested objects of them."""
 
-    types: Types
-    now: int
-    scope: str
+    @property
+    def types(self) -> Types:
+        """The field types."""
+
+    @property
+    def now(self) -> int:
+        """What date math calls now, epoch ms."""
+
+    @property
+    def scope(self) -> str:
+        """The path of the nested objects, "" for documents."""
 
     def count(self) -> int:
         """How many there are."""

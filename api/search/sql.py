@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection
 from functools import singledispatchmethod
 from typing import Any
 
+from api.search.binding import typed
 from api.search.conditions import (
     AtLeast,
     Between,
@@ -31,6 +32,8 @@ from api.search.conditions import (
     Wild,
     Words,
 )
+from api.search.mappings import FieldType
+from schemas.query.dates import parse_date
 from schemas.query.pattern import regexp_to_re2, wildcard_pieces
 
 WORDS = "riverwatch_words"
@@ -233,3 +236,8 @@ def like_pattern(wildcard: str) -> str:
         for piece in wildcard_pieces(wildcard)
     )
     return "%".join(pieces)
+
+
+def typed_parameter(parameters: Parameters, type_: FieldType, value: Any, now: int) -> str:
+    """A value of a query as one of a field's type. Raises ``Refused`` when it can't be."""
+    return parameters.add(parse_date(value, now=now) if type_ == "date" else typed(type_, value))

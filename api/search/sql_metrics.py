@@ -1,0 +1,62 @@
+"""Metric aggregations as SQL: the columns that a GROUP BY computes, and the result they stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from api.search.aggregation import Aggregation
+from api.search.conditions import Field
+from api.search.mappings import FieldType
+from api.search.metrics import percentiles, single, stats
+from api.search.sql import Writer, typed_parameter
+
+_COLUMNS = {
+    "value_count": ("count({v})",),
+    "cardinality": ("count(DISTINCT {v})",),
+    "min": ("min({v})",),
+    "max": ("max({v})",),
+    "avg": ("favg({v}::DOUBLE)",),
+    "sum": ("fsum({v}::DOUBLE)",),
+    "stats": ("count({v})", "min({v})", "max({v})", "fsum({v}::DOUBLE)", "0"),
+    "extended_stats": ("count({v})", "min({v})", "max({v})", "fsum({v}::DOUBLE)", "fsum({v}::DOUBLE * {v}::DOUBLE)"),
+    "percentiles": ("quantile_cont({v}::DOUBLE, [{shares}])",),
+    "median_absolute_deviation": ("mad({v}::DOUBLE)",),
+}
+
+
+def metric_columns(aggregation: Aggregation, field: Field | None, writer: Writer, now: int) -> list[str]:
+    """What a query selects for a metric."""
+    value = field_value(field, aggregation.settings["missing"], writer, now)
+    shares = ", ".join(str(percent / 100) for percent in aggregation.settings.get("percents", ()))
+    return [column.format(v=value, shares=shares) for column in _COLUMNS[aggregation.kind]]
+
+
+def field_value(field: Field | None, missing: Any, writer: Writer, now: int) -> str:
+    """The SQL of a field's value, with what stands for none; numbers for booleans."""
+    column = None if field is None else writer.column(field)
+    type_: FieldType = "double" if field is None else field.type
+    stands = "NULL" if missing is None else typed_parameter(writer.parameters, type_, missing, now)
+    if column is None:
+        return f"({stands}::DOUBLE)" if type_ not in ("keyword", "text") else f"({stands}::VARCHAR)"
+    if type_ == "boolean":
+        column, stands = f"{column}::INTEGER", f"{stands}::INTEGER"
+    return f"({column})" if missing is None else f"coalesce({column}, {stands})"
+
+
+def metric_result(aggregation: Aggregation, type_: FieldType | None, values: Sequence[Any]) -> dict[str, Any]:
+    """The result of a metric from the columns that its query gave."""
+    kind, settings, first = aggregation.kind, aggregation.settings, values[0]
+    if kind in ("value_count", "cardinality"):
+        return {"value": int(first or 0)}
+    if kind in ("stats", "extended_stats"):
+        count, low, high, total, squares = values
+        bounds = [None if bound is None else float(bound) for bound in (low, high)]
+        return stats(kind, settings, type_, int(count or 0), bounds[0], bounds[1], total or 0.0, squares or 0.0)
+    if kind == "percentiles":
+        return percentiles(settings, type_, list(first) if first is not None else [None] * len(settings["percents"]))
+    if kind == "median_absolute_deviation":
+        return single(None, first)
+    if kind == "sum":
+        return single(type_, first or 0.0)
+    return single(type_, first)
