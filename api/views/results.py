@@ -8,23 +8,17 @@ topic. Results may come twice: the same id replaces.
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import duckdb
 import msgspec
 import structlog
 
 from api.search.conditions import Condition
-from api.search.index import Hit
-from api.search.mappings import RESULTS
-from api.search.request import SearchRequest
 from api.search.sql import PHRASE, WORDS, Parameters, Writer
-from api.search.sql_search import Table, search_table
-from api.search.sql_slice import Run
 from schemas.errors import Refused, RiverwatchError
 from schemas.query.analysis import has_phrase, words
 from schemas.result import decode_result
@@ -205,58 +199,6 @@ class ResultsStore:
             self._connection.execute("CHECKPOINT")
         return gone
 
-    def search(
-        self,
-        request: SearchRequest,
-        index: Callable[[Hit], str],
-        now: int,
-        visible: Condition | None = None,
-        timeout: float | None = None,
-    ) -> dict[str, Any]:
-        """The answer to a search, in OpenSearch's shape; it sees one state of the store.
-
-        ``index`` names the index that a hit is said to be in, ``visible`` is true for the results that may be seen,
-        ``now`` is epoch ms. Raises ``Refused``: 400 for what can't be asked, 408 when it took longer than
-        ``timeout`` seconds, 429 when it needed too much memory.
-        """
-        with self._snapshot(timeout) as run:
-            return search_table(request, Table("results", COLUMNS, run), RESULTS, index, now, visible)
-
-    def top_anomalies(
-        self,
-        condition: Condition,
-        fields: Sequence[str],
-        *,
-        by_occurrence: bool = False,
-        size: int = 10,
-        timeout: float | None = None,
-    ) -> list[dict[str, Any]]:
-        """The entities with the worst anomalies, or the most, among the results that a condition is true for.
-
-        ``fields`` are category fields; entities without one of them are left out. Each bucket has ``key`` (a value
-        for each field), ``doc_count`` and ``max_anomaly_grade``. Raises ``Refused`` as ``search`` does.
-        """
-        writer = Writer(COLUMNS, Parameters())
-        where = writer.condition(condition)
-        values = [
-            f"list_filter(entity, lambda x: x.name = {writer.parameters.add(field)})[1].value AS k{number}"
-            for number, field in enumerate(fields)
-        ]
-        keys = [f"k{number}" for number in range(len(fields))]
-        order = "found DESC, worst DESC" if by_occurrence else "worst DESC, found DESC"
-        sql = (
-            f"SELECT {', '.join(keys)}, count(*) AS found, max(anomaly_grade) AS worst FROM (SELECT anomaly_grade, "
-            f"{', '.join(values)} FROM results WHERE {where} AND anomaly_grade > 0) anomalies "
-            f"WHERE {' AND '.join(f'{key} IS NOT NULL' for key in keys)} GROUP BY {', '.join(keys)} "
-            f"ORDER BY {order}, {', '.join(keys)} LIMIT {size}"
-        )
-        with self._snapshot(timeout) as run:
-            found = run(sql, writer.parameters.of(sql))
-        return [
-            {"key": dict(zip(fields, row, strict=False)), "doc_count": row[-2], "max_anomaly_grade": row[-1]}
-            for row in found
-        ]
-
     def count(self) -> int:
         """How many results there are."""
         with self.reading() as cursor:
@@ -273,35 +215,25 @@ class ResultsStore:
 
     @contextmanager
     def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A connection for one question, which sees one state of the store."""
+        """A connection for one question, which sees one state of the store; ``interrupt`` breaks it off.
+
+        What DuckDB can't answer is raised as ``Refused``: 400 for values that don't fit, 408 for a question that was
+        broken off, 429 for one that needs too much memory.
+        """
         cursor = self._connection.cursor()
         try:
+            cursor.begin()
             yield cursor
+        except duckdb.InterruptException:
+            raise Refused(408, "The search took too long and was broken off", "timeout_exception") from None
+        except duckdb.OutOfMemoryException:
+            reason = "[results] Data too large: the search needs more memory than it may have"
+            raise Refused(429, reason, "circuit_breaking_exception") from None
+        except (duckdb.InvalidInputException, duckdb.OutOfRangeException, duckdb.ConversionException) as error:
+            reason = f"The search can't be carried out: {str(error)[:200]}"
+            raise Refused(400, reason, "illegal_argument_exception") from None
         finally:
             cursor.close()
-
-    @contextmanager
-    def _snapshot(self, timeout: float | None) -> Iterator[Run]:
-        """Executes SQL on one state of the store; what DuckDB refuses becomes a refusal of ours."""
-        with self.reading() as cursor:
-            timer = None if timeout is None else threading.Timer(timeout, cursor.interrupt)
-            if timer is not None:
-                timer.daemon = True
-                timer.start()
-            try:
-                cursor.begin()
-                yield lambda sql, values: cursor.execute(sql, values).fetchall()
-            except duckdb.InterruptException:
-                raise Refused(408, f"The search took longer than {timeout} s", "timeout_exception") from None
-            except duckdb.OutOfMemoryException:
-                reason = "[results] Data too large: the search needs more memory than it may have"
-                raise Refused(429, reason, "circuit_breaking_exception") from None
-            except (duckdb.InvalidInputException, duckdb.OutOfRangeException, duckdb.ConversionException) as error:
-                reason = f"The search can't be carried out: {str(error)[:200]}"
-                raise Refused(400, reason, "illegal_argument_exception") from None
-            finally:
-                if timer is not None:
-                    timer.cancel()
 
     @contextmanager
     def _writing(self) -> Iterator[duckdb.DuckDBPyConnection]:
