@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -23,7 +24,7 @@ class Settings:
 
     brokers: str = setting("127.0.0.1:9092", "Kafka's bootstrap servers, comma separated.")
     prefix: str = setting("riverwatch.", "In front of the names of Riverwatch's own topics.")
-    group: str = setting("riverwatch", "Consumer group of the workers.")
+    group: str = setting("", "Consumer group of the workers; made from the prefix if empty.")
     node_id: str = setting("", "Name of this worker in statistics and tasks; made from host and process if empty.")
     model_partitions: int = setting(8, "Partitions that models are spread over; fixed once topics exist.")
     replication: int = setting(1, "Replication factor of the topics that are created.")
@@ -50,6 +51,9 @@ class Settings:
     max_features: int = setting(5, "Most features of a detector.")
     category_field_limit: int = setting(2, "Most category fields of a detector.")
     max_historical_tasks: int = setting(10, "Historical analyses that may run at the same time.")
+    max_historical_tasks_per_worker: int = setting(10, "Analyses that one worker reads for at the same time.")
+    scan_slice: int = setting(5_000, "Records that an analysis takes in at one time; live work waits for a slice.")
+    scan_backlog: int = setting(100_000, "Rows that an analysis may leave unscored before its reading waits.")
     max_old_tasks: int = setting(1, "Ended historical tasks that are kept for each detector.")
     restart: bool = setting(True, "A worker that failed starts itself anew; false ends it with exit code 75.")
     log_level: str = setting("info", "debug, info, warning or error.")
@@ -57,9 +61,10 @@ class Settings:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kafka", dict(self.kafka))
+        if not self.group:
+            # Two Riverwatches on one Kafka, told apart by their prefixes, must not share their partitions.
+            object.__setattr__(self, "group", self.prefix + "workers")
         if not self.node_id:
-            import os
-
             object.__setattr__(self, "node_id", f"{socket.gethostname()}-{os.getpid()}")
 
     @classmethod

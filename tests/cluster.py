@@ -92,7 +92,6 @@ class Cluster:
         self.environment = {
             "RIVERWATCH_BROKERS": bootstrap,
             "RIVERWATCH_PREFIX": prefix,
-            "RIVERWATCH_GROUP": prefix + "workers",
             "RIVERWATCH_MODEL_PARTITIONS": str(PARTITIONS),
             "RIVERWATCH_SESSION_TIMEOUT": "6",
             "RIVERWATCH_IDLE_TIMEOUT": "3",

@@ -236,7 +236,7 @@ class Ingest:
             batch = decoded.batches[run.plan.owner]
             run.windows.fold(batch, next_offset)
             if run.windows.clock is not None and len(batch.times):
-                run.clock.observe(run.windows.clock, now)
+                run.clock.observe(run.windows.clock, now, records[-1].timestamp)
             await self._say(source, run, run.windows.close(), idle=False if len(batch.times) else run.said_idle)
 
     async def _bury(self, letter: DeadLetter) -> None:

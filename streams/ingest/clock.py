@@ -25,6 +25,9 @@ class Tick:
 
 STAND_STILL = Tick()
 
+MOST_LAG_MS = 30_000
+"""Our own lag excuses at most this: producers that stamp their records with old event times are replays."""
+
 
 class SourceClock:
     """The clock of one run on one source. All times are epoch ms, and ``now`` is the wall clock.
@@ -40,11 +43,17 @@ class SourceClock:
         self._start_timeout_ms = start_timeout_ms
         self._event_time: int | None = None
         self._arrived = now
+        self._lag_ms = 0
 
-    def observe(self, event_time: int, now: int) -> None:
-        """A record has arrived; ``event_time`` is the highest event time seen so far."""
+    def observe(self, event_time: int, now: int, written: int | None = None) -> None:
+        """A record has arrived; ``event_time`` is the highest event time seen so far.
+
+        ``written`` is the record's timestamp in Kafka: a live record that we come to read late, after a rebalance
+        say, is still a live one.
+        """
         self._event_time = event_time
         self._arrived = now
+        self._lag_ms = 0 if written is None else min(max(now - written, 0), MOST_LAG_MS)
 
     def at(self, now: int, interval_ms: int, delay_ms: int) -> Tick:
         """What the clock of a source that has been read to its end says now.
@@ -59,7 +68,7 @@ class SourceClock:
         if self._event_time is None:
             return Tick(idle=now - self._started >= self._start_timeout_ms)
         quiet = now - self._arrived
-        if abs(self._arrived - self._event_time) <= interval_ms + delay_ms:
+        if abs(self._arrived - self._event_time) <= interval_ms + delay_ms + self._lag_ms:
             return Tick(clock=self._event_time + quiet) if quiet >= self._tick_grace_ms else STAND_STILL
         if quiet >= self._idle_timeout_ms:
             return Tick(close_open=True, idle=True)

@@ -44,3 +44,15 @@ def test_a_replay_that_reaches_the_present_becomes_live(clock: SourceClock) -> N
     clock.observe(START - 10**9, START)
     clock.observe(START + 900, START + 1_000)
     assert clock.at(START + 1_600, INTERVAL, DELAY) == Tick(clock=START + 1_500)
+
+
+def test_a_live_record_that_was_read_late_is_still_live() -> None:
+    clock = SourceClock(START, tick_grace_ms=500, idle_timeout_ms=30_000, start_timeout_ms=5_000)
+    clock.observe(START - 10_000, START, written=START - 9_990)
+    assert clock.at(START + 600, 1_000, 0).clock == START - 10_000 + 600
+
+
+def test_an_archive_whose_records_are_stamped_with_their_event_times_is_no_live_source() -> None:
+    clock = SourceClock(START, tick_grace_ms=500, idle_timeout_ms=30_000, start_timeout_ms=5_000)
+    clock.observe(START - 10**9, START, written=START - 10**9)
+    assert clock.at(START + 600, 1_000, 0) == STAND_STILL
