@@ -16,6 +16,7 @@ from streams.forest.arrays import BoolArray, Float64Array, Int64Array, UInt8Arra
 from streams.forest.bank import Explanation, Steps
 from streams.forest.cells import cell_of, leaves_of, reachable
 from streams.forest.chapters import Chapters
+from streams.forest.confidence import confidence
 from streams.forest.derive import Runs, carry_forward, derive, lagged
 from streams.forest.distance import distances
 from streams.forest.explain import nearness, past, shares, successors
@@ -132,8 +133,8 @@ class DefaultBank(TableBank[Models]):
         steps.threshold[place] = np.where(ready, limit, 0.0)
         steps.grade[place] = grades(severity, raised)
         missing = np.isnan(events.columns[..., 0]) | steps.imputed[place]
-        maturity = np.minimum(1.0, (events.number + 1) / self.spec.window)
-        steps.confidence[place] = np.where(ready, maturity, 0.0) * (1 - missing.mean(axis=1))
+        sure = confidence(events.number, missing.mean(axis=1))
+        steps.confidence[place] = np.where(ready, sure, 0.0)
         for alarm in np.flatnonzero(raised):
             columns = events.columns[alarm]
             explanation = self._explain(int(model[alarm]), int(events.number[alarm]), events.before[alarm], columns)

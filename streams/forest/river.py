@@ -19,6 +19,7 @@ import numpy.typing as npt
 from streams.forest import distance, threshold
 from streams.forest.arrays import BoolArray, Float64Array, Int16Array, Int64Array
 from streams.forest.bank import Explanation, Steps
+from streams.forest.confidence import confidence
 from streams.forest.derive import Runs, carry_forward, running_max
 from streams.forest.distance import deviation
 from streams.forest.explain import shares
@@ -216,7 +217,8 @@ class RiverBank(TableBank[RiverModels]):
         steps.threshold[place] = np.where(ready, 1 - exp2(-limit), 0.0)
         steps.grade[place] = grades(severity, raised)
         missing = np.isnan(events.values) | steps.imputed[place]
-        steps.confidence[place] = np.where(ready, 1 - missing.mean(axis=1), 0.0)
+        sure = confidence(events.number, missing.mean(axis=1))
+        steps.confidence[place] = np.where(ready, sure, 0.0)
         for alarm in np.flatnonzero(raised):
             actual, row = events.values[alarm], model[alarm]
             spread = deviation(models.middle[row], models.spread[row] ** 2)

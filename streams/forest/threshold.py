@@ -30,7 +30,7 @@ PRIOR_CHAPTERS = 8.0
 """Until a model has seen more chapters than this, the scale leans on what is typical of many series."""
 
 LEAST_SCALE = 0.1
-REACH = 2.3
+REACH = 2.1
 """Multiples of the scale between the median peak and the threshold, at sensitivity 1."""
 
 LEAST_REACH = 0.25
@@ -61,7 +61,7 @@ def threshold(peaks: Int16Array, sensitivity: float) -> Float64Array:
     """The score from which on a row is severe, for each row of ``peaks`` [models, PEAKS].
 
     >>> round(float(threshold(np.full((1, PEAKS), 2048, np.int16), 1.0)[0]), 2)
-    2.23
+    2.21
     """
     ordered = np.sort(peaks, axis=1) * STEP
     count = (peaks != EMPTY).sum(axis=1)
