@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from api.search.aggregation import MAX_BUCKETS, METRICS, NUMERIC, Aggregation
@@ -406,6 +406,8 @@ def _composite(one: Aggregation, slice_: Slice) -> dict[str, Any]:
         types.append(type_ or "keyword")
         signs.append(source["descending"])
     groups = slice_.groups(tuple(keys), one.children)
+    if len(keys) == 1:
+        groups = [replace(group, key=(group.key,)) for group in groups]
     for at in reversed(range(len(keys))):
         groups.sort(key=lambda group, at=at: _nullable(group.key[at]), reverse=signs[at])  # type: ignore[misc]
     names = [name for name, _, _ in settings["sources"]]

@@ -300,7 +300,7 @@ def typed(type_: FieldType, value: Scalar) -> Value:
     if isinstance(number, float) and not math.isfinite(number):
         raise uncreatable(f"[{type_}] supports only finite values, but got [{value}]")
     if abs(number) > 1.7e308:
-        raise uncreatable(f"Value [{str(value)[:40]}] is out of range for a {type_}")
+        raise uncreatable(f"Value [{str(value)[:20]}...] is out of range for a {type_}")
     return number
 
 

@@ -16,7 +16,9 @@ from api.search.mappings import Types
 from api.search.matching import compile_condition, getter, objects
 from api.search.metrics import metric
 from api.search.response import Shown, hit_document
-from api.search.sorting import bind_sort, ordered, sort_value
+from api.search.scoring import hit_value
+from api.search.sorting import bind_sort, ordered
+from schemas.query import MatchAll
 from schemas.query.dates import parse_date
 
 
@@ -89,8 +91,8 @@ class MemorySlice:
     def top_hits(self, settings: dict[str, Any]) -> dict[str, Any]:
         """The best documents, as ``hits``."""
         keys = bind_sort(settings["sort"], self.types)
-        readers = [sort_value(key, self.types, self.now) for key in keys]
-        rows = [(tuple(read(hit.source, hit.id) for read in readers), hit) for hit, _ in self.items]
+        readers = [hit_value(key, MatchAll(), self.types, self.now) for key in keys]
+        rows = [(tuple(read(hit) for read in readers), hit) for hit, _ in self.items]
         rows = ordered(rows, keys)[settings["from"] : settings["from"] + settings["size"]]
         shown = Shown(self.index, settings["source"], versions=settings["version"], seq_nos=settings["seq_no"])
         score = None if keys else 1.0

@@ -9,8 +9,10 @@ from collections.abc import Callable
 from typing import Any
 
 from api.search.binding import bind
+from api.search.index import Hit
 from api.search.mappings import Types
 from api.search.matching import compile_condition
+from api.search.sorting import BoundKey, sort_value
 from schemas.query.tree import Bool, ConstantScore, DisMax, MultiField, Nested, Query, Written
 
 Score = Callable[[Any, str], float]
@@ -76,3 +78,13 @@ def scorer(query: Query, types: Types, now: int, scope: str = "") -> Score:
 def _tested(query: Query, types: Types, now: int, scope: str) -> Score:
     test, score = compile_condition(bind(query, types, now, scope)), scorer(query, types, now, scope)
     return lambda document, id: score(document, id) if test(document, id) else 0.0
+
+
+def hit_value(key: BoundKey, query: Query, types: Types, now: int) -> Callable[[Hit], Any]:
+    """A function that gives the sort value of a hit, also for what is no field of its source."""
+    if key.key.field == "_id":
+        return lambda hit: hit.id
+    if key.key.field in ("_seq_no", "_doc"):
+        return lambda hit: hit.seq_no
+    read = scorer(query, types, now) if key.key.field == "_score" else sort_value(key, types, now)
+    return lambda hit: read(hit.source, hit.id)

@@ -15,8 +15,8 @@ from api.search.matching import compile_condition, getter
 from api.search.memory import MemorySlice
 from api.search.request import SearchRequest
 from api.search.response import Shown, hit_document, search_response
-from api.search.scoring import constant_score, scorer
-from api.search.sorting import BoundKey, bind_sort, is_after, ordered, sort_value, text_field
+from api.search.scoring import constant_score, hit_value, scorer
+from api.search.sorting import BoundKey, bind_sort, is_after, ordered, text_field
 from schemas.errors import Refused
 from schemas.query import Query
 
@@ -68,7 +68,7 @@ def _best(
     """The page of hits that was asked for, each with its sort values and, when it is wanted, its score behind."""
     if request.size == 0:
         return [], None
-    readers = [_value_reader(key, request.query, types, now) for key in keys]
+    readers = [hit_value(key, request.query, types, now) for key in keys]
     by_score = request.by_score
     score = scorer(request.query, types, now) if by_score else None
     constant = constant_score(request.query)
@@ -78,7 +78,7 @@ def _best(
         shown = list(found)[page]
         return [((constant,), hit) for hit in shown], constant if found else None
     for hit in found:
-        values = [read(hit.source, hit.id) if read is not None else hit.seq_no for read in readers]
+        values = [read(hit) for read in readers]
         if score is not None:
             values.append(score(hit.source, hit.id))
         rows.append((tuple(values), hit))
@@ -93,16 +93,6 @@ def _best(
     if request.collapse is not None:
         rows = _collapsed(rows, request.collapse, types)
     return rows[page], best
-
-
-def _value_reader(key: BoundKey, query: Query, types: Types, now: int) -> Any:
-    if key.key.field == "_id":
-        return lambda document, id: id
-    if key.key.field == "_score":
-        return scorer(query, types, now)
-    if key.key.field in ("_seq_no", "_doc"):
-        return None
-    return sort_value(key, types, now)
 
 
 def collapse_field(name: str, types: Types) -> Field:

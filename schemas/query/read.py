@@ -52,6 +52,9 @@ class Reader:
         """The value when it is no object and no array."""
         if isinstance(value, (Mapping, list)) or value is None:
             raise malformed(f"[{self.clause}] {name} doesn't support values of type: {token(value)}")
+        if isinstance(value, int) and value.bit_length() > 4096:
+            # Python refuses to write numbers of more than 4300 digits: nothing behind here has to think of it.
+            raise malformed(f"[{self.clause}] {name}: the number has too many digits")
         if isinstance(value, (str, int, float, bool)):
             return value
         raise malformed(f"[{self.clause}] {name} doesn't support values of type: {type(value).__name__}")
