@@ -10,12 +10,17 @@ from typing import Any, Protocol
 import faust
 from faust.types import TP
 
+from schemas.errors import RiverwatchError
 from streams.settings import Settings
 from streams.transport import ChunkSchema, ChunkTransport, Ledger
 from streams.transport.credentials import credentials
 
-FRESH_MS = 3_000
-"""Faust's fetches wait up to 1.5 s for records: an end offset older than this is not news."""
+FRESH_MS = 1_000
+"""Fetches are answered within ``FETCH_WAIT_MS``: an end offset older than this is not news."""
+
+
+class FaustDied(RiverwatchError):
+    """A part of Faust crashed."""
 
 
 class Agent(Protocol):
@@ -82,6 +87,7 @@ class App:
         for name, agent in self._named.items():
             self._declare(agent, name)
         self.data_topic = self._declare(data)
+        self.faust.topics.data_schema = self.data_topic.schema
 
     def _declare(self, agent: Agent, *topics: str) -> Any:
         raw = {"key_type": bytes, "value_type": bytes, "key_serializer": "raw", "value_serializer": "raw"}
@@ -112,6 +118,11 @@ class App:
             raise
         self.assigned.set()
         return starts
+
+    def check(self) -> None:
+        """Raise what Faust died of: it goes on as a shell that reads nothing, which looks like having no records."""
+        if self.faust.crashed:
+            raise FaustDied(repr(self.faust.crash_reason)) from self.faust.crash_reason
 
     def at_end(self, tp: TP, offset: int) -> bool:
         """Whether a partition has been read to its end, as far as a recent answer of Kafka tells."""

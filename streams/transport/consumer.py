@@ -21,7 +21,11 @@ from aiokafka.errors import KafkaError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
+from streams.transport.conductor import ChunkConductor
 from streams.transport.ledger import Ledger
+
+FETCH_WAIT_MS = 250
+"""How long Kafka holds back the answer to a fetch when there is nothing to read."""
 
 StartHook = Callable[[Mapping[TP, int | None]], Awaitable[Mapping[TP, int]]]
 """Given the assigned partitions and their committed offsets: where to begin instead, where that differs."""
@@ -47,6 +51,12 @@ class ChunkSchema(faust.Schema):
 
 
 class _Thread(driver.AIOKafkaConsumerThread):
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        # Faust waits 1.5 s: for so long nobody would know that an empty partition has been read to its end.
+        consumer._fetch_max_wait_ms = FETCH_WAIT_MS
+        return consumer
+
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         """Commit, or leave it to the next time: without Kafka a commit fails, which must not end the worker."""
         consumer = self._ensure_consumer()
@@ -128,6 +138,7 @@ class ChunkTransport(driver.Transport):
     """The transport to give to a Faust app (``app.transport``)."""
 
     Consumer = ChunkConsumer
+    Conductor = ChunkConductor
 
     def __init__(self, *args: Any, ledger: Ledger, start_hook: StartHook | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

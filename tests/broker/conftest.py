@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import uuid
 from collections.abc import Iterator
 
@@ -17,4 +18,6 @@ def cluster(broker: Broker) -> Iterator[Cluster]:
     with Cluster(broker.bootstrap, f"shared-{uuid.uuid4().hex[:6]}.") as running:
         worker = running.start_worker()
         yield running
+        # Shown by pytest beside a failure.
+        sys.stdout.write("\n".join(worker.lines[-100:]))
         assert worker.stop() == 0, "\n".join(worker.lines[-60:])
