@@ -25,6 +25,7 @@ def confidence(rows: Int64Array, missing: Float64Array) -> Float64Array:
 
     What happens in a missing feature is not found: that half of the verdicts suffers.
 
+    >>> import numpy as np
     >>> confidence(np.array([32, 4000]), np.array([0.0, 0.5])).round(3).tolist()
     [0.825, 0.65]
     """

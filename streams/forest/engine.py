@@ -160,7 +160,8 @@ class DefaultBank(TableBank[Models]):
         models, model, columns = self._models, events.model, events.columns
         frame = models.frame[model]
         if self.spec.seasonality:
-            level, weight = models.levels[model, events.hour], models.hour_weights[model, events.hour]
+            level = models.levels[model, events.hour] + models.origin[model]
+            weight = models.hour_weights[model, events.hour]
             columns[..., GAP] = columns[..., 0] - usual(level, weight, frame[:, CENTER, :, 0])
         ready = np.isfinite(models.limits[model, 1])
         return np.where(ready, self._score_columns(model, columns, frame), 0.0)

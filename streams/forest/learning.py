@@ -35,6 +35,9 @@ MODELS_AT_ONCE = 32
 LEAST_ROWS = 16
 """A reference of fewer rows is not worth having: the one before stays."""
 
+FAR = 64.0
+"""Ranges of the window between it and its origin at which the origin moves."""
+
 FLATTERY = 0.8
 """Bits by which a window scores too low when it is scored by what it has just taught: without them, one stretch
 of 25 rows in four alarms while a model is in its second chapter."""
@@ -76,9 +79,28 @@ class Learning:
         self._adapt(models, rows, counts, begin)
         if self._spec.seasonality:
             levels, weights = models.levels[rows], models.hour_weights[rows]
-            values = np.where((marks < season.PROTECTED)[..., None], chapter[:, SPAN:], np.nan)
+            values = chapter[:, SPAN:] - models.origin[rows][:, None]
+            values[marks >= season.PROTECTED] = np.nan
             season.learn(levels, weights, marks % season.PROTECTED, values)
             models.levels[rows], models.hour_weights[rows] = levels, weights
+        if len(refilled):
+            self._move_origin(models, rows[refilled])
+
+    def _move_origin(self, models: Models, rows: Int64Array) -> None:
+        """Bring the origin of models that drifted away from it back among their values.
+
+        Far from its origin, a float32 can't hold the small changes of a counter that has become large.
+        """
+        window = models.window[rows].astype(np.float64)
+        low, high = np.fmin.reduce(window, axis=1), np.fmax.reduce(window, axis=1)
+        middle = (low + high) / 2
+        far = np.abs(middle) > FAR * (high - low)
+        shift = np.where(far, middle, 0.0)
+        moved = np.flatnonzero(far.any(axis=1))
+        rows, shift = rows[moved], shift[moved]
+        models.origin[rows] += shift
+        models.window[rows] = window[moved] - shift[:, None]
+        models.levels[rows] = models.levels[rows] - shift[:, None]
 
     def _protect(self, models: Models, rows: Int64Array, begin: Int64Array, counts: Int64Array) -> None:
         """Take the chapter's severe rows out of the window."""
@@ -120,7 +142,8 @@ class Learning:
     def _see_gaps(self, models: Models, rows: Int64Array, columns: Float64Array, marks: UInt8Array) -> None:
         hour = marks % season.PROTECTED
         model = np.arange(len(rows))[:, None]
-        level, weight = models.levels[rows][model, hour], models.hour_weights[rows][model, hour]
+        level = models.levels[rows][model, hour] + models.origin[rows][:, None]
+        weight = models.hour_weights[rows][model, hour]
         mean = models.frame[rows, CENTER, :, 0]
         columns[..., GAP] = columns[..., 0] - season.usual(level, weight, mean[:, None])
 

@@ -43,17 +43,17 @@ class Models(Table):
     recent: Float64Array
     """[LAGS, d] the values before the next one, the latest first; gaps are filled with what was before."""
     origin: Float64Array
-    """[d] what ``window`` is relative to: float32 would lose the changes of a large value."""
+    """[d] what ``window`` and ``levels`` are relative to: float32 would lose the changes of a large value."""
     window: Float32Array
     """[w, d] the latest values, in the place of their number modulo w; NaN for missing ones."""
     marks: UInt8Array
     """[w] the hour of each of them, and whether it is protected (season.py)."""
     scores: Int16Array
     """[w / 2] the scores of the current chapter, in steps of 2^-10."""
-    levels: Float64Array
-    """[24, d] the mean of each hour of the day."""
+    levels: Float32Array
+    """[HOURS, d] the mean of each hour, relative to ``origin``."""
     hour_weights: Float32Array
-    """[24, d] how many rows each of them has seen."""
+    """[HOURS, d] how many rows each of them has seen."""
     frame: Float64Array
     """[4, d, k] how rows are seen: BASE is mapped to 0 for the trees, where a unit counts GAIN; for the distance,
     CENTER is the slowly moving mean and CLOSENESS 1 / standard deviation. One array, since a row needs all."""
@@ -95,7 +95,7 @@ class Models(Table):
             window=np.full((capacity, w, d), np.nan, np.float32),
             marks=np.zeros((capacity, w), np.uint8),
             scores=np.zeros((capacity, Chapters(w).length), np.int16),
-            levels=zeros(HOURS if spec.seasonality else 0, d),
+            levels=np.zeros((capacity, HOURS if spec.seasonality else 0, d), np.float32),
             hour_weights=np.zeros((capacity, HOURS if spec.seasonality else 0, d), np.float32),
             frame=zeros(4, d, k),
             neutral=np.zeros((capacity, d, k), np.int16),
