@@ -126,7 +126,7 @@ class Writer:
                 parts.append(f"{value} >{'=' if condition.include_lower else ''} {self._bound(condition.lower)}")
             if condition.upper is not None:
                 parts.append(f"{value} <{'=' if condition.include_upper else ''} {self._bound(condition.upper)}")
-            return f"({' AND '.join(parts)})"
+            return f"({' AND '.join(parts)})" if parts else f"{value} IS NOT NULL"
 
         return self._any_word(condition.field, test)
 
