@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ from schemas.query import parse_query
 from tests.api.views.results import NOW, Stored, ask, filled, ids, records, result, with_table
 
 DAY = 86_400_000
-LINE = b'{"id":"%06d","detector_id":"d","data_start_time":0,"data_end_time":1,"confidence":%d.5}'
+LINE = b'{"id":"%06d","detector_id":"d","data_start_time":0,"data_end_time":1,"error":"%s"}'
 
 
 def test_a_result_comes_back_as_it_was_written(tmp_path: Path) -> None:
@@ -136,15 +137,15 @@ def test_old_results_go(tmp_path: Path) -> None:
 
 
 def test_a_store_above_its_size_drops_the_oldest(tmp_path: Path) -> None:
-    store = ResultsStore(tmp_path, max_bytes=3_000_000)
+    chance, limit = random.Random(1), 14_000_000
+    store = ResultsStore(tmp_path, max_bytes=limit)
     for start in range(0, 360_000, 40_000):
         numbers = range(start, start + 40_000)
-        store.upsert([Stored(at, LINE % (at, at * 40503 % 65536), time=NOW + at) for at in numbers])
-    before = store.size()
-    assert before > 3_000_000
+        store.upsert([Stored(at, LINE % (at, chance.randbytes(20).hex().encode()), time=NOW + at) for at in numbers])
+    assert store.size() > limit
     gone = store.retain(NOW)
     assert 0 < gone <= 360_000 - LEAST
-    assert store.size() < before
+    assert store.size() < limit
     oldest = ask(store, {"size": 1, "sort": ["_seq_no"]})["hits"]["hits"][0]
     assert oldest["_seq_no"] == gone
     store.close()
