@@ -90,7 +90,7 @@ def test_a_job_goes_from_created_over_init_to_running_and_stopped(
     assert task["init_progress"] == 1.0
     assert cluster.command("job.start", detector)["error"]["reason"].startswith("Anomaly detector job is already")
     assert cluster.command("job.stop", detector)["error"] is None
-    (task,) = tasks(cluster, detector, lambda found: found[0]["state"] == "STOPPED")
+    (task,) = tasks(cluster, detector, lambda found: bool(found) and found[0]["state"] == "STOPPED")
     assert task["is_latest"] is True
     assert task["execution_end_time"] >= task["execution_start_time"]
 
