@@ -29,33 +29,37 @@ def leaf_codes(leaves: UInt8Array, kept: BoolArray, height: int) -> UInt8Array:
     ``leaves`` [models, window, trees] says where each row of the reference window fell, ``kept``
     [models, window] which rows count. A model needs at least one kept row.
     """
-    models, _, trees = leaves.shape
+    models, rows, trees = leaves.shape
     width = 1 << height
-    tree_base = (np.arange(models)[:, None] * trees + np.arange(trees)) * width
-    places = (tree_base[:, None, :] + leaves)[kept]
-    mass = np.bincount(places.ravel(), minlength=models * trees * width).reshape(models, trees, width)
-    count = kept.sum(axis=1)[:, None, None]
-    total = sums_of_leaves(heap_order(mass, height), height, STOP * count)
-    return _CODES.take((total * (_FINE / count)).astype(np.int64))
+    # Nodes come first: then all steps below run along models and trees, many at a time.
+    place = (np.arange(models)[:, None] * trees + np.arange(trees))[:, None, :] + leaves.astype(np.int64) * (
+        models * trees
+    )
+    count = np.full(models, rows) if kept.all() else kept.sum(axis=1)
+    place = place.reshape(-1) if kept.all() else place[kept].reshape(-1)
+    mass = np.bincount(place, minlength=width * models * trees).reshape(width, -1)
+    count_of_tree = np.repeat(count, trees)
+    total = sums_of_leaves(heap_order(mass, height), height, STOP * count_of_tree)
+    codes = _CODES.take((total * (_FINE / count_of_tree)).astype(np.int64))
+    return np.ascontiguousarray(codes.T).reshape(models, trees, width)
 
 
 def heap_order(mass: Int64Array, height: int) -> Int64Array:
-    """The mass of every node [..., 2^(height+1) - 1] from that of the leaves [..., 2^height]."""
+    """The mass of every node [2^(height+1) - 1, ...] from that of the leaves [2^height, ...]."""
     levels = [mass]
     for _ in range(height):
-        level = levels[-1]
-        levels.append(level[..., 0::2] + level[..., 1::2])
-    return np.concatenate(levels[::-1], axis=-1)
+        levels.append(levels[-1][0::2] + levels[-1][1::2])
+    return np.concatenate(levels[::-1])
 
 
 def sums_of_leaves(mass: Int64Array, height: int, least: float | Float64Array) -> Int64Array:
-    """For each leaf, the masses times 2^depth on the way down to it, up to the first one below ``least``."""
-    total = mass[..., :1]
+    """For each leaf, the masses [nodes, ...] times 2^depth on the way down to it, up to the first below ``least``."""
+    total = mass[:1]
     walking = total >= least
     for depth in range(1, height + 1):
-        level = mass[..., (1 << depth) - 1 : (2 << depth) - 1]
-        walking = np.repeat(walking, 2, axis=-1)
-        total = np.repeat(total, 2, axis=-1) + np.where(walking, level << depth, 0)
+        level = mass[(1 << depth) - 1 : (2 << depth) - 1]
+        walking = np.repeat(walking, 2, axis=0)
+        total = np.repeat(total, 2, axis=0) + np.where(walking, level << depth, 0)
         walking = walking & (level >= least)
     return total
 

@@ -258,14 +258,16 @@ class RiverBank(TableBank[RiverModels]):
         places = base[:, None, :] + self._models.log[models]
         places = places[np.arange(spec.window) < counted[:, None]]
         mass = np.bincount(places.ravel(), minlength=len(models) * spec.trees * width)
-        return heap_order(mass.reshape(len(models), spec.trees, width), spec.height)
+        by_leaf = np.moveaxis(mass.reshape(len(models), spec.trees, width), -1, 0)
+        return np.moveaxis(heap_order(by_leaf, spec.height), 0, -1)
 
     def _pivot(self, models: Int64Array, window: Int64Array) -> None:
         """The window is full: what was counted becomes the reference."""
         table, spec = self._models, self.spec
         mass = self._mass(models, np.full(len(models), spec.window))
         table.reference[models] = mass[..., -(1 << spec.height) :]
-        table.sums[models] = sums_of_leaves(mass, spec.height, STOP * spec.window)
+        sums = sums_of_leaves(np.moveaxis(mass, -1, 0), spec.height, STOP * spec.window)
+        table.sums[models] = np.moveaxis(sums, 0, -1)
         moments = np.zeros((3, len(models), spec.features))
         distance.learn(moments[0], moments[1], moments[2], np.clip(table.values[models], -HUGE, HUGE))
         table.middle[models], table.spread[models] = moments[0], np.sqrt(moments[1])
@@ -302,7 +304,7 @@ class RiverBank(TableBank[RiverModels]):
             low={name: float(low) for name, low in zip(names, models.low[row], strict=True) if low < np.inf},
             high={name: float(high) for name, high in zip(names, models.high[row], strict=True) if high > -np.inf},
             current=self._mass(one, models.count[one] % spec.window)[0],
-            reference=heap_order(models.reference[row].astype(np.int64), spec.height),
+            reference=heap_order(models.reference[row].astype(np.int64).T, spec.height).T,
             count=int(models.count[row]),
         )
 

@@ -39,7 +39,7 @@ def verdicts(series: list[Floats], start: int) -> tuple[npt.NDArray[np.bool_], f
     rows = np.repeat(np.arange(len(series)), length)
     ends = np.tile(np.arange(1, length + 1) * FIVE_MINUTES, len(series))
     steps = bank.step(rows, ends, np.concatenate([one[:length] for one in series])[:, None])
-    alarmed = (steps.grade.reshape(-1, length)[:, start:] > 0).any(axis=1)
+    alarmed = steps.grade.reshape(-1, length)[:, start:].max(axis=1) > 0
     return alarmed, float(steps.confidence.reshape(-1, length)[:, start:].mean())
 
 

@@ -1,6 +1,6 @@
 """Rows per second of scoring, learning, threshold and grade, against River in the same run; memory; checkpoints.
 
-    .venv/bin/python -m tests.bench.forest_speed
+.venv/bin/python -m tests.bench.forest_speed
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def settled(entities: int, kind: str, features: int) -> ForestBank:
     for row in range(SETTLED):
         bank.step(np.arange(few), np.full(few, row * MINUTE), source.normal(10, 2, (few, features)))
     for model in range(0, few, 20):
-        extra = np.repeat(np.arange(model, model + 20), source.integers(0, 125, 20))
+        extra = np.repeat(np.arange(model, model + 20), source.integers(0, 250, 20))
         bank.step(extra, np.full(len(extra), SETTLED * MINUTE), source.normal(10, 2, (len(extra), features)))
     states = bank.dump(np.arange(few))
     for start in range(few, entities, few):
