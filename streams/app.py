@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any, Protocol
 
 import faust
@@ -12,7 +12,7 @@ from faust.types import TP
 
 from schemas.errors import RiverwatchError
 from streams.settings import Settings
-from streams.transport import ChunkSchema, ChunkTransport, Ledger
+from streams.transport import ChunkSchema, ChunkTransport, Ledger, watch
 from streams.transport.credentials import credentials
 
 FRESH_MS = 1_000
@@ -86,8 +86,8 @@ class App:
         self.faust.topics._resubscribe_sleep_lock_seconds = 0.1
         for name, agent in self._named.items():
             self._declare(agent, name)
-        self.data_topic = self._declare(data)
-        self.faust.topics.data_schema = self.data_topic.schema
+        self._data_topic = self._declare(data)
+        self.faust.topics.data_schema = self._data_topic.schema
 
     def _declare(self, agent: Agent, *topics: str) -> Any:
         raw = {"key_type": bytes, "value_type": bytes, "key_serializer": "raw", "value_serializer": "raw"}
@@ -118,6 +118,16 @@ class App:
             raise
         self.assigned.set()
         return starts
+
+    def read(self, topics: Set[str]) -> None:
+        """Make the data agent read exactly these topics; to be called again and again.
+
+        Faust forgets a change of topics that falls into a rebalance, so what is not subscribed is asked for anew.
+        """
+        watch(self.faust, self._data_topic, topics)
+        consumer = self.faust.consumer
+        if self.faust.started and not self.faust.rebalancing and topics - {tp.topic for tp in consumer.assignment()}:
+            self.faust.topics._flag_changes()
 
     def check(self) -> None:
         """Raise what Faust died of: it goes on as a shell that reads nothing, which looks like having no records."""

@@ -25,7 +25,7 @@ from streams.outbox import Outbox
 from streams.score.agent import Score
 from streams.settings import Settings
 from streams.statistics import Statistics
-from streams.transport import Ledger, watch
+from streams.transport import Ledger
 
 log = structlog.get_logger()
 
@@ -78,7 +78,7 @@ class Worker:
                 named={"control": self._coordinate, "partials": self._score},
                 failed=self.fail,
             )
-            watch(app.faust, app.data_topic, self._detectors.topics())
+            app.read(self._detectors.topics())
             self._detectors.changed.clear()
             await app.faust.start()
             loops = [
@@ -136,13 +136,9 @@ class Worker:
         await self._keep_subscribed()
 
     async def _keep_subscribed(self) -> None:
-        # Again and again: Faust forgets a change of topics that falls into a rebalance.
         assert self._app is not None
-        wanted = self._detectors.topics()
-        watch(self._app.faust, self._app.data_topic, wanted)
-        subscribed = {tp.topic for tp in self._app.faust.consumer.assignment()}
-        if not self._app.faust.rebalancing and wanted - subscribed:
-            self._app.faust.topics._flag_changes()
+        self._app.check()
+        self._app.read(self._detectors.topics())
 
     async def _wind_up(self) -> None:
         healthy = self._stop.done() and self._stop.exception() is None

@@ -20,7 +20,7 @@ told = False
 
 def decode(message: Any) -> tuple[str, tuple[datetime, float]]:
     """A record as (host, (time, value))."""
-    global told  # noqa: PLW0603
+    global told
     if not told:
         print("first record", flush=True)
         told = True

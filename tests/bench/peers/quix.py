@@ -14,7 +14,7 @@ told = False
 
 def stamp(value: dict[str, Any], *_: Any) -> int:
     """Event time of a record."""
-    global told  # noqa: PLW0603
+    global told
     if not told:
         print("first record", flush=True)
         told = True
