@@ -73,6 +73,9 @@ class Slice(Protocol):
     def groups(self, keys: tuple[Key, ...], inside: Mapping[str, Aggregation]) -> list[Group]:
         """The groups of one key (``key`` is it) or several (``key`` is a tuple), in no order."""
 
+    def keep(self, groups: list[Group]) -> list[Group]:
+        """Some of the groups, when nothing will be asked of the others any more."""
+
     def where(self, condition: Condition) -> Slice:
         """Those that make the condition true."""
 
@@ -210,7 +213,7 @@ def _terms(one: Aggregation, slice_: Slice) -> dict[str, Any]:
     if all(key != "_key" for key, _ in orders):
         orders = [*orders, ("_key", False)]
     groups = _ordered(one, groups, orders)
-    kept = groups[: min(settings["size"], MAX_BUCKETS)]
+    kept = slice_.keep(groups[: min(settings["size"], MAX_BUCKETS)])
     buckets = [{**_key_of(group.key, type_ or "keyword"), **_filled(one, group)} for group in kept]
     return {
         "doc_count_error_upper_bound": 0,
@@ -358,7 +361,7 @@ def _histogram(one: Aggregation, slice_: Slice) -> dict[str, Any]:
         groups = _ordered(one, groups, settings["order"])
     zone = read_zone(settings["zone"]) if dates else None
     buckets = []
-    for group in groups:
+    for group in slice_.keep(groups):
         if dates:
             epoch = settings["format"] == "epoch_millis"
             text = str(group.key) if epoch else format_date(group.key, zone) if zone else ""
@@ -417,7 +420,7 @@ def _composite(one: Aggregation, slice_: Slice) -> dict[str, Any]:
             for name, type_ in zip(names, types, strict=True)
         )
         groups = [group for group in groups if _comes_after(group.key, after, signs)]
-    kept = groups[: settings["size"]]
+    kept = slice_.keep(groups[: settings["size"]])
     buckets = [
         {
             "key": {

@@ -70,6 +70,10 @@ class MemorySlice:
                     found.setdefault(combined, []).append(pair)
         return [Group(key, len(items), self._with(items)) for key, items in found.items()]
 
+    def keep(self, groups: list[Group]) -> list[Group]:
+        """The groups themselves: each has its documents already."""
+        return groups
+
     def where(self, condition: Condition) -> MemorySlice:
         """Those that make the condition true."""
         test = compile_condition(condition)

@@ -8,7 +8,7 @@ are, not on how many buckets.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from api.search.aggregate import Group, Key, resolve
@@ -109,6 +109,16 @@ class Rows:
         tests = [f"g{number} IS NOT DISTINCT FROM {self.source.parameters.add(key)}" for number, key in enumerate(at)]
         relation = f"SELECT * FROM ({self.relation}) rows WHERE {' AND '.join(tests) or 'true'}"
         return self._of(relation, siblings=1)
+
+    def kept(self, ats: Sequence[At]) -> Rows:
+        """The rows of some groups, all of which will be asked for."""
+        columns = [self.source.parameters.add([at[number] for at in ats]) for number in range(self.groups)]
+        picks = ", ".join(f"unnest({column}) AS k{number}" for number, column in enumerate(columns))
+        alike = " AND ".join(f"rows.g{number} IS NOT DISTINCT FROM picks.k{number}" for number in range(self.groups))
+        rows = self._of(f"SELECT rows.* FROM ({self.relation}) rows JOIN (SELECT {picks}) picks ON {alike}", siblings=1)
+        counts = self.counts()
+        rows._known["count"] = {at: counts[at] for at in ats if at in counts}
+        return rows
 
     def nested(self, field: Field) -> Rows:
         """A row for each nested object."""
@@ -279,6 +289,23 @@ class SqlSlice:
             key = part.at[-1] if len(keys) == 1 else part.at[-len(keys) :]
             groups.append(Group(key, part.count, SqlSlice(split.rows, part.at), found))
         return groups
+
+    def keep(self, groups: list[Group]) -> list[Group]:
+        """Some of the groups, when nothing will be asked of the others: few enough to be asked together."""
+        # Buckets that fill the gaps of a histogram are empty slices of the level above: they stay as they are.
+        new = {
+            id(group): one
+            for group in groups
+            if isinstance(one := group.slice, SqlSlice) and one.rows.groups > self.rows.groups
+        }
+        rows = next(iter(new.values())).rows if new else self.rows
+        if not new or (rows.siblings <= TOGETHER and rows.siblings < 4 * len(new)):
+            return groups
+        together = rows.kept([one.at for one in new.values()])
+        return [
+            replace(group, slice=SqlSlice(together, new[id(group)].at)) if id(group) in new else group
+            for group in groups
+        ]
 
     def where(self, condition: Condition) -> SqlSlice:
         """Those that make the condition true."""

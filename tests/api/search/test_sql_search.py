@@ -274,6 +274,15 @@ def test_aggregations(store: ResultsStore, aggregations: dict[str, Any], query: 
     assert set(found["aggregations"]) == set(aggregations)
 
 
+@pytest.mark.parametrize("aggregations", AGGREGATIONS, ids=json.dumps)
+def test_aggregations_with_more_groups_than_are_asked_together(
+    store: ResultsStore, aggregations: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.search.sql_slice.TOGETHER", 1)
+    found = same(store, {"size": 0, "aggs": aggregations})
+    assert set(found["aggregations"]) == set(aggregations)
+
+
 @pytest.mark.parametrize(
     "body",
     [
