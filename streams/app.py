@@ -125,8 +125,10 @@ class App:
         Faust forgets a change of topics that falls into a rebalance, so what is not subscribed is asked for anew.
         """
         watch(self.faust, self._data_topic, topics)
-        consumer = self.faust.consumer
-        if self.faust.started and not self.faust.rebalancing and topics - {tp.topic for tp in consumer.assignment()}:
+        if not self.faust.started or self.faust.rebalancing:
+            return
+        consumer = self.faust.consumer._thread._consumer
+        if consumer is not None and not topics <= consumer.subscription():
             self.faust.topics._flag_changes()
 
     def check(self) -> None:
