@@ -49,8 +49,35 @@ class Group:
     results: dict[str, Any] = field(default_factory=dict)
 
 
+class Budget:
+    """How many buckets an answer may still have: a histogram inside a histogram would otherwise fill the memory."""
+
+    def __init__(self, most: int = MAX_BUCKETS) -> None:
+        self._most, self._made = most, 0
+
+    def check(self, count: float) -> None:
+        """Raise ``Refused`` when so many more are too many."""
+        if self._made + count > self._most:
+            raise Refused(
+                400,
+                f"Trying to create too many buckets. Must be less than or equal to: [{self._most}] but was "
+                f"[{self._made + min(count, 1e15):.0f}]. This limit can be set by changing the [search.max_buckets] "
+                "cluster level setting.",
+                "too_many_buckets_exception",
+            )
+
+    def take(self, count: int) -> None:
+        """Count so many more. Raises ``Refused`` when they are too many."""
+        self.check(count)
+        self._made += count
+
+
 class Slice(Protocol):
     """Some documents, or nested objects of them."""
+
+    @property
+    def budget(self) -> Budget:
+        """How many buckets there may be."""
 
     @property
     def types(self) -> Types:
@@ -161,6 +188,7 @@ def _filters(one: Aggregation, slice_: Slice) -> dict[str, Any]:
     conditions = {
         key: bind(query, slice_.types, slice_.now, slice_.scope) for key, query in settings["queries"].items()
     }
+    slice_.budget.take(len(conditions))
     buckets = {key: _single(one, slice_.where(condition)) for key, condition in conditions.items()}
     if settings["other"] is not None:
         rest = slice_
@@ -178,6 +206,7 @@ def _range(one: Aggregation, slice_: Slice) -> dict[str, Any]:
             f"Field [{settings['field']}] of type [{type_}] is not supported for aggregation [{one.kind}]"
         )
     dates = one.kind == "date_range" or type_ == "date"
+    slice_.budget.take(len(settings["ranges"]))
     buckets = []
     for one_range in settings["ranges"]:
         low, high = (
@@ -213,7 +242,8 @@ def _terms(one: Aggregation, slice_: Slice) -> dict[str, Any]:
     if all(key != "_key" for key, _ in orders):
         orders = [*orders, ("_key", False)]
     groups = _ordered(one, groups, orders)
-    kept = slice_.keep(groups[: min(settings["size"], MAX_BUCKETS)])
+    kept = slice_.keep(groups[: settings["size"]])
+    slice_.budget.take(len(kept))
     buckets = [{**_key_of(group.key, type_ or "keyword"), **_filled(one, group)} for group in kept]
     return {
         "doc_count_error_upper_bound": 0,
@@ -359,6 +389,7 @@ def _histogram(one: Aggregation, slice_: Slice) -> dict[str, Any]:
     groups = [group for group in groups if group.count >= settings["min_doc_count"]]
     if settings["order"] and settings["order"] != [("_key", False)]:
         groups = _ordered(one, groups, settings["order"])
+    slice_.budget.take(len(groups))
     zone = read_zone(settings["zone"]) if dates else None
     buckets = []
     for group in slice_.keep(groups):
@@ -381,19 +412,16 @@ def _without_gaps(groups: list[Group], grid: Grid, bounds: list[Any], slice_: Sl
     if not starts:
         return groups
     step = grid.interval if isinstance(grid, NumberGrid) else grid.fixed or ROUGHLY[grid.unit or "s"]
-    if (max(starts) - min(starts)) / step > MAX_BUCKETS:
-        raise Refused(
-            400,
-            f"Trying to create too many buckets. Must be less than or equal to: [{MAX_BUCKETS}]. This limit can be set "
-            "by changing the [search.max_buckets] cluster level setting.",
-            "too_many_buckets_exception",
-        )
+    slice_.budget.check((max(starts) - min(starts)) / step)
     known = {group.key: group for group in groups}
     filled: list[Group] = []
     at, end = min(starts), max(starts)
-    while at <= end and len(filled) <= MAX_BUCKETS:
+    while at <= end:
         filled.append(known.pop(at) if at in known else Group(at, 0, slice_.where(Nothing())))
-        at = grid.next(at)
+        following = grid.next(at)
+        if following <= at:  # an interval so small that adding it changes nothing
+            break
+        at = following
     filled += known.values()
     filled.sort(key=lambda group: group.key)
     return filled
@@ -421,6 +449,7 @@ def _composite(one: Aggregation, slice_: Slice) -> dict[str, Any]:
         )
         groups = [group for group in groups if _comes_after(group.key, after, signs)]
     kept = slice_.keep(groups[: settings["size"]])
+    slice_.budget.take(len(kept))
     buckets = [
         {
             "key": {

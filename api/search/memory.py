@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
-from api.search.aggregate import Group, Key
+from api.search.aggregate import Budget, Group, Key
 from api.search.aggregation import Aggregation
 from api.search.binding import typed
 from api.search.conditions import Condition, Field
@@ -32,10 +32,11 @@ class MemorySlice:
     index: str
     all: Callable[[], Iterable[Hit]]
     scope: str = ""
+    budget: Budget = field(default_factory=Budget)
 
     def _with(self, items: list[tuple[Hit, Any]], scope: str | None = None) -> MemorySlice:
         scope = self.scope if scope is None else scope
-        return MemorySlice(items, self.types, self.now, self.index, self.all, scope)
+        return MemorySlice(items, self.types, self.now, self.index, self.all, scope, self.budget)
 
     def count(self) -> int:
         """How many there are."""

@@ -6,7 +6,8 @@ import time
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from api.search.aggregate import aggregate
+from api.search.aggregate import Budget, aggregate
+from api.search.aggregation import MAX_BUCKETS
 from api.search.binding import bind
 from api.search.conditions import Everything, Field
 from api.search.index import DocumentTable, Hit
@@ -24,20 +25,27 @@ Row = tuple[tuple[Any, ...], Hit]
 
 
 def search_documents(
-    request: SearchRequest, documents: Iterable[Hit], types: Types, index: str, now: int
+    request: SearchRequest,
+    documents: Iterable[Hit],
+    types: Types,
+    index: str,
+    now: int,
+    max_buckets: int = MAX_BUCKETS,
 ) -> dict[str, Any]:
     """The answer to a search in OpenSearch's shape.
 
     ``documents`` is a ``DocumentTable``, whose indexes are used, or anything that gives documents in the order
     that hits have when nothing else orders them. ``types`` are the field types (``mappings``), ``index`` the name
-    that hits carry, ``now`` epoch ms for date math. Raises ``Refused`` when the search can't be carried out.
+    that hits carry, ``now`` epoch ms for date math. The answer has at most ``max_buckets`` buckets. Raises ``Refused``
+    when the search can't be carried out.
     """
     started = time.perf_counter()
     found = matching_documents(request.query, documents, types, now)
     aggregations: dict[str, Any] | None = None
     if request.aggregations:
         every = documents if isinstance(documents, DocumentTable | list | tuple) else found
-        slice_ = MemorySlice([(hit, hit.source) for hit in found], types, now, index, lambda: every)
+        items = [(hit, hit.source) for hit in found]
+        slice_ = MemorySlice(items, types, now, index, lambda: every, budget=Budget(max_buckets))
         aggregations = aggregate(request.aggregations, slice_)
     if request.post_filter is not None:
         found = matching_documents(request.post_filter, found, types, now)

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from api.search.aggregate import aggregate
+from api.search.aggregate import Budget, aggregate
+from api.search.aggregation import MAX_BUCKETS
 from api.search.binding import bind
 from api.search.conditions import Condition, Everything, every
 from api.search.index import Hit
@@ -70,11 +71,12 @@ def search_table(
     index: Callable[[Hit], str],
     now: int,
     visible: Condition | None = None,
+    max_buckets: int = MAX_BUCKETS,
 ) -> dict[str, Any]:
     """The answer to a search in OpenSearch's shape, as ``search_documents`` gives it for documents in memory.
 
-    ``visible`` is true for the documents that may be seen at all; ``index`` names the index of a hit. Raises
-    ``Refused`` when the search can't be carried out.
+    ``visible`` is true for the documents that may be seen at all; ``index`` names the index of a hit; the answer has
+    at most ``max_buckets`` buckets. Raises ``Refused`` when the search can't be carried out.
     """
     started = time.perf_counter()
     parameters = Parameters()
@@ -85,7 +87,10 @@ def search_table(
     keys = bind_sort(request.sort, types)
     aggregations: dict[str, Any] | None = None
     if request.aggregations:
-        source = Source(table.run, table.fetch, table.columns, table.relation(seen), parameters, types, now, index)
+        budget = Budget(max_buckets)
+        source = Source(
+            table.run, table.fetch, table.columns, table.relation(seen), parameters, types, now, index, budget
+        )
         aggregations = aggregate(request.aggregations, SqlSlice(Rows(source, table.relation(where))))
     if request.post_filter is not None:
         where = writer.condition(every(condition, bind(request.post_filter, types, now)))

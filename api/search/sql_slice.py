@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from api.search.aggregate import Group, Key, resolve
+from api.search.aggregate import Budget, Group, Key, resolve
 from api.search.aggregation import METRICS, Aggregation
 from api.search.conditions import Condition, Field
 from api.search.index import Hit
@@ -23,11 +23,13 @@ from api.search.sql import Parameters, Writer
 from api.search.sql_grid import grid_expression
 from api.search.sql_metrics import field_value, metric_columns, metric_result
 from api.search.sql_sorting import order_by, sort_expression
+from schemas.errors import Refused
 from schemas.query import MatchAll
 
 Run = Callable[[str, Mapping[str, Any]], list[tuple[Any, ...]]]
 At = tuple[Any, ...]
 Resolve = Callable[[Aggregation], Field | None]
+MOST_GROUPS = 200_000
 TOGETHER = 2_000
 """Above this many siblings groups and top hits are made for the asked one alone: few of them will be shown."""
 
@@ -47,6 +49,7 @@ class Source:
     types: Types
     now: int
     index: Callable[[Hit], str]
+    budget: Budget
 
 
 @dataclass
@@ -77,11 +80,14 @@ class Rows:
         return ", ".join(f"g{at}" for at in range(self.groups))
 
     def grouped(self, columns: Sequence[str]) -> list[tuple[At, At]]:
-        """A row of columns for each group."""
+        """A row of columns for each group. Raises ``Refused`` when there are more groups than the memory holds."""
         by = self._names()
         sql = f"SELECT {', '.join(filter(None, (by, *columns)))} FROM ({self.relation}) rows"
-        sql = f"{sql} GROUP BY {by}" if by else sql
+        sql = f"{sql} GROUP BY {by} LIMIT {MOST_GROUPS + 1}" if by else sql
         found = self.source.run(sql, self.source.parameters.of(sql))
+        if len(found) > MOST_GROUPS:
+            reason = f"An aggregation over results may group by at most [{MOST_GROUPS}] different values"
+            raise Refused(400, reason, "too_many_buckets_exception")
         return [(tuple(row[: self.groups]), tuple(row[self.groups :])) for row in found]
 
     def counts(self) -> dict[At, int]:
@@ -244,6 +250,11 @@ class SqlSlice:
 
     rows: Rows
     at: At = ()
+
+    @property
+    def budget(self) -> Budget:
+        """How many buckets there may be."""
+        return self.rows.source.budget
 
     @property
     def types(self) -> Types:

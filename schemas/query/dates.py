@@ -15,6 +15,7 @@ from schemas.query.errors import wrong_value
 
 DEFAULT_FORMAT = "strict_date_optional_time||epoch_millis"
 DAY = 86_400_000
+_LONG = 2**63 - 1
 _ISO = re.compile(
     r"(?P<y>[+-]?\d{4,9})(?:-(?P<mo>\d\d?)(?:-(?P<d>\d\d?)(?:[T ](?P<h>\d\d)(?::(?P<mi>\d\d)(?::(?P<s>\d\d)"
     r"(?:[.,](?P<f>\d{1,9}))?)?)?)?(?P<z>Z|[+-]\d\d(?::?\d\d)?)?)?)?"
@@ -94,6 +95,8 @@ def parse_date(
     """
     if isinstance(value, (int, float)):
         seconds = form is not None and form.split("||")[0] == "epoch_second"
+        if not -_LONG <= value <= _LONG:
+            raise Refused(400, "failed to parse date field: the number is out of range", "parse_exception")
         return round(value * 1000) if seconds else int(value)
     zone_of = read_zone(zone)
     try:
