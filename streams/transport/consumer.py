@@ -123,12 +123,12 @@ class ChunkConsumer(driver.Consumer):
         if self.start_hook is None:
             return committed
         starts = await self.start_hook(committed)
-        for tp, offset in starts.items():
-            if tp in self.assignment():
-                await self._seek(tp, offset)
-                # Faust drops records below the offset it believes it began at, and keeps counting from there.
-                committed[tp] = offset
-        return committed
+        starts = {tp: offset for tp, offset in starts.items() if tp in self.assignment()}
+        # In the consumer's own thread: Faust's seek works on the fetcher's buffers from this one, while that thread
+        # takes records out of them, and the fetcher dies of it.
+        await self._thread.seek_wait(starts)
+        # Faust drops records below the offset it believes it began at, and keeps counting from there.
+        return {**committed, **starts}
 
     def verify_event_path(self, now: float, tp: TP) -> None:
         """Faust's own check takes an offset that is safe only later for a hang and floods the log."""
