@@ -16,6 +16,7 @@ from schemas.query.tree import (
     MatchNone,
     MatchPhrase,
     Operator,
+    Prefix,
     Query,
     Range,
     Wildcard,
@@ -220,37 +221,80 @@ def _on(field: str) -> Make:
 def parse_simple_query_string(
     text: str, *, make: Make, operator: Operator, lenient: bool, minimum_should_match: str | None, limits: Limits
 ) -> Query:
-    """The tree of a simple_query_string, which is never malformed: what makes no sense is taken as words."""
-    must: list[Query] = []
-    must_not: list[Query] = []
-    should: list[Query] = []
-    pieces = re.findall(r'[+|-]?"[^"]*"|\||[^\s()|]+', text)[: limits.clauses]
-    alternatives = "|" in pieces
-    for piece in pieces:
-        if piece == "|":
-            continue
-        sign, body = (piece[0], piece[1:]) if piece[0] in "+-" and len(piece) > 1 else ("", piece)
-        leaf: Leaf
-        if body.startswith('"'):
-            leaf = MatchPhrase(field="", text=body.strip('"'), lenient=lenient)
-        elif body.endswith("*") and len(body) > 1:
-            leaf = MatchPhrase(field="", text=_unescaped(body[:-1]), prefix=True, lenient=lenient)
-        else:
-            leaf = Match(field="", text=_unescaped(body), lenient=lenient)
-        clause = make(leaf)
-        if sign == "-":
-            must_not.append(clause)
-        elif sign == "+" or (operator == "AND" and not alternatives):
-            must.append(clause)
-        else:
-            should.append(clause)
-    if not must and not must_not and len(should) <= 1:
-        return should[0] if should else MatchNone()
-    if must_not and not must and not should:
-        must.append(MatchAll())
-    return Bool(
-        must=tuple(must), must_not=tuple(must_not), should=tuple(should), minimum_should_match=minimum_should_match
-    )
+    """The tree of a simple_query_string, which is never malformed: signs that make no sense are left out.
+
+    ``+`` and ``|`` between two clauses join them with AND and OR, whichever came last binding last; ``-`` negates
+    the clause behind it. Fuzziness (``word~1``) is refused.
+    """
+    query = _SimpleParser(text, make, operator, lenient, limits).clauses(0)
+    if query is None:
+        return MatchNone()
+    if minimum_should_match is not None and isinstance(query, Bool):
+        return replace(query, minimum_should_match=minimum_should_match)
+    return query
+
+
+_SIMPLE = re.compile(r""""(?P<phrase>(?:[^"\\]|\\.)*)"|(?P<sign>[-+|()])|(?P<word>(?:[^\s()|"\\]|\\.)+)|\s+|.""", re.S)
+
+
+class _SimpleParser:
+    def __init__(self, text: str, make: Make, operator: Operator, lenient: bool, limits: Limits) -> None:
+        self._make, self._operator, self._lenient, self._depth = make, operator, lenient, limits.depth
+        found = ((one.lastgroup, one[one.lastgroup]) for one in _SIMPLE.finditer(text) if one.lastgroup)
+        self._tokens = list(found)
+        if len(self._tokens) > limits.clauses:
+            raise malformed(f"maxClauseCount is set to {limits.clauses}")
+        self._at = 0
+
+    def clauses(self, depth: int) -> Query | None:
+        """The clauses up to the end, or to the bracket that closes."""
+        if depth > self._depth:
+            raise malformed("[simple_query_string] brackets are nested too deep")
+        top: Query | None = None
+        joined: Operator | None = None
+        wanted: Operator | None = None
+        negated = False
+        while self._at < len(self._tokens):
+            kind, value = self._tokens[self._at]
+            self._at += 1
+            if kind == "sign" and value != "(":
+                if value == ")" and depth:
+                    break
+                if value == "-":
+                    negated = not negated
+                elif value in "+|" and top is not None and wanted is None:
+                    wanted = "AND" if value == "+" else "OR"
+                continue
+            clause = self.clauses(depth + 1) if kind == "sign" else self._make(self._leaf(kind, value))
+            if clause is None:
+                continue
+            if negated:
+                clause = Bool(must_not=(clause,))
+            if top is None:
+                top = clause
+            else:
+                with_ = wanted or self._operator
+                top = _joined(top, clause, with_, with_ == joined)
+                joined = with_
+            wanted, negated = None, False
+        return top
+
+    def _leaf(self, kind: str, value: str) -> Leaf:
+        if kind == "phrase":
+            return MatchPhrase(field="", text=_unescaped(value), lenient=self._lenient)
+        if re.search(r"(?<!\\)~\d*$", value):
+            raise malformed("[simple_query_string] query does not support fuzziness (~)")
+        if value.endswith("*") and not value.endswith("\\*") and len(value) > 1:
+            return Prefix(field="", value=_unescaped(value[:-1]).lower(), case_insensitive=True)
+        return Match(field="", text=_unescaped(value), lenient=self._lenient)
+
+
+def _joined(top: Query, clause: Query, operator: Operator, further: bool) -> Query:
+    if operator == "AND":
+        parts = top.must if further and isinstance(top, Bool) else (top,)
+        return Bool(must=(*parts, clause))
+    parts = top.should if further and isinstance(top, Bool) else (top,)
+    return Bool(should=(*parts, clause))
 
 
 def _unescaped(text: str) -> str:

@@ -6,30 +6,10 @@ import pytest
 
 from api.search import RESULTS
 from schemas.errors import Refused
-from tests.api.search.documents import Found, numbered, search
-
-MINUTE = 60_000
-START = 1_795_493_280_000  # 2026-11-24T04:08:00Z
-RESULT_DOCUMENTS = numbered(
-    {
-        f"{host}{minute}": {
-            "detector_id": "d1" if host != "c" else "d2",
-            "model_id": f"m-{host}",
-            "data_start_time": START + minute * MINUTE,
-            "data_end_time": START + (minute + 1) * MINUTE,
-            "anomaly_grade": grade,
-            "confidence": 0.5,
-            "entity": [{"name": "host", "value": f"host-{host}"}, {"name": "region", "value": region}],
-            "schema_version": 7,
-            **({"task_id": "t1"} if host == "b" else {}),
-        }
-        for host, region, grades in (("a", "eu", (0.0, 0.9, 0.0)), ("b", "eu", (0.3, 0.0)), ("c", "us", (0.1,)))
-        for minute, grade in enumerate(grades)
-    }
-)
+from tests.api.search.documents import MINUTE, RESULT_SAMPLE, START, Found, numbered, search
 
 
-def run(aggregations: Any, query: Any = None, documents: list[Found] = RESULT_DOCUMENTS) -> Any:
+def run(aggregations: Any, query: Any = None, documents: list[Found] = RESULT_SAMPLE) -> Any:
     body = {"size": 0, "aggs": aggregations, **({} if query is None else {"query": query})}
     return search(body, documents, RESULTS)["aggregations"]
 

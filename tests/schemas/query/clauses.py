@@ -151,6 +151,12 @@ CLAUSES: list[tuple[dict[str, Any], str]] = [
     ({"query_string": {"query": "task_progress:>=1 NOT parent_task_id:p1"}}, "d"),
     ({"query_string": {"query": '"data in current"', "default_field": "error"}}, "d"),
     ({"query_string": {"query": "_exists_:parent_task_id"}}, "cd"),
-    ({"simple_query_string": {"query": "detection -window", "fields": ["error"]}}, "b"),
+    ({"simple_query_string": {"query": "detection -window", "fields": ["error"]}}, "abcd"),
+    ({"simple_query_string": {"query": "detection +-window", "fields": ["error"]}}, "b"),
+    (
+        {"simple_query_string": {"query": "detection -window", "fields": ["error"], "default_operator": "and"}},
+        "b",
+    ),
+    ({"simple_query_string": {"query": "range | (no + window)", "fields": ["error"]}}, "bd"),
     ({"simple_query_string": {"query": "windo*", "fields": ["error"]}}, "d"),
 ]
