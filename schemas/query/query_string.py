@@ -16,7 +16,6 @@ from schemas.query.tree import (
     MatchNone,
     MatchPhrase,
     Operator,
-    Prefix,
     Query,
     Range,
     Wildcard,
@@ -285,7 +284,7 @@ class _SimpleParser:
         if re.search(r"(?<!\\)~\d*$", value):
             raise malformed("[simple_query_string] query does not support fuzziness (~)")
         if value.endswith("*") and not value.endswith("\\*") and len(value) > 1:
-            return Prefix(field="", value=_unescaped(value[:-1]).lower(), case_insensitive=True)
+            return MatchPhrase(field="", text=_unescaped(value[:-1]), prefix=True, lenient=self._lenient)
         return Match(field="", text=_unescaped(value), lenient=self._lenient)
 
 
