@@ -10,7 +10,19 @@ from dataclasses import dataclass
 from typing import Literal
 
 from api.request import Answer, Request
-from api.routes import detectors, documentation, insights, jobs, preview, profile, root, search, stats, validation
+from api.routes import (
+    detectors,
+    documentation,
+    insights,
+    jobs,
+    preview,
+    profile,
+    results,
+    root,
+    search,
+    stats,
+    validation,
+)
 from api.services import Services
 
 Handler = Callable[[Request, Services], Awaitable[Answer]]
@@ -104,6 +116,45 @@ ROUTES: tuple[Route, ...] = (
         original=False,
     ),
     Route(("POST",), _ID + "/_run", preview.run, "Score one window (refused)", "detector/run", (), "required"),
+    Route(
+        ("GET", "POST"),
+        "/detectors/results/_search",
+        results.search,
+        "Search the results",
+        "result/search",
+        ("only_query_custom_result_index",),
+        "search",
+    ),
+    Route(
+        ("GET", "POST"),
+        "/detectors/results/_search/{resultIndex}",
+        results.search,
+        "Search the results, those of a result index among them",
+        "result/search",
+        ("only_query_custom_result_index",),
+        "search",
+        original=False,
+    ),
+    Route(
+        ("GET", "POST"),
+        _ID + "/results/_topAnomalies",
+        results.top_anomalies,
+        "The entities with the worst or the most anomalies",
+        "result/topAnomalies",
+        ("historical",),
+        "required",
+        original=False,
+    ),
+    Route(
+        ("DELETE",),
+        "/detectors/results",
+        results.delete,
+        "Delete results by a query",
+        "results/delete",
+        (),
+        "search",
+        original=False,
+    ),
     Route(("GET",), "/detectors/count", detectors.count, "Count the detectors", "detector/info"),
     Route(("GET",), "/detectors/match", detectors.match, "Whether a name is taken", "detector/info", ("name",)),
     Route(

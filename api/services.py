@@ -6,7 +6,9 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import msgspec
 import structlog
@@ -17,6 +19,8 @@ from api.errors import index_not_found, unavailable, unknown_detector
 from api.follower import Followed, Follower, Record
 from api.preview import Previews, is_preview
 from api.request import Request
+from api.search.conditions import Condition
+from api.search.sql_slice import Run
 from api.security.authentication import Authenticator
 from api.security.permissions import Identity, denied
 from api.security.users import read_users
@@ -31,6 +35,8 @@ from schemas.query.errors import Limits
 from schemas.topics import TOPICS
 
 log = structlog.get_logger()
+
+T = TypeVar("T")
 
 APPLY_AT_ONCE = 250
 """Records applied in one go of the event loop: longer goes would keep requests waiting during a replay."""
@@ -55,6 +61,9 @@ def index_names(request: Request) -> IndexNames:
     """The index names of the dialect that a request speaks."""
     return SEARCH_GUARD if request.search_guard else OPENSEARCH
 
+
+RESULT_READERS = 4
+"""Searches of results under way at once; each may use several cores."""
 
 RETAIN_SECONDS = 60.0
 """How often the results store is asked to drop what is too old or too much."""
@@ -84,6 +93,7 @@ class Services:
         )
         self.query_limits = Limits(depth=settings.max_query_depth, clauses=settings.max_clauses)
         self._writing = threading.Lock()
+        self._readers = ThreadPoolExecutor(RESULT_READERS, "results")
         self.results: ResultsStore | None = None
         self._results_follower = Follower(
             client,
@@ -114,6 +124,7 @@ class Services:
         await asyncio.to_thread(self._results_follower.stop)
         await asyncio.to_thread(self.control.stop)
         await asyncio.to_thread(self.sources.stop)
+        self._readers.shutdown(wait=True)
         if self.results is not None:
             await asyncio.to_thread(self.results.close)
 
@@ -209,6 +220,36 @@ class Services:
             if time.monotonic() - self._retained > RETAIN_SECONDS:
                 self.results.retain(self.now())
                 self._retained = time.monotonic()
+
+    async def ask_results(self, question: Callable[[Run], T]) -> T:
+        """Put a question to the results store, in a thread; one that nobody waits for any more is broken off."""
+        store = self.results
+        if store is None:
+            raise unavailable("the results store is not open yet")
+        with store.reading() as cursor:
+            asked = asyncio.get_running_loop().run_in_executor(
+                self._readers,
+                question,
+                lambda sql, values: cursor.execute(sql, values).fetchall(),
+            )
+            try:
+                return await asyncio.shield(asked)
+            except asyncio.CancelledError:
+                cursor.interrupt()
+                await asyncio.wait([asked])
+                raise
+
+    async def delete_results(self, condition: Condition) -> int:
+        """Delete results from the store; how many there were."""
+        store = self.results
+        if store is None:
+            raise unavailable("the results store is not open yet")
+
+        def delete() -> int:
+            with self._writing:
+                return store.delete(condition)
+
+        return await asyncio.to_thread(delete)
 
     async def _results_read(self) -> None:
         """Wait until the results that are on the topic now have been read."""

@@ -1,7 +1,4 @@
-"""The entities with the worst or the most anomalies (anchor section 1.16): what is asked, and the answer.
-
-Pure: a request body and a detector in, a search for results out; that search's answer in, buckets out.
-"""
+"""What is asked about the entities with the worst or the most anomalies (anchor section 1.16). Pure."""
 
 from __future__ import annotations
 
@@ -10,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from schemas.errors import Refused
+from schemas.query import Query
+from schemas.query.tree import Bool, Exists, Range, Term
 from schemas.token import as_array, as_integer, as_text, illegal_argument
 
 MOST = 1000
-MODELS = 10_000
-"""Entities that are looked at: those with the most anomalies, or the worst ones, whichever is asked for."""
 
 _LONG = 2**63 - 1
 
@@ -31,52 +28,13 @@ class TopAnomalies:
     by_count: bool
     size: int
 
-    def search(self) -> dict[str, Any]:
-        """The search that finds every entity's anomalies."""
-        filters: list[dict[str, Any]] = [
-            {"range": {"data_end_time": {"gte": self.start, "lte": self.end}}},
-            {"range": {"anomaly_grade": {"gt": 0}}},
-        ]
-        query: dict[str, Any] = {"filter": filters}
+    def query(self) -> Query:
+        """Which results count; only those with a grade above 0 do."""
+        span = Range(field="data_end_time", lower=self.start, upper=self.end)
         if self.task_id is not None:
-            filters.append({"term": {"task_id": self.task_id}})
-        else:
-            filters.append({"term": {"detector_id": self.detector_id}})
-            query["must_not"] = [{"exists": {"field": "task_id"}}]
-        order = {"_count": "desc"} if self.by_count else {"grade": "desc"}
-        return {
-            "size": 0,
-            "query": {"bool": query},
-            "aggs": {
-                "models": {
-                    "terms": {"field": "model_id", "size": MODELS, "order": order},
-                    "aggs": {
-                        "grade": {"max": {"field": "anomaly_grade"}},
-                        "entity": {"top_hits": {"size": 1, "_source": ["entity"]}},
-                    },
-                }
-            },
-        }
-
-    def buckets(self, answer: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """The answer's buckets: entities with the same values in the fields asked for are one."""
-        found: dict[tuple[str, ...], dict[str, Any]] = {}
-        for model in answer["aggregations"]["models"]["buckets"]:
-            hits = model["entity"]["hits"]["hits"]
-            entity = {
-                each["name"]: each["value"] for each in (hits[0]["_source"].get("entity") if hits else None) or ()
-            }
-            if any(field not in entity for field in self.fields):
-                continue
-            key = tuple(entity[field] for field in self.fields)
-            bucket = found.setdefault(
-                key,
-                {"key": dict(zip(self.fields, key, strict=True)), "doc_count": 0, "max_anomaly_grade": 0.0},
-            )
-            bucket["doc_count"] += model["doc_count"]
-            bucket["max_anomaly_grade"] = max(bucket["max_anomaly_grade"], model["grade"]["value"])
-        by = "doc_count" if self.by_count else "max_anomaly_grade"
-        return sorted(found.values(), key=lambda bucket: bucket[by], reverse=True)[: self.size]
+            return Bool(filter=(span, Term(field="task_id", value=self.task_id)))
+        owner = Term(field="detector_id", value=self.detector_id)
+        return Bool(filter=(span, owner), must_not=(Exists(field="task_id"),))
 
 
 def read_bounds(body: Mapping[str, Any]) -> tuple[int, int]:
