@@ -23,6 +23,10 @@ class FaustDied(RiverwatchError):
     """A part of Faust crashed."""
 
 
+class RecordsMissed(RiverwatchError):
+    """Records were fetched and never arrived: going on would lose them, so the worker starts anew."""
+
+
 class Agent(Protocol):
     """What an agent of ours offers to the app."""
 
@@ -32,6 +36,10 @@ class Agent(Protocol):
 
     async def records_arrived(self, tp: TP, records: Sequence[Any]) -> None:
         """One fetch of a partition, in offset order."""
+        ...
+
+    def position(self, tp: TP) -> int | None:
+        """The next offset that is expected; None for a partition that is not ours."""
         ...
 
 
@@ -96,7 +104,11 @@ class App:
         async def read(stream: Any) -> None:
             async for event in stream.events():
                 try:
-                    await agent.records_arrived(event.message.tp, event.value)
+                    tp, chunk = event.message.tp, event.value
+                    position = agent.position(tp)
+                    if position is not None and chunk.follows is not None and chunk.follows > position:
+                        raise RecordsMissed(f"{tp} is read from {chunk.follows} on, expected was {position}")
+                    await agent.records_arrived(tp, chunk.records)
                 except Exception as error:
                     self._failed(error)
                     raise

@@ -91,6 +91,10 @@ class Coordinate:
     def _read(self, name: str) -> list[Message]:
         return list(read_to_end(self._settings, self._settings.topic(name), [0]))
 
+    def position(self, tp: TP) -> int | None:
+        """The next offset that is expected."""
+        return None if self._machine is None else self._position
+
     # -- events -----------------------------------------------------------------------------------------------
 
     async def records_arrived(self, tp: TP, records: Sequence[Any]) -> None:

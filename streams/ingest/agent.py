@@ -42,9 +42,7 @@ class Ingest:
     ``windows`` topic once everything that closed before has arrived, and only then is O safe to commit.
     """
 
-    def __init__(
-        self, settings: Settings, detectors: Detectors, outbox: Outbox, ledger: Ledger, at_end: AtEnd
-    ) -> None:
+    def __init__(self, settings: Settings, detectors: Detectors, outbox: Outbox, ledger: Ledger, at_end: AtEnd) -> None:
         self._settings = settings
         self._detectors = detectors
         self._outbox = outbox
@@ -206,6 +204,11 @@ class Ingest:
         tables = [self._entities[plan.owner, plan.run] for plan in plans]
         return Decoder(plans, tables, max_ahead_ms=int(self._settings.max_ahead * 1000))
 
+    def position(self, tp: TP) -> int | None:
+        """The next offset that is expected."""
+        source = self._sources.get(tp)
+        return None if source is None else source.offset
+
     # -- records ----------------------------------------------------------------------------------------------
 
     async def records_arrived(self, tp: TP, records: Sequence[Any]) -> None:
@@ -288,9 +291,7 @@ class Ingest:
         snapshots = []
         for tp, source in moved:
             async with source.lock:
-                snapshots.append(
-                    (tp, source, source.offset, source.snapshot(self._settings.source_checkpoint_bytes))
-                )
+                snapshots.append((tp, source, source.offset, source.snapshot(self._settings.source_checkpoint_bytes)))
         # What had closed before the snapshot must have arrived first: after a crash nobody would say it again.
         await self._outbox.barrier()
         for _, _, _, records in snapshots:

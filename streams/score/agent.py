@@ -177,6 +177,11 @@ class Score:
                 partition=tp.partition,
             )
 
+    def position(self, tp: TP) -> int | None:
+        """The next offset that is expected."""
+        partition = self._partitions.get(tp)
+        return None if partition is None else partition.position
+
     # -- records ----------------------------------------------------------------------------------------------
 
     async def records_arrived(self, tp: TP, records: Sequence[Any]) -> None:

@@ -13,6 +13,7 @@ So a delivery is forgotten as soon as it is acknowledged, and ``_new_offset`` as
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -32,12 +33,17 @@ StartHook = Callable[[Mapping[TP, int | None]], Awaitable[Mapping[TP, int]]]
 
 
 class Chunk:
-    """The records of one partition that one fetch brought, in offset order."""
+    """The records of one partition that one fetch brought, in offset order.
 
-    __slots__ = ("records",)
+    ``follows`` is where the chunk before it ended (or reading began): whoever has not come so far has missed a
+    chunk. Offsets alone don't tell, since compaction and transactions leave gaps of their own.
+    """
 
-    def __init__(self, records: list[Any]) -> None:
+    __slots__ = ("follows", "records")
+
+    def __init__(self, records: list[Any], follows: int | None) -> None:
         self.records = records
+        self.follows = follows
 
 
 class ChunkSchema(faust.Schema):
@@ -77,12 +83,22 @@ class ChunkConsumer(driver.Consumer):
     ledger: Ledger
     start_hook: StartHook | None = None
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._follows: dict[TP, int | None] = {}
+        self._seeking = asyncio.Lock()
+
     def _new_consumer_thread(self) -> _Thread:
         return _Thread(self, loop=self.loop, beacon=self.beacon)
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> dict[TP, list[Chunk]]:
         fetched = await super()._getmany(active_partitions, timeout)
-        return {tp: [Chunk(records)] for tp, records in fetched.items() if records}
+        chunks = {}
+        for tp, records in fetched.items():
+            if records:
+                chunks[tp] = [Chunk(records, self._follows.get(tp))]
+                self._follows[tp] = records[-1].offset + 1
+        return chunks
 
     def _to_message(self, tp: TP, record: Chunk) -> ConsumerMessage:
         last = record.records[-1]
@@ -94,7 +110,7 @@ class ChunkConsumer(driver.Consumer):
             last.timestamp_type,
             [],
             None,
-            record.records,
+            record,
             None,
             0,
             0,
@@ -117,7 +133,15 @@ class ChunkConsumer(driver.Consumer):
         return self.ledger.safe(tp)
 
     async def seek_to_committed(self) -> Mapping[TP, int | None]:
-        """Called after every assignment, before records flow: the one place that says where reading begins."""
+        """Called after every assignment, before records flow: the one place that says where reading begins.
+
+        Faust's fetcher calls it, too, when it finds the flow stopped. Both at once would rebuild the state of a
+        partition twice, and what arrives in between would be lost with the first.
+        """
+        async with self._seeking:
+            return await self._seek_to_starts()
+
+    async def _seek_to_starts(self) -> Mapping[TP, int | None]:
         committed = dict(await super().seek_to_committed())
         committed.update({TP(tp.topic, tp.partition): None for tp in self.assignment() if tp not in committed})
         if self.start_hook is None:
@@ -127,6 +151,7 @@ class ChunkConsumer(driver.Consumer):
         # In the consumer's own thread: Faust's seek works on the fetcher's buffers from this one, while that thread
         # takes records out of them, and the fetcher dies of it.
         await self._thread.seek_wait(starts)
+        self._follows = {**committed, **starts}
         # Faust drops records below the offset it believes it began at, and keeps counting from there.
         return {**committed, **starts}
 

@@ -37,6 +37,9 @@ class Recorder:
         if offset is not None:
             self._ledger.mark(tp, offset)
 
+    def position(self, tp: TP) -> int | None:
+        return self._positions.get(tp)
+
     async def until(self, count: int) -> None:
         async with asyncio.timeout(60):
             while len(self.records) < count:
