@@ -1,0 +1,43 @@
+"""The docs say what the code does, or the build fails."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from deploy.cli import riverwatch
+from tests.settings_page import PAGE, render
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_the_settings_page_is_the_settings() -> None:
+    assert PAGE.read_text() == render(), "write it anew: make docs"
+
+
+@pytest.mark.parametrize("page", sorted([ROOT / "README.md", *ROOT.glob("docs/*.md")]), ids=lambda page: page.name)
+def test_links_and_pictures_of_the_docs_exist(page: Path) -> None:
+    targets = re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text())
+    missing = [target for target in targets if "://" not in target and not (page.parent / target).exists()]
+    assert missing == []
+
+
+def test_every_command_of_the_readme_exists() -> None:
+    commands = set(re.findall(r"riverwatch ([a-z]+)\b", (ROOT / "README.md").read_text()))
+    assert commands
+    assert commands <= set(riverwatch.list_commands(None))  # type: ignore[arg-type]
+
+
+def test_every_benchmark_that_the_docs_name_exists() -> None:
+    for page in [ROOT / "README.md", *ROOT.glob("docs/*.md")]:
+        for name in re.findall(r"tests\.bench\.([a-z_]+)", page.read_text()):
+            assert (ROOT / "tests" / "bench" / f"{name}.py").exists(), f"{page.name}: {name}"
+
+
+def test_every_file_that_the_architecture_page_names_exists() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    names = re.findall(r"`((?:schemas|streams|api|deploy|tests)/[\w./]*)`", text)
+    assert names
+    assert [name for name in names if not (ROOT / name).exists()] == []
