@@ -6,10 +6,9 @@ Everything unknown is refused with OpenSearch's type and wording; nothing is ign
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
-from schemas.query.errors import DEFAULT_LIMITS, Limits, malformed, suggestion, unknown_member, wrong_value
+from schemas.query.errors import DEFAULT_LIMITS, Limits, malformed, suggestion, wrong_value
 from schemas.query.parse_leaf import LEAVES
 from schemas.query.parse_text import TEXTS
 from schemas.query.read import Reader, token
@@ -105,7 +104,7 @@ class _Parser:
             return _COMPOUNDS[name](self, inner, depth)
         if name in UNSUPPORTED:
             raise malformed(f"[{name}] query is not supported")
-        raise malformed(f"unknown query [{name}]{suggestion(name, [*LEAVES, *TEXTS, *_COMPOUNDS])}")
+        raise malformed(f"unknown query [{name}]{suggestion(name, sorted(known_clauses()))}")
 
     def _all(self, clause: str, inner: Mapping[str, Any], kind: type[MatchAll] | type[MatchNone]) -> Query:
         reader = Reader(clause, inner)
@@ -198,4 +197,7 @@ _COMPOUNDS: dict[str, Callable[[_Parser, Mapping[str, Any], int], Query]] = {
     "nested": _Parser.nested,
 }
 
-__all__ = ["Query", "parse_query", "replace", "unknown_member"]
+
+def known_clauses() -> frozenset[str]:
+    """The names of all clauses that can be read."""
+    return frozenset({*LEAVES, *TEXTS, *_COMPOUNDS})
