@@ -95,12 +95,12 @@ def search_table(
     if request.post_filter is not None:
         where = writer.condition(every(condition, bind(request.post_filter, types, now)))
     search = _Search(request, table, writer, types, now, keys, where)
-    total = search.total()
     hits: list[dict[str, Any]] = []
     best: float | None = None
-    if request.size:
-        page = search.page()
-        best = search.best() if page and request.by_score else None
+    page = search.page() if request.size else []
+    total = search.total(page)
+    if page:
+        best = search.best() if request.by_score else None
         documents = table.fetch([rid for rid, _, _ in page])
         for rid, values, score in page:
             hit = documents[rid]
@@ -125,11 +125,14 @@ class _Search:
     def _run(self, sql: str) -> list[tuple[Any, ...]]:
         return self.table.run(sql, self.writer.parameters.of(sql))
 
-    def total(self) -> int:
-        """How many match, as far as they are counted."""
-        tracked = self.request.tracked
+    def total(self, page: Sequence[Any]) -> int:
+        """How many match, as far as they are counted; a page that is not full tells it without counting."""
+        request, tracked = self.request, self.request.tracked
         if tracked == 0:
             return 0
+        partial = request.collapse is not None or request.search_after is not None
+        if not partial and len(page) < request.size and (page or request.start == 0):
+            return request.start + len(page)
         relation = f"SELECT 1 FROM {self.table.name} WHERE {self.where}"
         if tracked is not None:
             relation += f" LIMIT {tracked + 1}"
