@@ -226,10 +226,11 @@ def _(query: Bool, now: int | None) -> Predicate:
     needed = [_compile(clause, now) for clause in (*query.must, *query.filter)]
     unwanted = [_compile(clause, now) for clause in query.must_not]
     optional = [_compile(clause, now) for clause in query.should]
-    at_least = 0 if needed else 1
-    if query.minimum_should_match is not None:
-        at_least = required(query.minimum_should_match, len(optional))
-    at_least = min(at_least, len(optional)) if query.minimum_should_match is None else at_least
+    if not needed and not optional and unwanted and not query.adjust_pure_negative:
+        return lambda document: False
+    at_least = 1 if optional and not needed else 0
+    if query.minimum_should_match is not None and optional:
+        at_least = max(at_least, required(query.minimum_should_match, len(optional)))
 
     def test(document: Mapping[str, Any]) -> bool:
         if not all(clause(document) for clause in needed) or any(clause(document) for clause in unwanted):
