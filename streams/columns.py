@@ -1,13 +1,15 @@
 """The accumulators of windows: what is kept of the records until a window is final, and how it is merged.
 
-A feature needs one or two columns; features that need the same column share it. All of them are arrays with one
-place an entity.
+A feature needs one or two columns; features that need the same column share it. The accumulators of a column have
+one row an entity. What they hold after the same records in the same order is the same, bit for bit, however the
+records were cut into batches and whenever they went to bytes and back: replays rely on it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -25,39 +27,79 @@ _IDENTITIES: dict[Kind, float] = {"count": 0.0, "sum": 0.0, "min": np.inf, "max"
 
 @dataclass(frozen=True)
 class Input:
-    """One number a record: the value of ``path``, or 1 for any value there (``presence``).
+    """One number a record, from the values of ``path``: NaN where there is none.
 
-    Records that ``filter`` does not match count as if they had no value.
+    ``reads`` says which: the value itself (``number``), how many values there are (``presence``), or a number that
+    stands for the value (``hash``). Records that ``filter`` does not match count as if they had no value.
     """
 
     path: str
-    presence: bool = False
+    reads: Literal["number", "presence", "hash"] = "number"
     filter: Query | None = None
 
 
+class Column(Protocol):
+    """One accumulator over an input. ``Accumulators`` below stands for whatever ``empty`` makes."""
+
+    @property
+    def input(self) -> Input:
+        """What is accumulated."""
+
+    def empty(self, size: int) -> Any:
+        """Accumulators of ``size`` rows without any record."""
+
+    def extended(self, accumulators: Any, size: int) -> Any:
+        """The accumulators with empty rows behind, ``size`` in all. The ones given must not be used any more."""
+
+    def taken(self, accumulators: Any, rows: Int64Array) -> Any:
+        """The rows with these numbers, in this order."""
+
+    def fold(self, accumulators: Any, rows: Int64Array, values: Float64Array) -> None:
+        """Take values into the accumulators at ``rows``, one after the other; NaN is no value."""
+
+    def merged(self, size: int, parts: Sequence[tuple[Int64Array, Any]]) -> Any:
+        """Accumulators of ``size`` rows from those of several sources, each with the number of each of its rows."""
+
+    def to_bytes(self, accumulators: Any) -> bytes:
+        """The rows, one behind the other: bytes of several accumulators may be joined."""
+
+    def from_bytes(self, data: bytes) -> Any:
+        """The inverse of ``to_bytes``, not to be folded into."""
+
+    def sizes(self, data: bytes) -> Int64Array:
+        """How many bytes each row takes."""
+
+
 @dataclass(frozen=True)
-class Column:
-    """One accumulator over an input."""
+class NumberColumn:
+    """A running number: float64 arrays."""
 
     kind: Kind
     input: Input
 
     def empty(self, size: int) -> Float64Array:
-        """Accumulators of ``size`` entities without any record.
+        """As ``Column``.
 
-        >>> Column("max", Input("cpu")).empty(2)
+        >>> NumberColumn("max", Input("cpu")).empty(2)
         array([-inf, -inf])
         """
         return np.full(size, _IDENTITIES[self.kind])
 
-    def fold(self, accumulators: Float64Array, places: Int64Array, values: Float64Array) -> None:
-        """Take values into the accumulators at ``places``, one after the other; NaN is no value.
+    def extended(self, accumulators: Float64Array, size: int) -> Float64Array:
+        """As ``Column``."""
+        return np.concatenate([accumulators, self.empty(size - len(accumulators))])
 
-        In the order of the records and straight into the running total: adding up a batch first and the total
-        then would make a sum of floats depend on how the records were cut into batches, and a replay would not
-        come to the same results.
+    def taken(self, accumulators: Float64Array, rows: Int64Array) -> Float64Array:
+        """As ``Column``."""
+        return accumulators[rows]
 
-        >>> column = Column("sum", Input("cpu"))
+    def fold(self, accumulators: Float64Array, rows: Int64Array, values: Float64Array) -> None:
+        """As ``Column``: straight into the running total.
+
+        Adding up a batch first and the total then would make a sum of floats depend on how the records were cut
+        into batches, and a replay would not come to the same results.
+
+        >>> column = NumberColumn("sum", Input("cpu"))
         >>> total = column.empty(2)
         >>> column.fold(total, np.array([0, 1, 0]), np.array([1.0, np.nan, 2.0]))
         >>> total
@@ -65,22 +107,26 @@ class Column:
         """
         known = ~np.isnan(values)
         if not known.all():
-            places, values = places[known], values[known]
-        if self.kind == "count" and not self.input.presence:
+            rows, values = rows[known], values[known]
+        if self.kind == "count" and self.input.reads != "presence":
             values = np.ones(len(values))
-        _UFUNCS[self.kind].at(accumulators, places, values)
+        _UFUNCS[self.kind].at(accumulators, rows, values)
 
-    def merge(self, one: Float64Array, other: Float64Array) -> Float64Array:
-        """The accumulators of two sources as one."""
-        merged: Float64Array = _UFUNCS[self.kind](one, other)
+    def merged(self, size: int, parts: Sequence[tuple[Int64Array, Float64Array]]) -> Float64Array:
+        """As ``Column``."""
+        merged = self.empty(size)
+        for rows, part in parts:
+            merged[rows] = _UFUNCS[self.kind](merged[rows], part)
         return merged
 
-    @staticmethod
-    def to_bytes(accumulators: Float64Array) -> bytes:
+    def to_bytes(self, accumulators: Float64Array) -> bytes:
         """Raw little-endian float64."""
         return accumulators.astype("<f8", copy=False).tobytes()
 
-    @staticmethod
-    def from_bytes(data: bytes) -> Float64Array:
-        """The inverse of ``to_bytes``."""
+    def from_bytes(self, data: bytes) -> Float64Array:
+        """As ``Column``."""
         return np.frombuffer(data, "<f8")
+
+    def sizes(self, data: bytes) -> Int64Array:
+        """As ``Column``."""
+        return np.full(len(data) // 8, 8)

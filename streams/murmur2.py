@@ -1,7 +1,4 @@
-"""The hash by which Java clients choose a record's partition (Apache Kafka, ``Utils.murmur2``).
-
-A model's partition follows from its key alone, so that any client finds it.
-"""
+"""The hash that Java's Kafka producer partitions by, so that any client finds a key's partition."""
 
 from __future__ import annotations
 
@@ -14,61 +11,74 @@ _SEED = 0x9747B28C
 _M = 0x5BD1E995
 _MASK = 0xFFFFFFFF
 
+_LONG = 256
+"""Bytes of a key that is hashed by itself: the padding of all others to its length would take much memory."""
+
 
 def murmur2(data: bytes) -> int:
-    """The signed 32-bit hash, as Java shows it.
+    """The 32-bit hash as a signed number (``org.apache.kafka.common.utils.Utils.murmur2``).
 
     >>> murmur2(b"foobar")
     -790332482
     """
     length = len(data)
     h = (_SEED ^ length) & _MASK
-    for at in range(0, length - 3, 4):
-        k = int.from_bytes(data[at : at + 4], "little") * _M & _MASK
-        h = (h * _M & _MASK) ^ ((k ^ (k >> 24)) * _M & _MASK)
-    tail = length & 3
-    if tail:
-        h = (h ^ int.from_bytes(data[length - tail :], "little")) * _M & _MASK
-    h = (h ^ (h >> 13)) * _M & _MASK
+    whole = length & ~3
+    for index in range(0, whole, 4):
+        k = int.from_bytes(data[index : index + 4], "little")
+        k = (k * _M) & _MASK
+        k ^= k >> 24
+        k = (k * _M) & _MASK
+        h = ((h * _M) & _MASK) ^ k
+    rest = length - whole
+    if rest:
+        h ^= int.from_bytes(data[whole:], "little")
+        h = (h * _M) & _MASK
+    h ^= h >> 13
+    h = (h * _M) & _MASK
     h ^= h >> 15
-    return h - (1 << 32) if h >> 31 else h
-
-
-def murmur2_many(keys: Sequence[bytes]) -> npt.NDArray[np.int32]:
-    """The hashes of many keys: those of one length are computed together.
-
-    >>> murmur2_many([b"21", b"foobar"]).tolist()
-    [-973932308, -790332482]
-    """
-    hashes = np.empty(len(keys), np.int32)
-    lengths = np.fromiter(map(len, keys), np.int64, len(keys))
-    for length in np.unique(lengths).tolist():
-        rows = np.flatnonzero(lengths == length)
-        joined = b"".join([keys[row] for row in rows.tolist()])
-        hashes[rows] = _of_one_length(np.frombuffer(joined, np.uint8).reshape(len(rows), length))
-    return hashes
-
-
-def _of_one_length(data: npt.NDArray[np.uint8]) -> npt.NDArray[np.int32]:
-    count, length = data.shape
-    m = np.uint32(_M)
-    h = np.full(count, (_SEED ^ length) & _MASK, np.uint32)
-    whole = length - (length & 3)
-    for k in np.ascontiguousarray(data[:, :whole]).view("<u4").T if whole else ():
-        k = k * m
-        h = (h * m) ^ ((k ^ (k >> 24)) * m)
-    if length & 3:
-        last = np.zeros((count, 4), np.uint8)
-        last[:, : length & 3] = data[:, whole:]
-        h = (h ^ last.view("<u4")[:, 0]) * m
-    h = (h ^ (h >> 13)) * m
-    return (h ^ (h >> 15)).view(np.int32)
+    return h - (1 << 32) if h & 0x80000000 else h
 
 
 def partition_of(key: bytes, partitions: int) -> int:
-    """The partition of a key among ``partitions``, as Java's default partitioner chooses it.
+    """The partition of a key, as Java's default partitioner chooses it.
 
-    >>> partition_of(b"21", 10)
-    0
+    >>> partition_of(b"foobar", 8)
+    6
     """
     return (murmur2(key) & 0x7FFFFFFF) % partitions
+
+
+def partitions_of(keys: Sequence[bytes], partitions: int) -> npt.NDArray[np.int64]:
+    """The partitions of many keys at once.
+
+    >>> partitions_of([b"foobar", b"21"], 8)
+    array([6, 4])
+    """
+    lengths = np.fromiter(map(len, keys), np.int64, len(keys))
+    found = np.empty(len(keys), np.int64)
+    short = np.flatnonzero(lengths <= _LONG)
+    found[short] = (_hashes([keys[at] for at in short.tolist()], lengths[short]) & 0x7FFFFFFF) % partitions
+    for at in np.flatnonzero(lengths > _LONG).tolist():
+        found[at] = partition_of(keys[at], partitions)
+    return found
+
+
+def _hashes(keys: Sequence[bytes], lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    m = np.uint32(_M)
+    width = int(lengths.max(initial=0)) // 4 * 4 + 4
+    # Zeros behind the end of a key do not change its last, incomplete word.
+    words = np.frombuffer(b"".join([key.ljust(width, b"\0") for key in keys]), "<u4").reshape(len(keys), width // 4)
+    h = np.uint32(_SEED) ^ lengths.astype(np.uint32)
+    whole = lengths // 4
+    for index in range(width // 4):
+        k = words[:, index] * m
+        k ^= k >> np.uint32(24)
+        k *= m
+        h = np.where(index < whole, (h * m) ^ k, h)
+    rest = words[np.arange(len(keys)), whole]
+    h = np.where(lengths % 4 > 0, (h ^ rest) * m, h)
+    h ^= h >> np.uint32(13)
+    h *= m
+    h ^= h >> np.uint32(15)
+    return h.astype(np.int64)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,31 +12,38 @@ import numpy.typing as npt
 from schemas.aggregation import Aggregation
 from schemas.detector import Detector
 from schemas.entity import model_key
-from schemas.errors import Refused
 from schemas.query import MatchAll, Query
-from streams.columns import Column, Input
+from streams.columns import Column, Input, NumberColumn
+from streams.distinct import DistinctColumn
 from streams.murmur2 import partition_of
+from streams.quantiles import QuantileColumn
 
 Float64Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class PlannedFeature:
-    """An enabled feature: the places of its columns among the plan's."""
+    """An enabled feature: the places of its columns among the plan's. ``percent`` is for percentiles."""
 
     feature_id: str
     feature_name: str
     kind: str
     columns: tuple[int, ...]
+    percent: float | None = None
 
-    def value(self, columns: Sequence[Float64Array]) -> Float64Array:
+    def value(self, columns: Sequence[Any]) -> Float64Array:
         """The feature's value for each entity; NaN where the window holds no value of the field.
 
         A count of values is 0 where there are records without the field: that is a number, not a gap.
         """
+        mine = [columns[place] for place in self.columns]
         if self.kind == "value_count":
-            return columns[self.columns[0]]
-        total, count = columns[self.columns[0]], columns[self.columns[1]]
+            return np.asarray(mine[0])
+        if self.kind == "cardinality":
+            return DistinctColumn.estimates(mine[0])
+        if self.percent is not None:
+            return QuantileColumn.percentiles(mine[0], self.percent)
+        total, count = mine
         with np.errstate(divide="ignore", invalid="ignore"):
             value = total / count if self.kind == "avg" else total
         known: Float64Array = np.where(count > 0, value, np.nan)
@@ -64,15 +72,14 @@ class Plan:
 
     @classmethod
     def build(cls, *, owner: str, run: int, detector_id: str, detector: Detector, partitions: int) -> Plan:
-        """The plan of a detector's run. Raises ``Refused`` (400) for an aggregation that can't be computed."""
+        """The plan of a detector's run."""
         columns: dict[Column, int] = {}
         features = []
         for feature in detector.enabled_features:
             needed = _columns(feature.aggregation)
             places = tuple(columns.setdefault(column, len(columns)) for column in needed)
-            features.append(
-                PlannedFeature(feature.feature_id, feature.feature_name, feature.aggregation.kind, places)
-            )
+            kind, percent = feature.aggregation.kind, feature.aggregation.percent
+            features.append(PlannedFeature(feature.feature_id, feature.feature_name, kind, places, percent))
         return cls(
             owner=owner,
             run=run,
@@ -96,21 +103,25 @@ class Plan:
         """The model partition of an entity, by the key of its model."""
         return partition_of(model_key(self.owner, entity).encode(), self.partitions)
 
-    def feature_values(self, columns: Sequence[Float64Array]) -> Float64Array:
-        """The features [entities, features] from merged columns; NaN where there is no value."""
+    def feature_values(self, columns: Sequence[Any]) -> Float64Array:
+        """The features [entities, features] from the accumulators of the columns; NaN where there is no value."""
         return np.column_stack([feature.value(columns) for feature in self.features])
 
 
 def _columns(aggregation: Aggregation) -> tuple[Column, ...]:
-    number = Input(aggregation.field, filter=aggregation.filter)
-    count = Column("count", number)
+    path, filter_ = aggregation.field, aggregation.filter
+    number = Input(path, filter=filter_)
+    count = NumberColumn("count", number)
     match aggregation.kind:
         case "value_count":
-            return (Column("count", Input(aggregation.field, presence=True, filter=aggregation.filter)),)
+            return (NumberColumn("count", Input(path, "presence", filter_)),)
+        case "cardinality":
+            return (DistinctColumn(Input(path, "hash", filter_)),)
+        case "percentiles":
+            return (QuantileColumn(number),)
         case "avg" | "sum":
-            return (Column("sum", number), count)
+            return (NumberColumn("sum", number), count)
         case "min":
-            return (Column("min", number), count)
+            return (NumberColumn("min", number), count)
         case "max":
-            return (Column("max", number), count)
-    raise Refused(400, f"Aggregation of type [{aggregation.kind}] can't be computed over a stream yet")
+            return (NumberColumn("max", number), count)

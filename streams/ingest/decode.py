@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,14 +13,33 @@ import numpy.typing as npt
 from schemas.deadletter import DeadLetter, Reason
 from schemas.query import Query, compile_query
 from streams.columns import Input
-from streams.ingest.entities import NO_ENTITY, EntityTable
-from streams.ingest.extract import MISSING, Unusable, find, to_category, to_number, to_time
+from streams.ingest.entities import NO_ENTITY, Entities, EntityTable
+from streams.ingest.extract import (
+    MAX_TIME,
+    Unusable,
+    only,
+    read_leniently,
+    shown,
+    to_category,
+    to_number,
+    to_time,
+    values_of,
+)
+from streams.ingest.hashes import Hashes
 from streams.ingest.layout import Layout
 from streams.ingest.windows import Batch
 from streams.plan import Plan
 
 Float64Array = npt.NDArray[np.float64]
 Int64Array = npt.NDArray[np.int64]
+Bad = dict[int, tuple[Reason, str]]
+"""Why the points at these places are of no use; the first reason counts."""
+
+_CATEGORIES: frozenset[type] = frozenset((str, int, type(None)))
+_NUMBERS: frozenset[type] = frozenset((float, type(None)))
+_UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
+_LARGEST_LETTER = 900_000
+"""Bytes: with its headers a dead letter must fit into a message of Kafka's default size, or no worker gets past it."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +58,24 @@ class _Odd:
     def __init__(self, document: Mapping[str, Any]) -> None:
         self.document = document
 
+    def get(self, path: str) -> Any:
+        return only(values_of(self.document, path))
+
+
+@dataclass(frozen=True)
+class _Points:
+    """The points of one call: ``indices`` and ``offsets`` of the records they come from, places of the odd ones."""
+
+    points: Sequence[Any]
+    indices: Int64Array
+    offsets: Int64Array
+    odd: Sequence[int]
+
+    def get(self, path: str, getter: Callable[[Any], Any]) -> list[Any]:
+        if not self.odd:
+            return list(map(getter, self.points))
+        return [point.get(path) if type(point) is _Odd else getter(point) for point in self.points]
+
 
 @dataclass(frozen=True)
 class _Origin:
@@ -50,16 +87,18 @@ class _Origin:
 
     def letter(self, index: int, reason: Reason, detail: str, owner: str = "") -> DeadLetter:
         record = self.records[index]
-        return DeadLetter(
-            self.topic, self.partition, record.offset, reason, detail, record.key, record.value, owner
-        )
+        value = record.value
+        if len(value) > _LARGEST_LETTER:
+            detail += f" (the first {_LARGEST_LETTER} of {len(value)} bytes)"
+            value = value[:_LARGEST_LETTER]
+        return DeadLetter(self.topic, self.partition, record.offset, reason, detail, record.key, value, owner)
 
 
 class Decoder:
     """Decodes the records of one topic for all plans that read it.
 
     A record is a JSON object, or an array of them (several points). What one detector can't use may still be good
-    for another: a wrong type costs the record only where the field is needed.
+    for another: a wrong type costs the record only where the field is needed. ``tables`` are the plans' entities.
     """
 
     def __init__(self, plans: Sequence[Plan], tables: Sequence[EntityTable], *, max_ahead_ms: int) -> None:
@@ -71,61 +110,85 @@ class Decoder:
             for plan, table in zip(plans, tables, strict=True)
         ]
 
-    def decode(self, topic: str, partition: int, records: Sequence[Any], now: int) -> Decoded:
-        """Decode one fetch: records have ``offset``, ``key`` and ``value``; ``now`` is the wall clock in ms."""
+    def decode(
+        self,
+        topic: str,
+        partition: int,
+        records: Sequence[Any],
+        now: int,
+        owners: Collection[str] | None = None,
+    ) -> Decoded:
+        """Decode one fetch: records have ``offset``, ``key`` and ``value``; ``now`` is the wall clock in ms.
+
+        With ``owners`` only for the plans of these.
+        """
         origin = _Origin(topic, partition, records)
         letters: list[DeadLetter] = []
-        offsets = np.fromiter((record.offset for record in records), np.int64, len(records))
-        decode = self._layout.decode
-        odd: list[int] = []
-        try:
-            points: list[Any] = [decode(record.value) for record in records]
-            indices = np.arange(len(points))
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, TypeError):
-            points, indices = self._one_by_one(origin, letters)
-            offsets = offsets[indices]
-            odd = [place for place, point in enumerate(points) if type(point) is _Odd]
+        points = self._points(origin, letters)
         batches = {
-            run.plan.owner: run.batch(points, odd, indices, offsets, now, origin, letters) for run in self._runs
+            run.plan.owner: run.batch(points, now, origin, letters)
+            for run in self._runs
+            if owners is None or run.plan.owner in owners
         }
+        letters.sort(key=lambda letter: letter.offset)
         return Decoded(batches, letters)
 
-    def _one_by_one(self, origin: _Origin, letters: list[DeadLetter]) -> tuple[list[Any], Int64Array]:
-        decode = self._layout.decode
+    def _points(self, origin: _Origin, letters: list[DeadLetter]) -> _Points:
+        records = origin.records
+        offsets = np.fromiter((record.offset for record in records), np.int64, len(records))
+        if not self._layout.whole:
+            decode = self._layout.decode
+            try:
+                return _Points([decode(record.value) for record in records], np.arange(len(records)), offsets, ())
+            except (*_UNREADABLE, TypeError):
+                pass
         points: list[Any] = []
         indices: list[int] = []
-        for index, record in enumerate(origin.records):
-            if record.value is None:
-                continue
-            try:
-                points.append(decode(record.value))
-                indices.append(index)
-            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-                found = list(self._slow(index, origin, letters))
+        for index, record in enumerate(records):
+            if record.value is not None:
+                found = list(self._one(index, origin, letters))
                 points += found
                 indices += [index] * len(found)
-        return points, np.array(indices, np.int64)
+        at = np.array(indices, np.int64)
+        odd = [place for place, point in enumerate(points) if type(point) is _Odd]
+        return _Points(points, at, offsets[at], odd)
 
-    def _slow(self, index: int, origin: _Origin, letters: list[DeadLetter]) -> Iterator[Any]:
+    def _one(self, index: int, origin: _Origin, letters: list[DeadLetter]) -> Iterator[Any]:
         value = origin.records[index].value
-        if value[:1] == b"[":
+        if not self._layout.whole:
+            several = value.lstrip()[:1] == b"["
             try:
-                yield from self._layout.decode_many(value)
+                yield from self._layout.decode_many(value) if several else (self._layout.decode(value),)
                 return
-            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            except _UNREADABLE:
                 pass
         try:
-            document = msgspec.json.decode(value)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            detail = "the record is empty" if not value else str(error)
-            letters.append(origin.letter(index, "malformed-json", detail))
+            document = _document(value)
+        except _UNREADABLE as error:
+            letters.append(origin.letter(index, "malformed-json", _complaint(value, error)))
             return
         for point in document if isinstance(document, list) else [document]:
             if isinstance(point, dict):
                 yield _Odd(point)
             else:
-                detail = f"a JSON object is expected, not {type(point).__name__}"
+                detail = f"a JSON object is expected, not {shown(point)}"
                 letters.append(origin.letter(index, "not-an-object", detail))
+
+
+def _document(value: bytes) -> Any:
+    try:
+        return msgspec.json.decode(value)
+    except (msgspec.MsgspecError, ValueError) as error:
+        try:
+            return read_leniently(value)
+        except (ValueError, RecursionError):
+            raise error from None
+
+
+def _complaint(value: bytes, error: Exception) -> str:
+    if not value.strip():
+        return "the record is empty"
+    return "the JSON is nested too deep" if isinstance(error, RecursionError) else str(error)[:200]
 
 
 class _RunDecoder:
@@ -136,84 +199,48 @@ class _RunDecoder:
         self._table = table
         self._max_ahead_ms = max_ahead_ms
         self._layout = layout
-        self._time = layout.getters[plan.time]
-        self._categories = [layout.getters[path] for path in plan.categories]
+        self._hashes = Hashes()
         self._filter = _Filter(plan.filter, layout) if plan.filter is not None else None
         self._inputs = [
-            (entry, layout.getters[entry.path], None if entry.filter is None else _Filter(entry.filter, layout))
-            for entry in plan.inputs
+            (entry, None if entry.filter is None else _Filter(entry.filter, layout)) for entry in plan.inputs
         ]
 
-    def batch(
-        self,
-        points: Sequence[Any],
-        odd: Sequence[int],
-        indices: Int64Array,
-        offsets: Int64Array,
-        now: int,
-        origin: _Origin,
-        letters: list[DeadLetter],
-    ) -> Batch:
-        """This plan's batch of the points; ``indices`` gives the record of each."""
-        bad: dict[int, tuple[Reason, str]] = {}
-        if odd:
-            points = list(points)
-            for place in odd:
-                points[place] = self._read_odd(points[place].document, place, bad)
+    def batch(self, points: _Points, now: int, origin: _Origin, letters: list[DeadLetter]) -> Batch:
+        """This plan's batch of the points."""
+        bad: Bad = {}
+        several: dict[Input, dict[int, list[float]]] = {}
         times = self._times(points, bad)
-        entities = self._entities(points, bad)
-        values = {
-            entry: self._values(points, entry, getter, condition, bad) for entry, getter, condition in self._inputs
-        }
-        ahead = times > now + self._max_ahead_ms
-        for place in np.flatnonzero(ahead).tolist():
+        table, entities = self._entities(points, bad)
+        values = {entry: self._values(points, entry, condition, bad, several) for entry, condition in self._inputs}
+        for place in np.flatnonzero(times > now + self._max_ahead_ms).tolist():
             detail = f"event time {times[place]} is {times[place] - now} ms ahead of the wall clock"
             bad.setdefault(place, ("time-too-far-ahead", detail))
-        if bad:
-            places = sorted(bad)
-            letters += [origin.letter(int(indices[at]), *bad[at], self.plan.owner) for at in places]
-            keep = np.ones(len(points), bool)
-            keep[places] = False
-            offsets, times, entities = offsets[keep], times[keep], entities[keep]
-            values = {entry: array[keep] for entry, array in values.items()}
-        return Batch(offsets, times, entities, values)
+        letters += [origin.letter(int(points.indices[at]), *bad[at], self.plan.owner) for at in sorted(bad)]
+        batch = Batch(points.offsets, times, table, entities, values)
+        return _rearranged(batch, bad, several) if bad or several else batch
 
-    def _read_odd(self, document: Mapping[str, Any], place: int, bad: dict[int, tuple[Reason, str]]) -> _Plain:
-        plain = _Plain(self._layout, document)
-        for path, read, reason in self._readings():
-            value = find(document, path)
-            try:
-                plain.values[path] = None if value is MISSING else read(value)
-            except Unusable as error:
-                bad.setdefault(place, (reason, f"{path}: {error}"))
-                plain.values[path] = None
-        return plain
+    def _get(
+        self, points: _Points, path: str, fine: frozenset[type], convert: Callable[[Any], Any], reason: Reason, bad: Bad
+    ) -> list[Any]:
+        """The values of a path, converted unless they are of types that are ``fine`` as they are."""
+        values = points.get(path, self._layout.getters[path])
+        if path in self._layout.checked:
+            _convert(values, points.odd, path, convert, reason, bad)
+        elif points.odd or not fine.issuperset(map(type, values)):
+            _convert(values, range(len(values)), path, convert, reason, bad)
+        return values
 
-    def _readings(self) -> Iterator[tuple[str, Callable[[Any], Any], Reason]]:
-        yield self.plan.time, to_time, "bad-time"
-        for path in self.plan.categories:
-            yield path, to_category, "bad-category-value"
-        for entry, _, _ in self._inputs:
-            if not entry.presence:
-                yield entry.path, to_number, "bad-feature-value"
-
-    def _get(self, points: Sequence[Any], path: str, getter: Callable[[Any], Any]) -> list[Any]:
-        try:
-            return list(map(getter, points))
-        except AttributeError:
-            return [point.get(path) if type(point) is _Plain else getter(point) for point in points]
-
-    def _times(self, points: Sequence[Any], bad: dict[int, tuple[Reason, str]]) -> Int64Array:
-        raw = self._get(points, self.plan.time, self._time)
+    def _times(self, points: _Points, bad: Bad) -> Int64Array:
+        raw = points.get(self.plan.time, self._layout.getters[self.plan.time])
         if set(map(type, raw)) <= {int}:
             try:
                 times = np.array(raw, np.int64)
-                if not len(times) or (np.abs(times) < 253_402_300_800_000).all():
+                if ((times > -MAX_TIME) & (times < MAX_TIME)).all():
                     return times
             except OverflowError:
                 pass
         times = np.zeros(len(raw), np.int64)
-        for place, value in enumerate(raw):
+        for place, value in enumerate(map(only, raw)):
             try:
                 if value is None:
                     bad.setdefault(place, ("missing-time", f"the record has no {self.plan.time}"))
@@ -223,63 +250,108 @@ class _RunDecoder:
                 bad.setdefault(place, ("bad-time", f"{self.plan.time}: {error}"))
         return times
 
-    def _entities(self, points: Sequence[Any], bad: dict[int, tuple[Reason, str]]) -> Int64Array:
+    def _entities(self, points: _Points, bad: Bad) -> tuple[Entities, Int64Array]:
         columns = [
-            self._get(points, path, getter)
-            for path, getter in zip(self.plan.categories, self._categories, strict=True)
+            self._get(points, path, _CATEGORIES, to_category, "bad-category-value", bad)
+            for path in self.plan.categories
         ]
-        for path, column in zip(self.plan.categories, columns, strict=True):
-            if self._layout.kinds[path] == "any":
-                _convert(column, path, to_category, "bad-category-value", bad)
-        codes = self._table.codes(columns) if columns else np.zeros(len(points), np.int64)
+        table, codes = self._table.codes(columns, len(points.points))
         if self._filter is not None:
-            codes[~self._filter.matching(points)] = NO_ENTITY
-        return codes
+            codes[~self._filter.matching(points.points)] = NO_ENTITY
+        return table, codes
 
     def _values(
         self,
-        points: Sequence[Any],
+        points: _Points,
         entry: Input,
-        getter: Callable[[Any], Any],
         condition: _Filter | None,
-        bad: dict[int, tuple[Reason, str]],
+        bad: Bad,
+        several: dict[Input, dict[int, list[float]]],
     ) -> Float64Array:
-        raw = self._get(points, entry.path, getter)
-        if entry.presence:
-            values = np.array([np.nan if value is None else 1.0 for value in raw])
-        else:
-            if self._layout.kinds[entry.path] == "any":
-                _convert(raw, entry.path, to_number, "bad-feature-value", bad)
-            values = np.array(raw, np.float64)
-            for place in np.flatnonzero(np.isinf(values)).tolist():
-                bad.setdefault(place, ("bad-feature-value", f"{entry.path}: the number is too large"))
+        """One number a point; the whole list goes to ``several`` where an array holds more."""
+        raw = self._raw(points, entry, bad)
+        values = _numbers(raw)
+        if values is None:
+            several[entry] = {place: value for place, value in enumerate(raw) if type(value) is list}
+            values = np.array([value[0] if type(value) is list else value for value in raw], np.float64)
         if condition is not None:
-            values[~condition.matching(points)] = np.nan
+            without = ~condition.matching(points.points)
+            values[without] = np.nan
+            for place in np.flatnonzero(without).tolist():
+                several.get(entry, {}).pop(place, None)
         return values
 
+    def _raw(self, points: _Points, entry: Input, bad: Bad) -> list[Any]:
+        match entry.reads:
+            case "number":
+                return self._get(points, entry.path, _NUMBERS, _each(to_number), "bad-feature-value", bad)
+            case "hash":
+                values = points.get(entry.path, self._layout.getters[entry.path])
+                convert = _each(self._hashes.__getitem__)
+                _convert(values, range(len(values)), entry.path, convert, "bad-feature-value", bad)
+                return values
+        found = map(only, points.get(entry.path, self._layout.getters[entry.path]))
+        return [None if value is None else len(value) if type(value) is list else 1 for value in found]
 
-class _Plain:
-    """An odd point, read for one plan: the values that it can use."""
 
-    __slots__ = ("_layout", "document", "values")
+def _convert(
+    values: list[Any], places: Iterable[int], path: str, convert: Callable[[Any], Any], reason: Reason, bad: Bad
+) -> None:
+    for place in places:
+        value = only(values[place])
+        if value is not None:
+            try:
+                value = convert(value)
+            except Unusable as error:
+                bad.setdefault(place, (reason, f"{path}: {error}"))
+                value = None
+        values[place] = value
 
-    def __init__(self, layout: Layout, document: Mapping[str, Any]) -> None:
-        self._layout = layout
-        self.document = document
-        self.values: dict[str, Any] = {}
 
-    def get(self, path: str) -> Any:
-        if path in self.values:
-            return self.values[path]
-        value = find(self.document, path)
-        return None if value is MISSING else value
+def _numbers(raw: Sequence[Any]) -> Float64Array | None:
+    """One number each, NaN for None; None when there are lists among them."""
+    try:
+        values = np.array(raw, np.float64)
+    except (TypeError, ValueError):
+        return None
+    # Lists that are all of the same length make a table.
+    return values if values.ndim == 1 else None
+
+
+def _each(convert: Callable[[Any], float]) -> Callable[[Any], Any]:
+    return lambda value: [convert(item) for item in value] if type(value) is list else convert(value)
+
+
+def _rearranged(batch: Batch, bad: Bad, several: Mapping[Input, Mapping[int, Sequence[float]]]) -> Batch:
+    """Without the bad points, and with those that hold several values of a field repeated.
+
+    The first of the repeated ones has the first value of every field, the others have what more there is.
+    """
+    counts = np.ones(len(batch.times), np.int64)
+    for lists in several.values():
+        for place, numbers in lists.items():
+            counts[place] = max(counts[place], len(numbers))
+    counts[list(bad)] = 0
+    starts = np.cumsum(counts) - counts
+    order = np.repeat(np.arange(len(counts)), counts)
+    again = np.ones(len(order), bool)
+    again[starts[counts > 0]] = False
+    values = {}
+    for entry, column in batch.values.items():
+        spread = values[entry] = column[order]
+        spread[again] = np.nan
+        for place, numbers in several.get(entry, {}).items():
+            if counts[place]:
+                spread[starts[place] : starts[place] + len(numbers)] = numbers
+    return Batch(batch.offsets[order], batch.times[order], batch.table, batch.entities[order], values)
 
 
 class _Filter:
-    """A query over the few fields that it names."""
+    """A query over the fields that it names."""
 
     def __init__(self, query: Query, layout: Layout) -> None:
         self._matches = compile_query(query)
+        # With layout.whole there may be patterns among the fields, but then no point asks for them.
         self._getters = {path: layout.getters[path] for path in query.fields()}
 
     def matching(self, points: Sequence[Any]) -> npt.NDArray[np.bool_]:
@@ -287,23 +359,7 @@ class _Filter:
         return np.fromiter((self._matches(self._document(point)) for point in points), bool, len(points))
 
     def _document(self, point: Any) -> Mapping[str, Any]:
-        if type(point) is _Plain:
+        if type(point) is _Odd:
             return point.document
         values = ((path, getter(point)) for path, getter in self._getters.items())
         return {path: value for path, value in values if value is not None}
-
-
-def _convert(
-    values: list[Any],
-    path: str,
-    convert: Callable[[Any], Any],
-    reason: Reason,
-    bad: dict[int, tuple[Reason, str]],
-) -> None:
-    for place, value in enumerate(values):
-        if value is not None:
-            try:
-                values[place] = convert(value)
-            except Unusable as error:
-                bad.setdefault(place, (reason, f"{path}: {error}"))
-                values[place] = None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from schemas.entity import entity_key
+from schemas.entity import entity_key, model_key
+from streams.murmur2 import partitions_of
 from streams.plan import Plan
 
 Int64Array = npt.NDArray[np.int64]
@@ -16,74 +17,77 @@ Int64Array = npt.NDArray[np.int64]
 NO_ENTITY = -1
 """The code of a record without one of the category fields: it belongs to no entity."""
 
+MOST_ENTITIES = 262_144
+"""Entities that a run on one worker remembers beyond those in its open windows; about 100 MB of names."""
 
-class _Codes(dict[Any, int]):
-    """Raw category values (one value, or a tuple of them) to codes; unknown ones are added when looked up."""
 
-    def __init__(self, table: EntityTable) -> None:
+class Entities(dict[Any, int]):
+    """One generation of entities: raw category values (one, or a tuple of them) to codes, growing when looked up.
+
+    ``names`` has the entity key of each code. ``carried`` counts those that came from an older generation.
+    """
+
+    def __init__(self, plan: Plan) -> None:
         super().__init__()
-        self._table = table
+        self._plan = plan
+        self._by_key: dict[str, int] = {}
+        self._partitions = np.empty(0, np.int64)
+        self.names: list[str] = []
+        self.carried = 0
 
     def __missing__(self, value: Any) -> int:
-        code = self._table.code_of(value if isinstance(value, tuple) else (value,))
+        values = value if isinstance(value, tuple) else (value,)
+        if any(each is None for each in values):
+            return NO_ENTITY
+        # Another worker may have read the same value as a number or a text: both are one entity.
+        code = self._code(entity_key(tuple(map(str, values))))
         self[value] = code
         return code
+
+    def _code(self, key: str) -> int:
+        code = self._by_key.setdefault(key, len(self.names))
+        if code == len(self.names):
+            self.names.append(key)
+        return code
+
+    def carry(self, keys: Iterable[str]) -> Int64Array:
+        """The codes of entities that are known from elsewhere: an older generation, or a checkpoint."""
+        before = len(self.names)
+        codes = np.fromiter(map(self._code, keys), np.int64)
+        self.carried += len(self.names) - before
+        return codes
+
+    def partitions(self, codes: Int64Array) -> Int64Array:
+        """The model partition of each code."""
+        known = len(self._partitions)
+        if known < len(self.names):
+            # Many at a time, when windows close: one by one they would cost more than all else of a new entity.
+            fresh = [model_key(self._plan.owner, key).encode() for key in self.names[known:]]
+            found = partitions_of(fresh, self._plan.partitions)
+            self._partitions = np.concatenate([self._partitions, found])
+        return self._partitions[codes]
 
 
 class EntityTable:
     """The entities of one run on this worker, shared by its sources.
 
-    ``keys`` and ``partitions`` give the entity key and the model partition of each code.
+    ``current`` is the generation that records are read with. When records have added more than ``limit`` entities
+    to it, a new one begins; what open windows still need moves there (``RunWindows``), the rest is forgotten with
+    the old generation when no batch and no window holds it any more.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, limit: int = MOST_ENTITIES) -> None:
         self._plan = plan
-        self._single = len(plan.categories) == 1
-        self._by_key: dict[str, int] = {}
-        self._codes = _Codes(self)
-        self.keys: list[str] = []
-        self._partitions = np.zeros(64, np.int64)
-        if not plan.categories:
-            self.code(entity_key(()))
+        self._limit = limit
+        self.current = Entities(plan)
 
-    def __len__(self) -> int:
-        return len(self.keys)
-
-    def code_of(self, values: tuple[Any, ...]) -> int:
-        """The code of category values as they stand in a record; ``NO_ENTITY`` if one is missing."""
-        if any(value is None for value in values):
-            return NO_ENTITY
-        return self.code(entity_key(tuple(category_text(value) for value in values)))
-
-    def code(self, key: str) -> int:
-        """The code of an entity key."""
-        code = self._by_key.get(key)
-        if code is None:
-            code = self._by_key[key] = len(self.keys)
-            self.keys.append(key)
-            if code >= len(self._partitions):
-                self._partitions = np.concatenate([self._partitions, np.zeros_like(self._partitions)])
-            self._partitions[code] = self._plan.model_partition(key)
-        return code
-
-    def codes(self, columns: Sequence[Sequence[Any]]) -> Int64Array:
-        """The codes of records, from one sequence of raw values a category field."""
-        values = columns[0] if self._single else zip(*columns, strict=True)
-        return np.fromiter(map(self._codes.__getitem__, values), np.int64)
-
-    def partitions(self, codes: Int64Array) -> Int64Array:
-        """The model partition of each code."""
-        return self._partitions[codes]
-
-
-def category_text(value: Any) -> str:
-    """A category value as text: strings as they are, whole numbers and booleans as in JSON.
-
-    >>> category_text(True), category_text(404), category_text("eu")
-    ('true', '404', 'eu')
-    """
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value)
+    def codes(self, columns: Sequence[Sequence[Any]], size: int) -> tuple[Entities, Int64Array]:
+        """The codes of ``size`` records, from one sequence of raw values a category field, and whose codes they are."""
+        entities = self.current
+        # Open windows may need more than the limit: then to begin anew with every batch would help nobody.
+        if len(entities.names) - entities.carried > max(self._limit, entities.carried):
+            entities = self.current = Entities(self._plan)
+        if not columns:
+            return entities, np.full(size, entities[()], np.int64)
+        values = columns[0] if len(columns) == 1 else zip(*columns, strict=True)
+        return entities, np.fromiter(map(entities.__getitem__, values), np.int64, size)

@@ -1,42 +1,64 @@
-"""Single values of a record: finding them by dotted path, and turning them into times and numbers."""
+"""Single values of a record: finding them by dotted path, and turning them into times, numbers and categories."""
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-MISSING = object()
-"""What ``find`` returns where there is nothing; null counts as nothing, too."""
+from schemas.query.values import field_values
 
-MAX_TIME = 253_402_300_800_000
-"""Year 10000 in epoch ms: a time beyond is a unit mixed up, not a time."""
+MAX_TIME = 34_359_738_368_000
+"""Year 3058 in epoch ms (2^35 s): a time beyond is a unit mixed up, not a time, and windows could not count it."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+_LONGEST_INTEGER = 400
+"""Digits; no double is as large, and Python refuses to read or write very long integers."""
 
 
 class Unusable(ValueError):
     """A value that is there but can't be used; the text says what it is."""
 
 
-def find(document: Any, path: str) -> Any:
-    """The value at a dotted path: nested objects or a member with dots in its name, as OpenSearch sees both alike.
+def values_of(document: Any, path: str) -> list[Any]:
+    """All values at a dotted path: through objects, arrays and members with dots in their names, without nulls.
 
-    >>> find({"a": {"b": 1}}, "a.b"), find({"a.b": 2}, "a.b"), find({"a": 3}, "a.b") is MISSING
-    (1, 2, True)
+    ``.keyword`` behind a path means the same field, as OpenSearch names the text itself.
+
+    >>> values_of({"a": [{"b": 1}, {"b": [2, None]}], "a.b": 3}, "a.b")
+    [3, 1, 2]
     """
-    if not isinstance(document, Mapping):
-        return MISSING
-    value = document.get(path, MISSING)
-    if value is None:
-        return MISSING
-    if value is not MISSING or "." not in path:
+    return field_values(document, path)
+
+
+def read_leniently(value: bytes) -> Any:
+    """JSON with the liberties that Python's own writer takes: ``NaN``, ``Infinity`` and numbers without limit.
+
+    Raises ``ValueError`` or ``RecursionError``.
+
+    >>> read_leniently(b'[NaN, 1e999]')
+    [nan, inf]
+    """
+    return json.loads(value.decode(), parse_int=_integer)
+
+
+def _integer(text: str) -> int | float:
+    return int(text) if len(text) < _LONGEST_INTEGER else math.inf if text[0] != "-" else -math.inf
+
+
+def only(value: Any) -> Any:
+    """The value itself where an array holds just one, None where it holds none; an array of several as it is.
+
+    >>> only([7]), only([None]), only([1, 2]), only("a")
+    (7, None, [1, 2], 'a')
+    """
+    if not isinstance(value, list):
         return value
-    for cut in range(len(path)):
-        if path[cut] == "." and path[:cut] in document:
-            value = find(document[path[:cut]], path[cut + 1 :])
-            if value is not MISSING:
-                return value
-    return MISSING
+    values = values_of({"": value}, "")
+    return None if not values else values[0] if len(values) == 1 else values
 
 
 def to_time(value: Any) -> int:
@@ -50,26 +72,28 @@ def to_time(value: Any) -> int:
     if isinstance(value, str):
         return _text_time(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise Unusable(f"a time must be a number or a text, not {_kind(value)}")
+        raise Unusable(f"a time must be a number or a text, not {shown(value)}")
     if not -MAX_TIME < value < MAX_TIME:
-        raise Unusable(f"time {value!r} is not within the years that can be; epoch milliseconds are expected")
+        raise Unusable(f"time {shown(value)} is not within the years that can be; epoch milliseconds are expected")
     return math.floor(value)
 
 
 def _text_time(text: str) -> int:
     try:
-        return to_time(float(text))
-    except Unusable:
-        raise
+        number = float(text)
     except ValueError:
-        pass
+        return to_time(_moment(text))
+    return to_time(number)
+
+
+def _moment(text: str) -> int:
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise Unusable(f"time {text[:40]!r} is neither a number nor ISO 8601") from None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return math.floor(moment.timestamp() * 1000)
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        return (moment - _EPOCH) // _MILLISECOND
+    except (ValueError, OverflowError):
+        raise Unusable(f"time {shown(text)} is neither a number nor ISO 8601") from None
 
 
 def to_number(value: Any) -> float:
@@ -79,30 +103,51 @@ def to_number(value: Any) -> float:
     1.5
     """
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise Unusable(f"a number is expected, not {_kind(value)}")
+        raise Unusable(f"a number is expected, not {shown(value)}")
     try:
         number = float(value)
     except (ValueError, OverflowError):
-        raise Unusable(f"{str(value)[:40]!r} is not a number") from None
+        raise Unusable(f"{shown(value)} is not a number") from None
     if not math.isfinite(number):
-        raise Unusable(f"{str(value)[:40]!r} is not a finite number")
+        raise Unusable(f"{shown(value)} is not a finite number")
     return number
 
 
 def to_category(value: Any) -> str | int:
-    """A category value: a text, a whole number or a boolean. Raises ``Unusable``."""
+    """A category value: a text, a number or a boolean, the latter two as JSON writes them. Raises ``Unusable``.
+
+    >>> to_category("eu"), to_category(404), to_category(True), to_category(1.5)
+    ('eu', 404, 'true', '1.5')
+    """
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, str | int):
+    if isinstance(value, int):
         return value
-    if isinstance(value, float):
+    if isinstance(value, float) and math.isfinite(value):
         return str(value)
-    raise Unusable(f"a category must be a text or a number, not {_kind(value)}")
+    if not isinstance(value, str):
+        raise Unusable(f"a category must be a text or a number, not {shown(value)}")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise Unusable("half of a surrogate pair is no text") from None
+    return value
 
 
-def _kind(value: Any) -> str:
-    if isinstance(value, bool):
-        return "a boolean"
-    return (
-        "an object" if isinstance(value, Mapping) else "an array" if isinstance(value, list) else repr(value)[:40]
-    )
+def shown(value: Any) -> str:
+    """A value in an error's text, never long.
+
+    >>> shown({}), shown(None), shown("x" * 99)
+    ('an object', 'null', "'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...")
+    """
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else "a boolean"
+    if isinstance(value, Mapping):
+        return "an object"
+    if isinstance(value, list):
+        return "an array"
+    try:
+        text = repr(value)
+    except ValueError:
+        return "a number of too many digits"
+    return text if len(text) <= 43 else text[:40] + "..."

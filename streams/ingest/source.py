@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import groupby, pairwise
+
+import numpy as np
 
 from schemas.checkpoint import OpenWindow, RunCheckpoint, SourceCheckpoint
 from schemas.partial import NO_WINDOW, Partial
+from streams.columns import Column
 from streams.ingest.clock import SourceClock
 from streams.ingest.windows import Closed, RunWindows
 from streams.plan import Plan
@@ -67,7 +70,11 @@ class Source:
 
     def snapshot(self, max_bytes: int) -> list[tuple[str, SourceCheckpoint]]:
         """The checkpoint's records with their keys, none of them much larger than ``max_bytes``."""
-        pieces = [piece for run in self.runs.values() for piece in _pieces(run.windows.snapshot(), max_bytes)]
+        pieces = [
+            piece
+            for run in self.runs.values()
+            for piece in _pieces(run.windows.snapshot(), run.plan.columns, max_bytes)
+        ]
         groups = list(_groups(pieces, max_bytes)) or [[]]
         self.slot = 1 - self.slot
         return [
@@ -97,9 +104,7 @@ def assemble(parts: Iterable[SourceCheckpoint]) -> list[RunCheckpoint] | None:
     for part in ordered:
         for run in part.runs:
             known = runs.get((run.owner, run.run))
-            runs[run.owner, run.run] = (
-                run if known is None else _with_windows(known, [*known.windows, *run.windows])
-            )
+            runs[run.owner, run.run] = run if known is None else _with_windows(known, [*known.windows, *run.windows])
     return [_with_windows(run, list(_joined(run.windows))) for run in runs.values()]
 
 
@@ -111,10 +116,10 @@ def _joined(windows: Iterable[OpenWindow]) -> Iterator[OpenWindow]:
         yield pieces[0] if len(pieces) == 1 else OpenWindow(end, entities, columns)
 
 
-def _pieces(run: RunCheckpoint, max_bytes: int) -> Iterator[RunCheckpoint]:
+def _pieces(run: RunCheckpoint, columns: Sequence[Column], max_bytes: int) -> Iterator[RunCheckpoint]:
     windows: list[OpenWindow] = []
     size = 0
-    for window in (piece for whole in run.windows for piece in _cut(whole, max_bytes)):
+    for window in (piece for whole in run.windows for piece in _cut(whole, columns, max_bytes)):
         if windows and size + _size(window) > max_bytes:
             yield _with_windows(run, windows)
             windows, size = [], 0
@@ -123,16 +128,17 @@ def _pieces(run: RunCheckpoint, max_bytes: int) -> Iterator[RunCheckpoint]:
     yield _with_windows(run, windows)
 
 
-def _cut(window: OpenWindow, max_bytes: int) -> Iterator[OpenWindow]:
-    count = -(-_size(window) // max_bytes)
-    if count <= 1 or any(len(column) != 8 * len(window.entities) for column in window.columns):
+def _cut(window: OpenWindow, columns: Sequence[Column], max_bytes: int) -> Iterator[OpenWindow]:
+    if _size(window) <= max_bytes:
         yield window
         return
-    step = -(-len(window.entities) // count)
-    for start in range(0, len(window.entities), step):
-        stop = start + step
-        columns = [column[8 * start : 8 * stop] for column in window.columns]
-        yield OpenWindow(window.end, window.entities[start:stop], columns)
+    sizes = [column.sizes(data) for column, data in zip(columns, window.columns, strict=True)]
+    weights = np.array([len(entity) + 3 for entity in window.entities]) + sum(sizes)
+    ends = [np.concatenate([[0], np.cumsum(each)]) for each in sizes]
+    number = (np.cumsum(weights) - weights) // max_bytes
+    for start, stop in pairwise([0, *(np.flatnonzero(np.diff(number)) + 1).tolist(), len(weights)]):
+        parts = [data[end[start] : end[stop]] for end, data in zip(ends, window.columns, strict=True)]
+        yield OpenWindow(window.end, window.entities[start:stop], parts)
 
 
 def _groups(pieces: list[RunCheckpoint], max_bytes: int) -> Iterator[list[RunCheckpoint]]:

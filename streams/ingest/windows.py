@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,24 +17,28 @@ import numpy.typing as npt
 from schemas.checkpoint import OpenWindow, RunCheckpoint
 from schemas.partial import NO_WINDOW, WindowPart
 from streams.columns import Input
-from streams.ingest.entities import NO_ENTITY, EntityTable
+from streams.ingest.entities import NO_ENTITY, Entities, EntityTable
 from streams.plan import Plan
 
 Float64Array = npt.NDArray[np.float64]
 Int64Array = npt.NDArray[np.int64]
 
 _CODE_BITS = 28
-"""Window number and entity code share an int64: 2^28 entities, windows of 1 s until the year 3058."""
+"""Window number and entity code share an int64: 2^28 entities, and windows of 1 s within ``extract.MAX_TIME``."""
 
 _CODE_MASK = (1 << _CODE_BITS) - 1
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Records of one run in offset order. ``entities`` are codes, ``values`` one array an input, NaN for none."""
+    """Records of one run in offset order.
+
+    ``entities`` are codes of ``table``; ``values`` has one array an input, NaN for no value.
+    """
 
     offsets: Int64Array
     times: Int64Array
+    table: Entities
     entities: Int64Array
     values: dict[Input, Float64Array]
 
@@ -45,6 +50,7 @@ class Batch:
         return Batch(
             self.offsets[start:],
             self.times[start:],
+            self.table,
             self.entities[start:],
             {key: values[start:] for key, values in self.values.items()},
         )
@@ -72,13 +78,18 @@ class RunWindows:
         self.closed_until = NO_WINDOW
         self.late = 0
         self.records = 0
-        self._entities = entities
-        # One place for each (window, entity), sorted: closing a window takes off the front.
+        self._table = entities
+        self._entities = entities.current
+        # One key for each open (window, entity), sorted: closing a window takes off the front. The accumulators of
+        # a key stand in the row that ``_rows`` names, since a column is too costly to keep sorted, too.
         self._keys: Int64Array = np.empty(0, np.int64)
-        self._columns: list[Float64Array] = [column.empty(0) for column in plan.columns]
+        self._rows: Int64Array = np.empty(0, np.int64)
+        self._capacity = 0
+        self._columns: list[Any] = [column.empty(0) for column in plan.columns]
 
     def fold(self, batch: Batch, next_offset: int) -> None:
         """Take records in. ``next_offset`` is where the source stands after them, whatever was in the batch."""
+        self._renew()
         batch = batch.since(self.offset)
         self.offset = max(self.offset, next_offset)
         belongs = batch.entities != NO_ENTITY
@@ -95,9 +106,9 @@ class RunWindows:
         self.late += int((belongs & late).sum())
         self.records += len(kept)
         if len(kept):
-            places = self._places((numbers[kept] << _CODE_BITS) | batch.entities[kept])
+            rows = self._rows_of((numbers[kept] << _CODE_BITS) | self._codes(batch, kept))
             for column, accumulators in zip(self.plan.columns, self._columns, strict=True):
-                column.fold(accumulators, places, batch.values[column.input][kept])
+                column.fold(accumulators, rows, batch.values[column.input][kept])
 
     def skip_to(self, offset: int) -> None:
         """There is no record for this run before ``offset``."""
@@ -109,6 +120,7 @@ class RunWindows:
 
     def close(self) -> list[Closed]:
         """Take out the windows that are due by the clock, oldest first."""
+        self._renew()
         if self.clock is None:
             return []
         due = (self.clock - self.plan.delay_ms) // self.plan.interval_ms
@@ -128,61 +140,96 @@ class RunWindows:
         count = int(np.searchsorted(self._keys, (end // self.plan.interval_ms) << _CODE_BITS))
         if count == 0:
             return []
-        keys, self._keys = self._keys[:count], self._keys[count:].copy()
-        columns = [column[:count] for column in self._columns]
-        self._columns = [column[count:].copy() for column in self._columns]
-        return list(self._closed(keys, columns))
+        closed = self._closed(self._keys[:count], self._rows[:count])
+        self._keys = self._keys[count:].copy()
+        left = self._rows[count:]
+        self._columns = self._taken(left)
+        self._rows = np.arange(len(left))
+        self._capacity = len(left)
+        return closed
 
-    def _closed(self, keys: Int64Array, columns: list[Float64Array]) -> Iterator[Closed]:
+    def _taken(self, rows: Int64Array) -> list[Any]:
+        return [
+            column.taken(accumulators, rows)
+            for column, accumulators in zip(self.plan.columns, self._columns, strict=True)
+        ]
+
+    def _closed(self, keys: Int64Array, rows: Int64Array) -> list[Closed]:
         codes = keys & _CODE_MASK
         partitions = self._entities.partitions(codes)
+        closed = []
         for start, stop in _runs(keys >> _CODE_BITS):
             end = (int(keys[start] >> _CODE_BITS) + 1) * self.plan.interval_ms
             order = start + np.argsort(partitions[start:stop], kind="stable")
             sorted_partitions = partitions[order]
             parts = {
-                int(sorted_partitions[first]): self._part(end, codes, columns, order[first:last])
+                int(sorted_partitions[first]): WindowPart(end, *self._content(codes, rows, order[first:last]))
                 for first, last in _runs(sorted_partitions)
             }
-            yield Closed(end, parts)
+            closed.append(Closed(end, parts))
+        return closed
 
-    def _part(self, end: int, codes: Int64Array, columns: list[Float64Array], places: Int64Array) -> WindowPart:
-        names = self._entities.keys
-        return WindowPart(
-            end,
+    def _content(self, codes: Int64Array, rows: Int64Array, places: Int64Array) -> tuple[list[str], list[bytes]]:
+        """Entities and columns of open windows, as they travel."""
+        names = self._entities.names
+        columns = zip(self.plan.columns, self._taken(rows[places]), strict=True)
+        return (
             [names[code] for code in codes[places].tolist()],
-            [kind.to_bytes(column[places]) for kind, column in zip(self.plan.columns, columns, strict=True)],
+            [column.to_bytes(accumulators) for column, accumulators in columns],
         )
 
-    def _places(self, keys: Int64Array) -> Int64Array:
+    # -- entities and rows ------------------------------------------------------------------------------------
+
+    def _renew(self) -> None:
+        """Move on to the table's current generation, with the entities that are still needed."""
+        old, new = self._entities, self._table.current
+        if old is new:
+            return
+        self._entities = new
+        codes, places = np.unique(self._keys & _CODE_MASK, return_inverse=True)
+        renewed = new.carry(old.names[code] for code in codes.tolist())[places]
+        keys = self._keys & ~_CODE_MASK | renewed
+        order = np.argsort(keys)
+        self._keys, self._rows = keys[order], self._rows[order]
+
+    def _codes(self, batch: Batch, kept: Int64Array) -> Int64Array:
+        codes = batch.entities[kept]
+        if batch.table is self._entities:
+            return codes
+        # The generation changed between decoding and folding.
+        return self._entities.carry(batch.table.names[code] for code in codes.tolist())
+
+    def _rows_of(self, keys: Int64Array) -> Int64Array:
         places = np.searchsorted(self._keys, keys)
         known = np.zeros(len(keys), bool)
         inside = places < len(self._keys)
         known[inside] = self._keys[places[inside]] == keys[inside]
         if known.all():
-            return places
-        fresh = np.unique(keys[~known])
-        at = np.searchsorted(self._keys, fresh)
-        self._keys = np.insert(self._keys, at, fresh)
-        self._columns = [
-            np.insert(accumulators, at, column.empty(1)[0])
-            for column, accumulators in zip(self.plan.columns, self._columns, strict=True)
-        ]
-        return np.searchsorted(self._keys, keys)
+            return self._rows[places]
+        self._insert(np.unique(keys[~known]))
+        return self._rows[np.searchsorted(self._keys, keys)]
+
+    def _insert(self, keys: Int64Array) -> None:
+        size = len(self._keys)
+        at = np.searchsorted(self._keys, keys)
+        self._keys = np.insert(self._keys, at, keys)
+        self._rows = np.insert(self._rows, at, np.arange(size, size + len(keys)))
+        if len(self._keys) > self._capacity:
+            self._capacity = max(2 * self._capacity, len(self._keys))
+            self._columns = [
+                column.extended(accumulators, self._capacity)
+                for column, accumulators in zip(self.plan.columns, self._columns, strict=True)
+            ]
 
     # -- checkpoints ------------------------------------------------------------------------------------------
 
     def snapshot(self) -> RunCheckpoint:
         """This state, as ``restore`` reads it."""
-        names = self._entities.keys
+        codes = self._keys & _CODE_MASK
         windows = [
             OpenWindow(
                 (int(self._keys[start] >> _CODE_BITS) + 1) * self.plan.interval_ms,
-                [names[code] for code in (self._keys[start:stop] & _CODE_MASK).tolist()],
-                [
-                    kind.to_bytes(column[start:stop])
-                    for kind, column in zip(self.plan.columns, self._columns, strict=True)
-                ],
+                *self._content(codes, self._rows, np.arange(start, stop)),
             )
             for start, stop in _runs(self._keys >> _CODE_BITS)
         ]
@@ -202,17 +249,23 @@ class RunWindows:
         self.offset, self.clock = checkpoint.offset, checkpoint.clock
         self.closed_until = checkpoint.closed_until
         self.late, self.records = checkpoint.late, checkpoint.records
-        keys, columns = [], [[column.empty(0)] for column in self.plan.columns]
+        self._renew()
+        keys = [np.empty(0, np.int64)]
         for window in checkpoint.windows:
             number = window.end // self.plan.interval_ms - 1
-            codes = np.array([self._entities.code(entity) for entity in window.entities], np.int64)
-            keys.append((number << _CODE_BITS) | codes)
-            for kind, column, data in zip(self.plan.columns, columns, window.columns, strict=True):
-                column.append(kind.from_bytes(data))
-        joined = np.concatenate([np.empty(0, np.int64), *keys])
-        order = np.argsort(joined)
-        self._keys = joined[order]
-        self._columns = [np.concatenate(column)[order] for column in columns]
+            keys.append((number << _CODE_BITS) | self._entities.carry(window.entities))
+        joined = np.concatenate(keys)
+        self._rows = np.argsort(joined)
+        self._keys = joined[self._rows]
+        self._capacity = len(joined)
+        everything = np.arange(self._capacity)
+        # ``taken`` copies: what was read from bytes is not to be folded into.
+        self._columns = [
+            column.taken(
+                column.from_bytes(b"".join(window.columns[index] for window in checkpoint.windows)), everything
+            )
+            for index, column in enumerate(self.plan.columns)
+        ]
 
 
 def _runs(values: Int64Array) -> Iterator[tuple[int, int]]:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from schemas.partial import NO_WINDOW, Partial, WindowPart
 from streams.columns import Column
@@ -35,12 +35,12 @@ class _Pending:
 
 @dataclass(frozen=True)
 class FinalWindow:
-    """A window that nothing can change any more. ``columns`` hold one value an entity."""
+    """A window that nothing can change any more. ``columns`` are accumulators of one row an entity."""
 
     end: int
     first_offset: int
     entities: Sequence[str]
-    columns: list[npt.NDArray[np.float64]]
+    columns: list[Any]
 
 
 class RunMerge:
@@ -118,10 +118,11 @@ class RunMerge:
         rows = [
             np.array([codes.setdefault(entity, len(codes)) for entity in part.entities], np.int64) for part in parts
         ]
-        columns = []
-        for index, column in enumerate(self._columns):
-            merged = column.empty(len(codes))
-            for part, at in zip(parts, rows, strict=True):
-                merged[at] = column.merge(merged[at], column.from_bytes(part.columns[index]))
-            columns.append(merged)
+        columns = [
+            column.merged(
+                len(codes),
+                [(at, column.from_bytes(part.columns[index])) for at, part in zip(rows, parts, strict=True)],
+            )
+            for index, column in enumerate(self._columns)
+        ]
         return FinalWindow(end, pending.first_offset, list(codes), columns)

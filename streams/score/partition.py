@@ -74,12 +74,12 @@ class RunScore:
             if not missing:
                 filled += [window] if window else []
                 continue
-            gaps = [column.empty(len(missing)) for column in self.running.plan.columns]
             offset = window.first_offset if window else self._offset_of_gaps(windows)
             entities = [*(window.entities if window else ()), *missing]
-            columns = (
-                [np.concatenate([a, b]) for a, b in zip(window.columns, gaps, strict=True)] if window else gaps
-            )
+            columns = [
+                column.extended(window.columns[index], len(entities)) if window else column.empty(len(entities))
+                for index, column in enumerate(self.running.plan.columns)
+            ]
             filled.append(FinalWindow(end, offset, entities, columns))
         return filled
 

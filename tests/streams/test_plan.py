@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from schemas.query.tree import Term
-from streams.columns import Column, Input
+from streams.columns import Column, Input, NumberColumn
 from streams.murmur2 import partition_of
 from streams.plan import Plan
 from tests.schemas.documents import feature
@@ -18,27 +18,31 @@ NUMBER = Input("v")
 @pytest.mark.parametrize(
     ("kind", "columns"),
     [
-        ("sum", [Column("sum", NUMBER), Column("count", NUMBER)]),
-        ("avg", [Column("sum", NUMBER), Column("count", NUMBER)]),
-        ("min", [Column("min", NUMBER), Column("count", NUMBER)]),
-        ("max", [Column("max", NUMBER), Column("count", NUMBER)]),
-        ("value_count", [Column("count", Input("v", presence=True))]),
+        ("sum", [NumberColumn("sum", NUMBER), NumberColumn("count", NUMBER)]),
+        ("avg", [NumberColumn("sum", NUMBER), NumberColumn("count", NUMBER)]),
+        ("min", [NumberColumn("min", NUMBER), NumberColumn("count", NUMBER)]),
+        ("max", [NumberColumn("max", NUMBER), NumberColumn("count", NUMBER)]),
+        ("value_count", [NumberColumn("count", Input("v", "presence"))]),
     ],
 )
 def test_the_columns_of_each_kind(kind: str, columns: list[Column]) -> None:
     assert list(plan(feature("f", kind, "v")).columns) == columns
 
 
+def kinds(built: Plan) -> list[str]:
+    """The columns, all of numbers."""
+    return [column.kind for column in built.columns if isinstance(column, NumberColumn)]
+
+
 def values(built: Plan, **columns: list[float]) -> list[list[float]]:
     """The features of entities whose columns (by kind) are given."""
-    arrays = [np.array(columns[column.kind], float) for column in built.columns]
+    arrays = [np.array(columns[kind], np.float64) for kind in kinds(built)]
     return built.feature_values(arrays).T.tolist()
 
 
 def test_features_share_columns_and_come_in_the_order_of_the_detector() -> None:
-    kinds = ["avg", "min", "sum", "max"]
-    built = plan(*(feature(kind, kind, "v") for kind in kinds))
-    assert [column.kind for column in built.columns] == ["sum", "count", "min", "max"]
+    built = plan(*(feature(kind, kind, "v") for kind in ("avg", "min", "sum", "max")))
+    assert kinds(built) == ["sum", "count", "min", "max"]
     assert values(built, sum=[6], count=[4], min=[-1], max=[5]) == [[1.5], [-1], [6], [5]]
 
 

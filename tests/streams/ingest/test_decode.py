@@ -1,0 +1,422 @@
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.query import compile_query, parse_query
+from streams.ingest.decode import Decoded
+from streams.ingest.entities import NO_ENTITY
+from streams.ingest.extract import to_time
+from streams.plan import Plan
+from tests.schemas.documents import feature
+from tests.streams.ingest.plans import NOW, decode, decoder, letters, plan, records
+
+GOOD = {"t": 1_000, "host": "a", "v": 1.5}
+
+
+def rows(decoded: Decoded, owner: str = "d") -> list[tuple[int, int, str | None, list[float | None]]]:
+    """Offset, time, entity and values of every usable point."""
+    batch = decoded.batches[owner]
+    names = batch.table.names
+    return [
+        (
+            int(batch.offsets[place]),
+            int(batch.times[place]),
+            None if batch.entities[place] == NO_ENTITY else names[batch.entities[place]],
+            [None if math.isnan(array[place]) else float(array[place]) for array in batch.values.values()],
+        )
+        for place in range(len(batch.times))
+    ]
+
+
+def one(value: Any, plan_: Plan | None = None) -> tuple[int, str | None, list[float | None]]:
+    """The only point of a usable record."""
+    decoded = decode([plan_ or plan()], [value])
+    assert letters(decoded) == []
+    ((_, time, entity, values),) = rows(decoded)
+    return time, entity, values
+
+
+# -- what is bad, by itself and among good records ------------------------------------------------------------------
+
+BAD: list[tuple[Any, str, str]] = [
+    (b"", "malformed-json", "empty"),
+    (b"   ", "malformed-json", ""),
+    (b"{", "malformed-json", "truncated"),
+    (b'{"t": 1,}', "malformed-json", "byte 8"),
+    (b'{"t": 1} {"t": 2}', "malformed-json", ""),
+    (b"hello", "malformed-json", ""),
+    (b"\xff\xfe", "malformed-json", ""),
+    (b'\xef\xbb\xbf{"t": 1}', "malformed-json", ""),
+    (b'{"t": 1000, "host": "\xff", "v": 1}', "malformed-json", "utf-8"),
+    (b'{"t": 1000, "host": "a", "v": ' + b"[" * 100_000, "malformed-json", ""),
+    (b'{"x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "malformed-json", "nested"),
+    (b"5", "not-an-object", "not 5"),
+    (b"null", "not-an-object", "null"),
+    (b'"text"', "not-an-object", "'text'"),
+    ({"host": "a", "v": 1}, "missing-time", "t"),
+    ({"t": None, "host": "a", "v": 1}, "missing-time", "t"),
+    ({"t": None, "host": "a", "v": "x"}, "missing-time", "t"),
+    ({**GOOD, "t": True}, "bad-time", "boolean"),
+    ({**GOOD, "t": {}}, "bad-time", "object"),
+    ({**GOOD, "t": [1, 2]}, "bad-time", "array"),
+    ({**GOOD, "t": "yesterday"}, "bad-time", "yesterday"),
+    ({**GOOD, "t": "2024-02-30T00:00:00Z"}, "bad-time", "2024-02-30"),
+    ({**GOOD, "t": "nan"}, "bad-time", "nan"),
+    ({**GOOD, "t": "-inf"}, "bad-time", "inf"),
+    ({**GOOD, "t": ""}, "bad-time", ""),
+    ({**GOOD, "t": 10**17}, "bad-time", "years"),
+    ({**GOOD, "t": -(10**17)}, "bad-time", "years"),
+    ({**GOOD, "t": -1e300}, "bad-time", "years"),
+    (b'{"t": ' + b"9" * 400 + b', "host": "a", "v": 1}', "bad-time", "years"),
+    (b'{"t": ' + b"9" * 5_000 + b', "host": "a", "v": 1}', "bad-time", ""),
+    (b'{"t": NaN, "host": "a", "v": 1}', "bad-time", "nan"),
+    (b'{"t": 1e999, "host": "a", "v": 1}', "bad-time", "inf"),
+    ({**GOOD, "t": NOW + 600_001}, "time-too-far-ahead", "600001 ms"),
+    ({**GOOD, "v": "fast"}, "bad-feature-value", "'fast'"),
+    ({**GOOD, "v": ""}, "bad-feature-value", "''"),
+    ({**GOOD, "v": True}, "bad-feature-value", "boolean"),
+    ({**GOOD, "v": {"x": 1}}, "bad-feature-value", "object"),
+    ({**GOOD, "v": [1, "x"]}, "bad-feature-value", "'x'"),
+    ({**GOOD, "v": "NaN"}, "bad-feature-value", "NaN"),
+    ({**GOOD, "v": "1e999"}, "bad-feature-value", "1e999"),
+    (b'{"t": 1000, "host": "a", "v": NaN}', "bad-feature-value", "nan"),
+    (b'{"t": 1000, "host": "a", "v": -Infinity}', "bad-feature-value", "inf"),
+    (b'{"t": 1000, "host": "a", "v": 1e999}', "bad-feature-value", "inf"),
+    (b'{"t": 1000, "host": "a", "v": ' + b"9" * 400 + b"}", "bad-feature-value", "999"),
+    (b'{"t": 1000, "host": "a", "v": ' + b"9" * 5_000 + b"}", "bad-feature-value", ""),
+    ({**GOOD, "host": {"name": "a"}}, "bad-category-value", "object"),
+    ({**GOOD, "host": ["a", "b"]}, "bad-category-value", "array"),
+]
+
+
+@pytest.mark.parametrize(("value", "reason", "detail"), BAD, ids=lambda value: repr(value)[:30])
+def test_what_is_bad_gets_a_letter_and_costs_nothing_else(value: Any, reason: str, detail: str) -> None:
+    decoded = decode([plan()], [GOOD, value, GOOD])
+    (letter,) = decoded.dead_letters
+    assert (letter.topic, letter.partition, letter.offset, letter.reason) == ("m", 3, 1, reason)
+    assert detail in letter.detail
+    assert len(letter.detail) < 300
+    assert letter.value == records([value])[0].value
+    assert [row[0] for row in rows(decoded)] == [0, 2]
+
+
+def test_the_letter_names_the_detector_unless_no_detector_can_use_the_record() -> None:
+    decoded = decode([plan(), plan(owner="e")], [{**GOOD, "v": "x"}, b"{"])
+    assert sorted(letters(decoded)) == [
+        (0, "bad-feature-value", "d"),
+        (0, "bad-feature-value", "e"),
+        (1, "malformed-json", ""),
+    ]
+
+
+def test_a_tombstone_is_nothing() -> None:
+    decoded = decode([plan()], [None, GOOD, None])
+    assert letters(decoded) == []
+    assert [row[0] for row in rows(decoded)] == [1]
+
+
+def test_a_batch_of_nothing() -> None:
+    assert rows(decode([plan()], [])) == rows(decode([plan()], [None])) == []
+
+
+def test_a_huge_record_is_read_and_its_letter_still_fits_into_a_message() -> None:
+    filler = "x" * 3_000_000
+    decoded = decode([plan()], [{**GOOD, "filler": filler}, {**GOOD, "v": filler}])
+    assert [row[0] for row in rows(decoded)] == [0]
+    (letter,) = decoded.dead_letters
+    assert letter.reason == "bad-feature-value"
+    assert letter.value is not None
+    assert len(letter.value) < 1_000_000
+    assert "first" in letter.detail
+
+
+def test_the_largest_record_time_ahead_counts_the_interval() -> None:
+    hour = {"period": {"interval": 60, "unit": "Minutes"}}
+    decoded = decode([plan(detection_interval=hour)], [{**GOOD, "t": NOW + 3_600_000}, {**GOOD, "t": NOW + 3_600_001}])
+    assert letters(decoded) == [(1, "time-too-far-ahead", "d")]
+
+
+# -- values ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("time", "wanted"),
+    [
+        (1_700_000_000_123, 1_700_000_000_123),
+        (1_700_000_000_123.9, 1_700_000_000_123),
+        (-1.5, -2),
+        ("1700000000123", 1_700_000_000_123),
+        ("2023-11-14T22:13:20.123Z", 1_700_000_000_123),
+        ("2023-11-14T23:13:20.123+01:00", 1_700_000_000_123),
+        ("2023-11-14 22:13:20", 1_700_000_000_000),
+        ("2023-11-14", 1_699_920_000_000),
+        ("1969-12-31T23:59:59.999Z", -1),
+    ],
+)
+def test_forms_of_time(time: Any, wanted: int) -> None:
+    assert one({**GOOD, "t": time})[0] == wanted
+
+
+@given(st.integers(-34_000_000_000_000, NOW))
+def test_iso_8601_is_exact_to_the_millisecond(time: int) -> None:
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=time)
+    assert one({**GOOD, "t": moment.isoformat()})[0] == to_time(time) == time
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted"),
+    [
+        (1, 1.0),
+        (-0.5, -0.5),
+        ("1.5", 1.5),
+        (" 2 ", 2.0),
+        (2**60, float(2**60)),
+        (None, None),
+        ([], None),
+        ([None], None),
+        ([7], 7.0),
+    ],
+)
+def test_forms_of_a_number(value: Any, wanted: float | None) -> None:
+    assert one({**GOOD, "v": value})[2][0] == wanted
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted"),
+    [
+        ("x", "x"),
+        ("", ""),
+        (404, "404"),
+        (True, "true"),
+        (False, "false"),
+        (1.5, "1.5"),
+        ("a|b", "a|b"),
+        (None, None),
+        ("\u00fc" * 50, "\u00fc" * 50),
+        (10**30, str(10**30)),
+        (["x"], "x"),
+        ([], None),
+    ],
+)
+def test_forms_of_a_category(value: Any, wanted: str | None) -> None:
+    found = one({**GOOD, "host": value})[1]
+    assert found == (wanted if wanted is None or "|" not in wanted else wanted.replace("|", "\\|"))
+
+
+def test_numbers_and_booleans_are_not_mixed_up_as_categories() -> None:
+    decoded = decode([plan()], [{**GOOD, "host": value} for value in (1, True, "1", "true", 1.0, 0, False)])
+    assert [row[2] for row in rows(decoded)] == ["1", "true", "1", "true", "1.0", "0", "false"]
+
+
+def test_every_value_of_an_array_counts() -> None:
+    several = plan(feature("s", "sum", "v"), feature("n", "value_count", "v"), feature("w", "max", "w"))
+    decoded = decode([several], [{**GOOD, "v": [1, 2, None, [3]], "w": 9}, {"t": 1, "host": "a", "w": [4, 5]}])
+    assert letters(decoded) == []
+    assert [row[0] for row in rows(decoded)] == [0, 0, 0, 1, 1]
+    assert [row[3] for row in rows(decoded)] == [
+        [1.0, 3.0, 9.0],
+        [2.0, None, None],
+        [3.0, None, None],
+        [None, None, 4.0],
+        [None, None, 5.0],
+    ]
+
+
+def test_a_text_counts_as_a_value_where_only_counting_matters() -> None:
+    counting = plan(feature("n", "value_count", "v"))
+    decoded = decode([counting], [{**GOOD, "v": value} for value in ("x", 0, False, {"a": 1}, None, [], ["x", "y"])])
+    assert [row[3] for row in rows(decoded)] == [[1.0], [1.0], [1.0], [1.0], [None], [None], [2.0]]
+
+
+# -- arrays of points -----------------------------------------------------------------------------------------------
+
+
+def test_a_record_may_hold_several_points() -> None:
+    decoded = decode([plan()], [GOOD, [{**GOOD, "v": 2}, {**GOOD, "v": 3}], GOOD, []])
+    assert letters(decoded) == []
+    assert [(row[0], row[3][0]) for row in rows(decoded)] == [(0, 1.5), (1, 2.0), (1, 3.0), (2, 1.5)]
+
+
+def test_bad_members_of_an_array_cost_only_themselves() -> None:
+    decoded = decode([plan()], [[{**GOOD, "v": 2}, 5, {**GOOD, "v": "x"}, None, {"v": 1}, {**GOOD, "v": "3"}]])
+    assert sorted(reason for _, reason, _ in letters(decoded)) == [
+        "bad-feature-value",
+        "missing-time",
+        "not-an-object",
+        "not-an-object",
+    ]
+    assert [row[3][0] for row in rows(decoded)] == [2.0, 3.0]
+
+
+def test_an_array_may_have_space_around_it() -> None:
+    decoded = decode([plan()], [b' \n[{"t": 1, "host": "a", "v": 1}]\n'])
+    assert len(rows(decoded)) == 1
+
+
+# -- paths ----------------------------------------------------------------------------------------------------------
+
+DEEP = plan(feature("f", "sum", "a.b.c"), category_field=["h.n"])
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"a": {"b": {"c": 5}}, "h": {"n": "x"}},
+        {"a.b.c": 5, "h.n": "x"},
+        {"a": {"b.c": 5}, "h.n": "x"},
+        {"a.b": {"c": 5}, "h.n": "x"},
+        {"a": {"b": {"c": 5}}, "h.n": "x", "h": None},
+        {"a": None, "a.b": {"c": "5"}, "h": {"n": "x"}},
+        {"a": {"x": 1}, "a.b.c": 5, "h": {"n": "x"}},
+        {"a": [{"b": {"c": 5}}], "h": {"n": "x"}},
+    ],
+)
+def test_dotted_paths_are_nested_objects_or_dotted_names(document: dict[str, Any]) -> None:
+    assert one({"t": 1, **document}, DEEP)[1:] == ("x", [5.0, 5.0] if len(DEEP.inputs) == 2 else [5.0])
+
+
+def test_values_at_two_places_of_the_same_path_all_count() -> None:
+    document = {"t": 1, "h": {"n": "x"}, "a": {"b": {"c": 1}}, "a.b.c": 2}
+    # The second is read the slow way, for the text.
+    decoded = decode([DEEP], [document, {**document, "a.b.c": "2"}])
+    assert [row[3][0] for row in rows(decoded)] == [2.0, 1.0, 2.0, 1.0]
+
+
+def test_an_array_of_objects_has_all_their_values() -> None:
+    decoded = decode([DEEP], [{"t": 1, "h.n": "x", "a": [{"b": {"c": 1}}, {"b": [{"c": 2}, {"c": 3}]}, {}]}])
+    assert [row[3][0] for row in rows(decoded)] == [1.0, 2.0, 3.0]
+
+
+def test_a_path_may_lie_inside_another() -> None:
+    inside = plan(feature("f", "sum", "a.b"), filter_query={"exists": {"field": "a"}})
+    assert one({"t": 1, "host": "x", "a": {"b": 4}}, inside) == (1, "x", [4.0])
+    assert one({"t": 1, "host": "x", "a": 3}, inside) == (1, "x", [None])
+    assert one({"t": 1, "host": "x"}, inside) == (1, None, [None])
+
+
+def test_the_keyword_below_a_text_is_the_text() -> None:
+    keyword = plan(category_field=["host.keyword"], filter_query={"term": {"dc.keyword": "eu"}})
+    assert one({**GOOD, "dc": "eu"}, keyword)[1] == "a"
+    assert one({**GOOD, "dc": "us"}, keyword)[1] is None
+    assert one({**GOOD, "dc": {"keyword": "eu"}, "host": {"keyword": "b"}}, keyword)[1] == "b"
+
+
+# -- several detectors ----------------------------------------------------------------------------------------------
+
+
+def test_what_one_detector_cannot_use_may_be_good_for_another() -> None:
+    numbers, texts = plan(feature("f", "sum", "code")), plan(owner="e", category_field=["code"])
+    decoded = decode([numbers, texts], [{**GOOD, "code": 404}, {**GOOD, "code": "x"}, {**GOOD, "code": {}}])
+    assert letters(decoded) == [
+        (1, "bad-feature-value", "d"),
+        (2, "bad-feature-value", "d"),
+        (2, "bad-category-value", "e"),
+    ]
+    assert [row[3][0] for row in rows(decoded, "d")] == [404.0]
+    assert [row[2] for row in rows(decoded, "e")] == ["404", "x"]
+
+
+def test_a_field_that_nobody_reads_may_hold_anything() -> None:
+    for value in (b"NaN", b"1e999", b'"\xff"', b'{"t": "x"}', b"9" * 5_000):
+        decoded = decode([plan()], [b'{"t": 1000, "host": "a", "v": "1", "x": %s}' % value, GOOD])
+        if value == b'"\xff"':
+            assert letters(decoded) == [(0, "malformed-json", "")]
+        else:
+            assert letters(decoded) == []
+
+
+def test_detectors_with_other_time_fields() -> None:
+    decoded = decode([plan(), plan(owner="e", time_field="u")], [{**GOOD, "u": "1970-01-01T00:00:09Z"}, GOOD])
+    assert [row[1] for row in rows(decoded)] == [1000, 1000]
+    assert [row[1] for row in rows(decoded, "e")] == [9000]
+    assert letters(decoded) == [(1, "missing-time", "e")]
+
+
+def test_only_the_wanted_detectors_are_served() -> None:
+    decoded = decoder(plan(), plan(owner="e")).decode("m", 0, records([{**GOOD, "v": "x"}, GOOD]), NOW, owners={"e"})
+    assert list(decoded.batches) == ["e"]
+    assert letters(decoded) == [(0, "bad-feature-value", "e")]
+
+
+# -- against a plain way to read ------------------------------------------------------------------------------------
+
+ANYTHING = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-5, 5)
+    | st.sampled_from([0.5, 7.0])
+    | st.sampled_from(["a", "7", "x.y", ""]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["n", "m", "n.m"]), inner, max_size=2),
+    max_leaves=4,
+)
+DOCUMENTS = st.fixed_dictionaries(
+    {},
+    optional={
+        "t": st.integers(0, 9) | ANYTHING,
+        "h": ANYTHING,
+        "h.n": st.sampled_from(["a", "b", 3]) | ANYTHING,
+        "v": st.floats(-5, 5) | ANYTHING,
+        "x": ANYTHING,
+    },
+)
+QUERIES: list[dict[str, Any]] = [
+    {"match_all": {}},
+    {"term": {"h.n": "a"}},
+    {"range": {"v": {"gte": 1}}},
+    {"exists": {"field": "x.n"}},
+    {
+        "bool": {
+            "must_not": [{"exists": {"field": "x"}}],
+            "should": [{"term": {"v": "7"}}, {"terms": {"h.n": [3, "b"]}}],
+        }
+    },
+    {"query_string": {"query": "a"}},
+    {"term": {"x.keyword": "a"}},
+]
+
+
+@given(st.lists(DOCUMENTS, max_size=6), st.sampled_from(QUERIES))
+def test_filters_see_the_whole_record(documents: list[dict[str, Any]], query: dict[str, Any]) -> None:
+    filtered = plan(category_field=["h.n"], filter_query=query)
+    decoded = decode([filtered], documents)
+    matches = compile_query(parse_query(query))
+    free = decode([plan(category_field=["h.n"])], documents)
+    wanted = [(at, time, name if matches(documents[at]) else None, found) for at, time, name, found in rows(free)]
+    assert rows(decoded) == wanted
+    assert letters(decoded) == letters(free)
+
+
+@given(st.lists(DOCUMENTS, max_size=8))
+def test_the_company_of_a_record_changes_nothing(documents: list[dict[str, Any]]) -> None:
+    plans = [plan(category_field=["h.n"]), plan(feature("n", "avg", "h.n"), owner="e", category_field=["v"])]
+    together = decode(plans, documents)
+    alone = [decode([one_], [document]) for document in documents for one_ in plans]
+    for each, owner in enumerate(("d", "e")):
+        wanted = [(at, *row[1:]) for at in range(len(documents)) for row in rows(alone[2 * at + each], owner)]
+        assert rows(together, owner) == wanted
+    by_itself = [
+        (at, letter.reason, letter.detail, letter.detector_id)
+        for at in range(len(documents))
+        for decoded in alone[2 * at : 2 * at + 2]
+        for letter in decoded.dead_letters
+    ]
+    found = [(letter.offset, letter.reason, letter.detail, letter.detector_id) for letter in together.dead_letters]
+    assert sorted(found) == sorted(by_itself)
+
+
+@given(st.binary(max_size=12) | st.text(max_size=12).map(str.encode), st.integers(0, 30), st.booleans())
+def test_damaged_bytes_never_raise(noise: bytes, at: int, replace: bool) -> None:
+    good = msgspec.json.encode(GOOD)
+    value = good[:at] + noise + good[at + len(noise) * replace :]
+    decoded = decode([plan()], [GOOD, value, GOOD])
+    assert len(rows(decoded)) + len({letter.offset for letter in decoded.dead_letters}) >= 3 or b"[]" in value
+    assert [row[0] for row in rows(decoded)][:1] == [0]
+    assert np.isfinite([row[1] for row in rows(decoded)]).all()
