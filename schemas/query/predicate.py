@@ -67,7 +67,19 @@ def _compile(query: Query, now: int | None) -> Predicate:
 
 
 def _any(field: str, test: Callable[[Any], bool]) -> Predicate:
-    return lambda document: any(test(value) for value in field_values(document, field))
+    if "." in field:
+        return lambda document: any(test(value) for value in field_values(document, field))
+
+    def direct(document: Mapping[str, Any]) -> bool:
+        # Nearly every field of a record is one plain member: worth not to go the long way round.
+        value = document.get(field)
+        if value is None:
+            return False
+        if type(value) is list:
+            return any(test(one) for one in values_at(document, field))
+        return test(value)
+
+    return direct
 
 
 @_compile.register
@@ -82,7 +94,14 @@ def _(query: MatchNone, now: int | None) -> Predicate:
 
 @_compile.register
 def _(query: Term, now: int | None) -> Predicate:
-    return _any(query.field, lambda value: same(value, query.value, case_insensitive=query.case_insensitive))
+    text, wanted, folded = text_of(query.value), query.value, query.case_insensitive
+
+    def test(value: Any) -> bool:
+        if type(value) is str and not folded:
+            return value == text
+        return same(value, wanted, case_insensitive=folded)
+
+    return _any(query.field, test)
 
 
 @_compile.register
@@ -103,12 +122,17 @@ def _(query: Ids, now: int | None) -> Predicate:
 
 @_compile.register
 def _(query: Exists, now: int | None) -> Predicate:
-    inside = query.field + "."
+    field, inside = query.field, query.field + "."
 
     def test(document: Mapping[str, Any]) -> bool:
-        return bool(field_values(document, query.field)) or any(
-            path.startswith(inside) for path in all_fields(document)
-        )
+        value = document.get(field)
+        if value is not None and not isinstance(value, list | Mapping):
+            return True
+        if any(not isinstance(one, Mapping) for one in field_values(document, field)):
+            return True
+        if value is None and "." not in field and not any(name.startswith(inside) for name in document):
+            return False
+        return any(path.startswith(inside) for path in all_fields(document))
 
     return test
 
@@ -233,8 +257,12 @@ def _(query: Bool, now: int | None) -> Predicate:
         at_least = max(at_least, required(query.minimum_should_match, len(optional)))
 
     def test(document: Mapping[str, Any]) -> bool:
-        if not all(clause(document) for clause in needed) or any(clause(document) for clause in unwanted):
-            return False
+        for clause in needed:
+            if not clause(document):
+                return False
+        for clause in unwanted:
+            if clause(document):
+                return False
         return at_least <= 0 or sum(clause(document) for clause in optional) >= at_least
 
     return test

@@ -40,14 +40,14 @@ def field_values(document: Any, path: str) -> list[Any]:
 
 
 def all_fields(document: Any, above: str = "") -> Iterator[str]:
-    """The paths of all leaves of a document."""
+    """The paths of all leaves of a document that are not null."""
     if isinstance(document, Mapping):
         for name, value in document.items():
             yield from all_fields(value, f"{above}{name}.")
     elif isinstance(document, list):
         for item in document:
             yield from all_fields(item, above)
-    elif above:
+    elif above and document is not None:
         yield above[:-1]
 
 

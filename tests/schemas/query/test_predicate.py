@@ -28,6 +28,7 @@ def test_every_clause_finds_its_documents(body: dict[str, Any], found: str) -> N
         ({"range": {"t": {"gte": "2026-11-24"}}}, {"t": 1795493468251}),
         ({"range": {"cpu": {"gt": "5"}}}, {"cpu": [1, 6]}),
         ({"exists": {"field": "a"}}, {"a": {"b": 0}}),
+        ({"exists": {"field": "a"}}, {"a.b": 0}),
     ],
 )
 def test_records_without_a_mapping_are_read_by_their_own_types(body: Any, document: Any) -> None:
@@ -38,3 +39,10 @@ def test_records_without_a_mapping_are_read_by_their_own_types(body: Any, docume
 def test_date_math_needs_to_be_told_the_time() -> None:
     with pytest.raises(Refused, match="now"):
         compile_query(parse_query({"range": {"t": {"gt": "now-1h"}}}))
+
+
+@pytest.mark.parametrize(
+    "document", [{}, {"a": None}, {"a": []}, {"a": [None]}, {"a": {}}, {"a": {"b": None}}, {"b": 1}]
+)
+def test_what_holds_no_value_does_not_exist(document: Any) -> None:
+    assert not matches(parse_query({"exists": {"field": "a"}}), document)
