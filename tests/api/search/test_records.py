@@ -67,7 +67,7 @@ def joined(inner: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict[s
         "minimum_should_match": st.sampled_from([0, 1, 2, "-1", "50%", "3"]),
         "adjust_pure_negative": st.booleans(),
     }
-    kinds = {name: clauses for name in ("must", "filter", "should", "must_not")}
+    kinds = dict.fromkeys(("must", "filter", "should", "must_not"), clauses)
     return st.fixed_dictionaries({}, optional={**kinds, **settings_}).map(lambda members: {"bool": members})
 
 
