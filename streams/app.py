@@ -64,6 +64,7 @@ class App:
         self._named = {settings.topic(name): agent for name, agent in named.items()}
         self._failed = failed
         self.assigned = asyncio.Event()
+        self._settled = asyncio.Event()
         self.faust = faust.App(
             settings.group,
             broker=["kafka://" + broker.strip() for broker in settings.brokers.split(",")],
@@ -104,6 +105,9 @@ class App:
         async def read(stream: Any) -> None:
             async for event in stream.events():
                 try:
+                    await self._settled.wait()
+                    if event.message.generation_id != self.faust.consumer_generation_id:
+                        continue  # fetched before a rebalance: reading has begun anew since then
                     tp, chunk = event.message.tp, event.value
                     position = agent.position(tp)
                     if position is not None and chunk.follows is not None and chunk.follows > position:
@@ -119,6 +123,8 @@ class App:
 
     async def _starts(self, committed: Mapping[TP, int | None]) -> dict[TP, int]:
         starts: dict[TP, int] = {}
+        # Faust may let records flow already, when one rebalance follows another: they wait for their agents.
+        self._settled.clear()
         try:
             for name, agent in self._named.items():
                 starts.update(await agent.assigned({tp: at for tp, at in committed.items() if tp.topic == name}))
@@ -129,6 +135,7 @@ class App:
             self._failed(error)
             raise
         self.assigned.set()
+        self._settled.set()
         return starts
 
     def read(self, topics: Set[str]) -> None:

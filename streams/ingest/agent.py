@@ -228,9 +228,9 @@ class Ingest:
         await self._fold(source, [run], records, next_offset)
 
     async def _fold(self, source: Source, runs: list[RunSource], records: Sequence[Any], next_offset: int) -> None:
-        decoder = self._decoders.get(source.topic)
-        if not runs or decoder is None:
+        if not runs:
             return
+        decoder = self._decoders[source.topic]
         now = int(time.time() * 1000)
         decoded = decoder.decode(source.topic, source.partition, records, now)
         for letter in decoded.dead_letters:
