@@ -128,10 +128,14 @@ def _(query: Exists, now: int | None) -> Predicate:
         value = document.get(field)
         if value is not None and not isinstance(value, list | Mapping):
             return True
+        if value is None and "." not in field:
+            for name in document:
+                if name.startswith(inside):
+                    break
+            else:
+                return False
         if any(not isinstance(one, Mapping) for one in field_values(document, field)):
             return True
-        if value is None and "." not in field and not any(name.startswith(inside) for name in document):
-            return False
         return any(path.startswith(inside) for path in all_fields(document))
 
     return test
