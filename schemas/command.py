@@ -96,7 +96,8 @@ class ScanProgress(_Event, tag="scan.progress", frozen=True, kw_only=True):
     """How far the scan of one source partition of a task is.
 
     ``offset`` is the next offset to read, ``current`` the event time reached (ms, None before the first
-    record), ``missing`` says which part of the range the topic no longer holds.
+    record), ``late`` counts the records of windows that had closed before they came, ``missing`` says which part of
+    the range the topic no longer holds.
     """
 
     task_id: str
@@ -108,6 +109,7 @@ class ScanProgress(_Event, tag="scan.progress", frozen=True, kw_only=True):
     done: bool
     node_id: str
     missing: str = ""
+    late: int = 0
 
 
 class TaskProgress(_Event, tag="task.progress", frozen=True, kw_only=True):

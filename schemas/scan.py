@@ -1,12 +1,14 @@
-"""The topic scans: bounded reads to do, one a record.
+"""The topic scans: bounded reads to do, one a record, and the checkpoints of those that are under way.
 
-JSON, since the coordinator's journal holds these records, too.
+Scans are JSON, since the coordinator's journal holds these records, too. Checkpoints are msgpack, as those of sources,
+in the topic ``windows``.
 """
 
 from __future__ import annotations
 
 import msgspec
 
+from schemas.checkpoint import RunCheckpoint
 from schemas.errors import UnknownVersion
 
 VERSION = 1
@@ -16,7 +18,7 @@ class Scan(msgspec.Struct, frozen=True, kw_only=True):
     """Read the records ``[offset, end_offset)`` of one source partition for one task.
 
     Those with an event time in ``[start_time, end_time)`` are windowed for models that ``task_id`` owns. The
-    detector is the snapshot in the task's document.
+    detector is the snapshot in the task's document; ``run`` is the control offset of the command that started it.
     """
 
     version: int = VERSION
@@ -28,6 +30,7 @@ class Scan(msgspec.Struct, frozen=True, kw_only=True):
     end_offset: int
     start_time: int
     end_time: int
+    run: int = 0
 
     @property
     def key(self) -> str:
@@ -40,6 +43,25 @@ class Scan(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.task_id}/{self.topic}/{self.partition}"
 
 
+class ScanCheckpoint(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """A scan that is under way: exactly the fold of the records before ``windows.offset``.
+
+    ``first`` and ``reached`` are the least and the greatest event time in the range, None before the first record.
+    """
+
+    version: int = VERSION
+    first: int | None
+    reached: int | None
+    windows: RunCheckpoint
+
+    @staticmethod
+    def key(scan: Scan) -> str:
+        """The record's key, of the same form as the keys of sources."""
+        return f"{scan.key}/scan/0"
+
+
+_packer = msgspec.msgpack.Encoder()
+_unpacker = msgspec.msgpack.Decoder(ScanCheckpoint)
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Scan)
 
@@ -55,3 +77,16 @@ def decode_scan(value: bytes) -> Scan:
     if scan.version != VERSION:
         raise UnknownVersion(f"scan of version {scan.version}, this release reads {VERSION}")
     return scan
+
+
+def encode_checkpoint(checkpoint: ScanCheckpoint) -> bytes:
+    """Write the checkpoint of a scan."""
+    return _packer.encode(checkpoint)
+
+
+def decode_checkpoint(value: bytes) -> ScanCheckpoint:
+    """Read the checkpoint of a scan. Raises ``UnknownVersion`` or ``msgspec.DecodeError``."""
+    checkpoint = _unpacker.decode(value)
+    if checkpoint.version != VERSION:
+        raise UnknownVersion(f"scan checkpoint of version {checkpoint.version}, this release reads {VERSION}")
+    return checkpoint

@@ -51,6 +51,7 @@ class ScanShare(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     end: int
     offset: int
     records: int = 0
+    late: int = 0
     missing: str = ""
     done: bool = False
 
@@ -66,8 +67,12 @@ class ModelShare(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Ledger(msgspec.Struct, frozen=True, kw_only=True):
-    """What the workers reported on a running task, by topic and partition and by model partition."""
+    """What the workers reported on a running task, by topic and partition and by model partition.
 
+    ``run`` is the control offset of the command that started a historical task: the run of its partials.
+    """
+
+    run: int = 0
     scans: dict[str, dict[int, ScanShare]] = {}
     models: dict[int, ModelShare] = {}
 

@@ -10,7 +10,8 @@ import structlog
 from confluent_kafka import Message
 
 from schemas.detector import Detector, load_detector
-from schemas.state import Journal, Run, StoredDetector, StoredJob, decode_detector, decode_state
+from schemas.state import Journal, Run, StoredDetector, StoredJob, StoredTask, decode_detector, decode_state
+from schemas.task import HISTORICAL_TYPES, LIVE_STATES, Task
 from streams.forest import ForestSpec, Imputation, read_rules
 from streams.plan import Plan
 from streams.settings import Settings
@@ -20,9 +21,10 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Running:
-    """One running detector: its configuration, compiled.
+    """One running detector, or one historical analysis: the configuration, compiled.
 
-    ``restarted`` says that the detector ran before, so that there may be models of it in the checkpoints.
+    ``restarted`` says that the detector ran before, so that there may be models of it in the checkpoints. ``task``
+    is the document that an analysis began with, None in real time.
     """
 
     detector: Detector
@@ -30,6 +32,7 @@ class Running:
     plan: Plan
     spec: ForestSpec
     restarted: bool
+    task: Task | None = None
 
     @property
     def sources(self) -> frozenset[tuple[str, int]]:
@@ -42,7 +45,11 @@ class Running:
 
 
 class Detectors:
-    """What is running now. ``changed`` is set after every change; whoever waits for it clears it."""
+    """What is running now. ``changed`` is set after every change; whoever waits for it clears it.
+
+    ``running`` holds real-time detection by detector id, ``analyses`` the live historical tasks by task id, ``ended``
+    the ones that have ended and are still kept.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -50,6 +57,8 @@ class Detectors:
         self._jobs: dict[str, StoredJob] = {}
         self._control_offset = -1
         self.running: dict[str, Running] = {}
+        self.analyses: dict[str, Running] = {}
+        self.ended: dict[str, Task] = {}
         self.changed = asyncio.Event()
 
     @property
@@ -57,15 +66,22 @@ class Detectors:
         """Ids of all detectors that exist, running or not."""
         return frozenset(self._stored)
 
+    @property
+    def scored(self) -> dict[str, Running]:
+        """Everything that has models, by owner."""
+        return {**self.running, **self.analyses}
+
     def topics(self) -> frozenset[str]:
         """The data topics that running detectors read."""
         return frozenset(topic for running in self.running.values() for topic in running.run.sources)
 
     def has_ended(self, owner: str, run: int) -> bool:
         """Whether a run that is not running has ended, as opposed to not having been heard of yet."""
-        running = self.running.get(owner)
+        running = self.running.get(owner) or self.analyses.get(owner)
         if running is not None:
             return running.run.id > run
+        if owner in self.ended:
+            return True
         job = self._jobs.get(owner)
         return (job is not None and job.control_offset >= run) or self._control_offset > run
 
@@ -82,6 +98,8 @@ class Detectors:
         elif value is None:
             if self._jobs.pop(key, None) is not None:
                 self._refresh(key)
+            self._end_analysis(key)
+            self.ended.pop(key, None)
         else:
             document = decode_state(value)
             if not isinstance(document, Journal):
@@ -89,6 +107,42 @@ class Detectors:
             if isinstance(document, StoredJob):
                 self._jobs[document.id] = document
                 self._refresh(document.id)
+            elif isinstance(document, StoredTask) and document.document.task_type in HISTORICAL_TYPES:
+                self._follow(document)
+
+    def _follow(self, stored: StoredTask) -> None:
+        task, ledger = stored.document, stored.ledger
+        if task.state not in LIVE_STATES or ledger is None:
+            self._end_analysis(stored.id)
+            self.ended[stored.id] = task
+            return
+        if stored.id in self.analyses:
+            return
+        detector = load_detector(task.detector or {})
+        run = Run(
+            id=ledger.run,
+            sources={
+                topic: {partition: share.begin for partition, share in partitions.items()}
+                for topic, partitions in ledger.scans.items()
+            },
+        )
+        plan = Plan.build(
+            owner=stored.id,
+            run=run.id,
+            detector_id=task.detector_id,
+            detector=detector,
+            partitions=self._settings.model_partitions,
+        )
+        # The seed of the detector itself: an analysis comes to the grades that real time comes to.
+        spec = forest_spec(task.detector_id, detector)
+        self.analyses[stored.id] = Running(detector, run, plan, spec, restarted=False, task=task)
+        self.changed.set()
+        log.info("analysis runs", detector=task.detector_id, task=stored.id, sources=run.sources)
+
+    def _end_analysis(self, task_id: str) -> None:
+        if self.analyses.pop(task_id, None) is not None:
+            self.changed.set()
+            log.info("analysis has ended", task=task_id)
 
     def _refresh(self, detector_id: str) -> None:
         stored, job = self._stored.get(detector_id), self._jobs.get(detector_id)

@@ -10,6 +10,7 @@ from schemas.task import ROWS_TO_INIT
 from streams.detectors import Detectors
 from streams.ingest.agent import Ingest
 from streams.outbox import Outbox
+from streams.scan.agent import Scans
 from streams.score.agent import Score
 from streams.score.documents import entity_document, model_id
 from streams.score.partition import RunScore
@@ -23,28 +24,33 @@ class Statistics:
     """Writes this worker's record to the topic ``nodes``, and progress to ``control`` when it changed."""
 
     def __init__(
-        self, settings: Settings, detectors: Detectors, outbox: Outbox, ingest: Ingest, score: Score
+        self,
+        settings: Settings,
+        detectors: Detectors,
+        outbox: Outbox,
+        ingest: Ingest,
+        score: Score,
+        scans: Scans,
     ) -> None:
         self._settings = settings
         self._detectors = detectors
         self._outbox = outbox
         self._ingest = ingest
         self._score = score
+        self._scans = scans
         self._started = int(time.time() * 1000)
         self._told: dict[tuple[str, int, int], int] = {}
 
     async def write(self) -> None:
         """Write what there is to say now."""
         now = int(time.time() * 1000)
-        await self._outbox.send(
-            self._settings.topic("nodes"), encode_node(self._node(now)), key=self._settings.node_id
-        )
+        await self._outbox.send(self._settings.topic("nodes"), encode_node(self._node(now)), key=self._settings.node_id)
         for partition in self._score.partitions:
             for run in partition.runs.values():
                 await self._progress(partition.number, run)
 
     async def _progress(self, partition: int, run: RunScore) -> None:
-        if run.models is None:
+        if run.models is None or run.historical:
             return
         plan = run.running.plan
         rows = min(run.models.most_rows_seen(), ROWS_TO_INIT)
@@ -64,6 +70,7 @@ class Statistics:
     def _node(self, now: int) -> Node:
         counts = self._score.counts
         runs = [run for partition in self._score.partitions for run in partition.runs.values()]
+        live = [run for run in runs if not run.historical]
         return Node(
             node_id=self._settings.node_id,
             time=now,
@@ -72,23 +79,21 @@ class Statistics:
             ad_execute_failure_count=counts.failures,
             ad_hc_execute_request_count=counts.windows_hc,
             ad_hc_execute_failure_count=0,
-            ad_executing_batch_task_count=0,
-            ad_canceled_batch_task_count=0,
-            ad_total_batch_task_execution_count=0,
-            ad_batch_task_failure_count=0,
+            ad_executing_batch_task_count=len({work.scan.task_id for work in self._scans.under_way}),
+            ad_canceled_batch_task_count=len(self._scans.counts.cancelled),
+            ad_total_batch_task_execution_count=len(self._scans.counts.begun),
+            ad_batch_task_failure_count=len(self._scans.counts.failed),
             ad_model_corruption_count=counts.corrupt_models,
             model_count=sum(len(run.models) for run in runs if run.models is not None),
-            models=self._models(runs),
-            runs=self._runs(runs, now),
+            models=self._models(live),
+            runs=self._runs(live, now),
         )
 
     def _models(self, runs: list[RunScore]) -> list[Model]:
         shown: list[Model] = []
         for run in runs:
             models, plan = run.models, run.running.plan
-            for row, entity in enumerate(
-                models.entities[: MODELS_SHOWN - len(shown)] if models is not None else ()
-            ):
+            for row, entity in enumerate(models.entities[: MODELS_SHOWN - len(shown)] if models is not None else ()):
                 assert models is not None
                 shown.append(
                     Model(

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import structlog
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaException, Message
 from confluent_kafka.admin import AdminClient
 
 from streams.app import App
@@ -22,6 +22,7 @@ from streams.detectors import Detectors
 from streams.follower import Follower
 from streams.ingest.agent import Ingest
 from streams.outbox import Outbox
+from streams.scan.agent import Scans
 from streams.score.agent import Score
 from streams.settings import Settings
 from streams.statistics import Statistics
@@ -48,7 +49,10 @@ class Worker:
         self._ingest = Ingest(settings, self._detectors, self._outbox, self._ledger, self._at_end)
         self._score = Score(settings, self._detectors, self._outbox, self._ledger)
         self._coordinate = Coordinate(settings, self._outbox, self._ledger)
-        self._statistics = Statistics(settings, self._detectors, self._outbox, self._ingest, self._score)
+        self._scans = Scans(
+            settings, self._detectors, self._outbox, self._ledger, busy=self._score.busy, failed=self.fail
+        )
+        self._statistics = Statistics(settings, self._detectors, self._outbox, self._ingest, self._score, self._scans)
         self._app: App | None = None
 
     def _at_end(self, tp: Any, offset: int) -> bool:
@@ -64,10 +68,14 @@ class Worker:
         if not self._stop.done():
             self._stop.set_exception(error)
 
+    def _apply(self, message: Message) -> None:
+        self._detectors.apply(message)
+        self._coordinate.observe(message)
+
     async def run(self, ready: Callable[[], None]) -> None:
         """Work until ``stop``. Raises the first failure of any part."""
         settings = self._settings
-        follower = Follower(settings, [settings.topic("detectors"), settings.topic("state")], self._detectors.apply)
+        follower = Follower(settings, [settings.topic("detectors"), settings.topic("state")], self._apply)
         loops: list[asyncio.Task[None]] = []
         try:
             await self._first(follower.caught_up.wait(), follower.failed)
@@ -75,7 +83,7 @@ class Worker:
                 settings,
                 self._ledger,
                 data=self._ingest,
-                named={"control": self._coordinate, "partials": self._score},
+                named={"control": self._coordinate, "partials": self._score, "scans": self._scans},
                 failed=self.fail,
             )
             app.read(self._detectors.topics())
@@ -85,6 +93,8 @@ class Worker:
                 self._loop(self._ingest.tick, TICK),
                 self._loop(self._ingest.checkpoint, settings.source_checkpoint_interval),
                 self._loop(self._score.checkpoint, 1.0),
+                self._loop(self._score.analyse, 0.02),
+                self._loop(self._score.report, settings.statistics_interval),
                 self._loop(self._follow_detectors, 0.0),
                 self._loop(self._keep_subscribed, 1.0),
                 self._loop(self._coordinate.look_up_topics, settings.topic_refresh_interval),
@@ -103,9 +113,7 @@ class Worker:
     async def _first(self, wanted: Awaitable[Any], *or_failures: Awaitable[Any]) -> None:
         """Wait for ``wanted`` or the stop, whichever comes first; raise what any of them raises."""
         task = asyncio.ensure_future(wanted)
-        await asyncio.wait(
-            [task, self._stop, *map(asyncio.ensure_future, or_failures)], return_when="FIRST_COMPLETED"
-        )
+        await asyncio.wait([task, self._stop, *map(asyncio.ensure_future, or_failures)], return_when="FIRST_COMPLETED")
         for outcome in (self._stop, *or_failures):
             if isinstance(outcome, asyncio.Future) and outcome.done():
                 outcome.result()
@@ -141,6 +149,7 @@ class Worker:
         self._app.read(self._detectors.topics())
 
     async def _wind_up(self) -> None:
+        await self._scans.stop()
         healthy = self._stop.done() and self._stop.exception() is None
         if healthy:
             # So that the next start has nothing to read again; without it, it would read more and do the same.
@@ -167,9 +176,7 @@ async def _wait_for_kafka(settings: Settings) -> None:
             missing = [name for name in ("control", "state", "partials") if settings.topic(name) not in topics]
             if not missing:
                 return
-            problem = (
-                f"topics are missing ({', '.join(map(settings.topic, missing))}): run 'riverwatch topics apply'"
-            )
+            problem = f"topics are missing ({', '.join(map(settings.topic, missing))}): run 'riverwatch topics apply'"
         except KafkaException as error:
             problem = f"Kafka at {settings.brokers} does not answer: {error.args[0].str()}"
         if not told:

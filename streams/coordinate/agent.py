@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import count
+from math import gcd
 from typing import Any
 
 import msgspec
@@ -157,22 +159,25 @@ class Coordinate:
         await self._write("state", JOURNAL_KEY, encode(Journal(control_offset=offset, entries=entries)))
         written: dict[tuple[str, str], int] = {}
         waiting = []
+        scans = spread(offset, self._settings.model_partitions)
         for record in effects.records:
-            waiting.append((record, self._start_write(record.topic, record.key, record.value)))
+            # By the keys' hashes the few scans of a task may all come to one worker.
+            partition = next(scans) if record.topic == "scans" else -1
+            waiting.append((record, self._start_write(record.topic, record.key, record.value, partition)))
         for record, future in waiting:
             at = await future
             written[record.topic, record.key] = at
             machine.seen(record.topic, record.key, at)
         return written
 
-    def _start_write(self, name: str, key: str, value: bytes | None) -> asyncio.Future[int]:
+    def _start_write(self, name: str, key: str, value: bytes | None, partition: int = -1) -> asyncio.Future[int]:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[int] = loop.create_future()
 
         def delivered(message: Message) -> None:
             loop.call_soon_threadsafe(future.set_result, message.offset())
 
-        self._outbox.produce(self._settings.topic(name), value, key=key, on_delivery=delivered)
+        self._outbox.produce(self._settings.topic(name), value, key=key, partition=partition, on_delivery=delivered)
         return future
 
     async def _write(self, name: str, key: str, value: bytes | None) -> int:
@@ -196,6 +201,17 @@ class Coordinate:
         await self._outbox.send(
             self._settings.topic("deadletter"), letter.value, key=letter.key, headers=letter.headers()
         )
+
+    def observe(self, message: Message) -> None:
+        """Take in a record of the topic state: entity tasks are written by the scorers of all workers."""
+        machine = self._machine
+        key = (message.key() or b"").decode()
+        if machine is None or message.topic() != self._settings.topic("state") or key == JOURNAL_KEY:
+            return
+        if message.value() is None and not machine.state.is_child(key):
+            return
+        for record in machine.observe(Record("state", key, message.value())):
+            self._outbox.produce(self._settings.topic(record.topic), record.value, key=record.key)
 
     # -- topics that come and go ------------------------------------------------------------------------------
 
@@ -229,3 +245,16 @@ class Coordinate:
                 await self._outbox.send(self._settings.topic("control"), encode_event(event), key=job.id)
         # Gone at two looks in a row: metadata of a broker that has just started may lack a topic for a moment.
         self._gone = gone
+
+
+def spread(start: int, partitions: int) -> Iterator[int]:
+    """Partition after partition without end, neighbours far apart: every worker gets about as many.
+
+    >>> from itertools import islice
+    >>> list(islice(spread(0, 8), 9))
+    [0, 5, 2, 7, 4, 1, 6, 3, 0]
+    """
+    step = max(1, round(partitions * 0.618))
+    while gcd(step, partitions) != 1:
+        step += 1
+    return (number * step % partitions for number in count(start))

@@ -57,13 +57,14 @@ def start(step: Step, command: HistoryStart) -> Answer:
 
 def _open(step: Step) -> Ledger:
     return Ledger(
+        run=step.context.control_offset,
         scans={
             topic: {
                 partition: ScanShare(begin=begin, end=end, offset=begin, done=begin >= end)
                 for partition, (begin, end) in partitions.items()
             }
             for topic, partitions in step.context.ranges.items()
-        }
+        },
     )
 
 
@@ -83,6 +84,7 @@ def _ask(step: Step, task: StoredTask) -> None:
                     end_offset=max(begin, end),
                     start_time=date_range.start_time,
                     end_time=date_range.end_time,
+                    run=step.context.control_offset,
                 )
             )
 
@@ -110,7 +112,12 @@ def scan_progress(step: Step, event: ScanProgress) -> None:
     if share is None or (event.offset, event.done) < (share.offset, share.done):
         return
     share = msgspec.structs.replace(
-        share, offset=event.offset, records=event.records, missing=event.missing, done=event.done or share.done
+        share,
+        offset=event.offset,
+        records=event.records,
+        late=event.late,
+        missing=event.missing,
+        done=event.done or share.done,
     )
     scans = {**ledger.scans, event.topic: {**ledger.scans[event.topic], event.partition: share}}
     _advance(step, task, msgspec.structs.replace(ledger, scans=scans), event.node_id)
@@ -186,8 +193,16 @@ def _all_scored(step: Step, ledger: Ledger) -> bool:
     return all(partition in ledger.models and ledger.models[partition].done for partition in wanted)
 
 
+def _remarks(shares: list[ScanShare]) -> list[str]:
+    remarks = sorted({share.missing for share in shares if share.missing})
+    late = sum(share.late for share in shares)
+    if late:
+        remarks.append(f"{late} records came after their window had closed: a longer window_delay would take them in")
+    return remarks
+
+
 def _end(step: Step, task: StoredTask, shares: list[ScanShare], rows: int, changes: dict[str, Any]) -> None:
-    missing = "; ".join(sorted({share.missing for share in shares if share.missing}))
+    missing = "; ".join(_remarks(shares))
     if not any(share.records for share in shares):
         reason = NO_DATA
     elif rows < ROWS_TO_INIT:

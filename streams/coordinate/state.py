@@ -93,6 +93,10 @@ class CoordinatorState:
             if not of_detector:
                 del self._tasks_of[task.document.detector_id]
 
+    def is_child(self, key: str) -> bool:
+        """Whether this is the id of an entity task."""
+        return key in self._parents
+
     def forget_child(self, key: str) -> None:
         """Take in the end of an entity task."""
         parent = self._parents.pop(key, None)

@@ -17,7 +17,7 @@ from schemas.deadletter import DeadLetter
 from schemas.entity import model_key
 from schemas.errors import UnknownVersion
 from schemas.partial import Partial, decode_partial
-from schemas.result import encode_result
+from schemas.result import Result, encode_result
 from streams.detectors import Detectors, Running
 from streams.follower import read_to_end
 from streams.forest import WrongRecord
@@ -25,10 +25,14 @@ from streams.outbox import Outbox
 from streams.score.merge import RunMerge
 from streams.score.models import DetectorModels
 from streams.score.partition import ModelPartition, RunScore
+from streams.score.reports import Reports
 from streams.settings import Settings
 from streams.transport.ledger import Ledger
 
 log = structlog.get_logger()
+
+SLICE = 2_000
+"""Rows of an analysis scored in one go: live windows wait for so many at most."""
 
 
 @dataclass
@@ -57,6 +61,8 @@ class Score:
         self._ledger = ledger
         self._partitions: dict[TP, ModelPartition] = {}
         self._loading: set[asyncio.Task[None]] = set()
+        self._reports = Reports(settings, detectors, outbox)
+        self._backlog = 0
         self.counts = ScoreCounts()
 
     # -- where reading begins ---------------------------------------------------------------------------------
@@ -84,7 +90,7 @@ class Score:
     def _begin_runs(self) -> None:
         for partition in self._partitions.values():
             to_load = []
-            for owner, running in self._detectors.running.items():
+            for owner, running in self._detectors.scored.items():
                 run = partition.runs.get(owner)
                 if run is not None and run.running.plan.run == running.plan.run:
                     run.running = running
@@ -144,9 +150,12 @@ class Score:
     async def refresh(self) -> None:
         """Follow the view of detectors: begin new runs, checkpoint and forget the models of what has stopped."""
         now = int(time.time() * 1000)
-        for tp, partition in self._partitions.items():
-            for owner in partition.runs.keys() - self._detectors.running.keys():
-                if owner in self._detectors.known:
+        scored = self._detectors.scored
+        for tp, partition in list(self._partitions.items()):
+            for owner in partition.runs.keys() - scored.keys():
+                if partition.runs[owner].historical:
+                    await self._reports.ended(partition.number, partition.runs[owner])
+                elif owner in self._detectors.known:
                     for snapshot in partition.dirty(owner, now):
                         await self._send_checkpoint(tp, snapshot)
                 else:
@@ -217,23 +226,68 @@ class Score:
         now = int(time.time() * 1000)
         for owner in owners:
             run = partition.runs.get(owner)
-            if run is None:
+            # Analyses have a loop of their own: what lies behind their windows must not wait for them.
+            if run is None or run.historical:
                 continue
             before = run.merge.scored_until
             results = run.score(now, _clock(), self._settings.max_imputed_windows)
             if run.merge.scored_until > before:
                 self.counts.windows += 1
                 self.counts.windows_hc += bool(run.running.plan.categories)
-            for entity, result in results:
-                value = encode_result(result)
-                key = model_key(owner, entity)
-                await self._outbox.send(self._settings.topic("results"), value, key=key, partition=tp.partition)
-                if isinstance(result.anomaly_grade, float) and result.anomaly_grade > 0:
-                    self.counts.anomalies += 1
-                    await self._outbox.send(
-                        self._settings.topic("anomalies"), value, key=key, partition=tp.partition
-                    )
-            self.counts.results += len(results)
+            await self._send_results(tp, run, results)
+
+    async def _send_results(self, tp: TP, run: RunScore, results: Sequence[tuple[str, Result]]) -> None:
+        for entity, result in results:
+            value = encode_result(result)
+            key = model_key(run.running.plan.owner, entity)
+            await self._outbox.send(self._settings.topic("results"), value, key=key, partition=tp.partition)
+            if isinstance(result.anomaly_grade, float) and result.anomaly_grade > 0:
+                self.counts.anomalies += 1
+                run.anomalies += 1
+                await self._outbox.send(self._settings.topic("anomalies"), value, key=key, partition=tp.partition)
+        self.counts.results += len(results)
+
+    # -- historical analyses ----------------------------------------------------------------------------------
+
+    async def analyse(self) -> None:
+        """Score what is ready of the historical analyses, in slices between which live work has its turn."""
+        more = True
+        while more:
+            more = False
+            for tp, partition in list(self._partitions.items()):
+                for run in [run for run in partition.runs.values() if run.historical]:
+                    more |= await self._analyse(tp, partition, run)
+        self._backlog = self._count_backlog()
+
+    async def _analyse(self, tp: TP, partition: ModelPartition, run: RunScore) -> bool:
+        before = run.merge.scored_until
+        results = run.score(int(time.time() * 1000), _clock(), self._settings.max_imputed_windows, SLICE)
+        await self._send_results(tp, run, results)
+        await asyncio.sleep(0)
+        if run.merge.scored_until > before:
+            self._backlog = self._count_backlog()
+            return True
+        if run.done:
+            await self._reports.done(partition.number, run)
+        return False
+
+    def _count_backlog(self) -> int:
+        return sum(
+            run.merge.backlog
+            for partition in self._partitions.values()
+            for run in partition.runs.values()
+            if run.historical
+        )
+
+    def busy(self) -> bool:
+        """Whether more rows of analyses wait here than should: whoever reads for them has to wait, too."""
+        return self._backlog >= self._settings.scan_backlog
+
+    async def report(self) -> None:
+        """Say how far the analyses are."""
+        for partition in list(self._partitions.values()):
+            for run in [run for run in partition.runs.values() if run.historical]:
+                await self._reports.tell(partition.number, run)
 
     async def _bury(self, tp: TP, record: Any, detail: str) -> None:
         letter = DeadLetter(

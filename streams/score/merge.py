@@ -97,11 +97,28 @@ class RunMerge:
         """Offset of the oldest record that a pending window needs."""
         return min((pending.first_offset for pending in self._pending.values()), default=None)
 
-    def take(self) -> list[FinalWindow]:
-        """Take out the windows that have become final, oldest first."""
+    @property
+    def backlog(self) -> int:
+        """How many rows wait in windows that are final."""
         watermark = self.watermark
-        ends = sorted(end for end in self._pending if end <= watermark)
-        windows = [self._merged(end, self._pending.pop(end)) for end in ends]
+        return sum(
+            len(part.entities)
+            for end, pending in self._pending.items()
+            if end <= watermark
+            for part in pending.parts.values()
+        )
+
+    def take(self, most: int | None = None) -> list[FinalWindow]:
+        """Take out the windows that have become final, oldest first; not many more rows than ``most``."""
+        watermark = self.watermark
+        windows: list[FinalWindow] = []
+        rows = 0
+        for end in sorted(end for end in self._pending if end <= watermark):
+            if most is not None and rows >= most:
+                self.scored_until = windows[-1].end
+                return windows
+            windows.append(self._merged(end, self._pending.pop(end)))
+            rows += len(windows[-1].entities)
         self.scored_until = watermark
         return windows
 

@@ -78,6 +78,10 @@ class DetectorModels:
         """How many windows the most advanced model has learned from."""
         return int(self._forest.seen(self.rows()).max()) if self.entities else 0
 
+    def rows_seen(self) -> Int64Array:
+        """How many windows each model has learned from, in the order of ``entities``."""
+        return self._forest.seen(self.rows())
+
     def seen(self, entity: str) -> int:
         """How many windows the entity's model has learned from; 0 for an unknown entity."""
         row = self._row_of.get(entity)

@@ -18,26 +18,51 @@ from streams.score.models import DetectorModels, Events
 
 @dataclass
 class RunScore:
-    """One run on one model partition. ``models`` is None while they are still being read back."""
+    """One run on one model partition. ``models`` is None while they are still being read back.
+
+    The models of a historical analysis have no checkpoints, since they end with it: ``first_offset`` is where reading
+    begins again after a crash. ``windows`` and ``anomalies`` count what it has scored.
+    """
 
     running: Running
     merge: RunMerge
     models: DetectorModels | None
     records: dict[tuple[str, int], int] = field(default_factory=dict)
     late: dict[tuple[str, int], int] = field(default_factory=dict)
+    first_offset: int | None = None
+    windows: int = 0
+    anomalies: int = 0
+
+    @property
+    def historical(self) -> bool:
+        """Whether this is an analysis, not real-time detection."""
+        return self.running.task is not None
+
+    @property
+    def done(self) -> bool:
+        """Whether every source has said its last word and every window has been scored (analyses only)."""
+        return self.merge.finished and self.merge.scored_until >= self.merge.watermark and not self.merge.backlog
 
     def add(self, partial: Partial, offset: int) -> None:
         """Take in one record of the partials topic."""
         source = (partial.topic, partial.partition)
+        if self.first_offset is None:
+            self.first_offset = offset
         self.records[source], self.late[source] = partial.records, partial.late
         self.merge.add(partial, offset)
 
-    def score(self, now: int, clock: Iterator[int], max_imputed: int) -> list[tuple[str, Result]]:
-        """Score every window that has become final: entities and results. ``clock`` gives the wall clock."""
+    def score(
+        self, now: int, clock: Iterator[int], max_imputed: int, most: int | None = None
+    ) -> list[tuple[str, Result]]:
+        """Score the windows that have become final, about ``most`` rows of them: entities and results.
+
+        ``clock`` gives the wall clock.
+        """
         if self.models is None:
             return []
         before = self.merge.scored_until
-        windows = self.merge.take()
+        windows = self.merge.take(most)
+        self.windows += len(windows)
         if self.running.spec.imputation is not None:
             windows = self._with_gaps(windows, before, max_imputed)
         if not windows:
@@ -101,6 +126,9 @@ class ModelPartition:
         """Where reading would have to begin again to rebuild what no checkpoint holds."""
         offsets = [self.position, *(waiting[0][1] for waiting in self.unknown.values())]
         for run in self.runs.values():
+            if run.historical:
+                offsets.append(self.position if run.first_offset is None else run.first_offset)
+                continue
             if (first := run.merge.first_offset) is not None:
                 offsets.append(first)
             if run.models is not None:
@@ -110,7 +138,7 @@ class ModelPartition:
     def due(self, now: int, interval_ms: int) -> Iterator[ModelCheckpoint]:
         """Snapshots of the models that are due; they count as written."""
         for run in self.runs.values():
-            if run.models is not None:
+            if run.models is not None and not run.historical:
                 yield from run.models.checkpoint(run.models.due(now, interval_ms), self.position, now)
 
     def dirty(self, owner: str, now: int) -> list[ModelCheckpoint]:

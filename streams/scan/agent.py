@@ -1,0 +1,206 @@
+"""The scan agent: each record of the topic ``scans`` becomes a read in the background, beside the live work.
+
+An offset of ``scans`` is safe when every scan before it is done, or is of a task that has ended. A worker that takes
+over a partition does again what was under way there, from the checkpoints on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+import structlog
+from confluent_kafka import KafkaException
+from faust.types import TP
+
+from schemas.command import Failed, encode_event
+from schemas.deadletter import DeadLetter
+from schemas.errors import RiverwatchError, UnknownVersion
+from schemas.scan import Scan, ScanCheckpoint, decode_checkpoint, decode_scan
+from streams.detectors import Detectors, Running
+from streams.follower import read_to_end
+from streams.outbox import DeliveryFailed, Outbox
+from streams.scan.work import ScanCounts, ScanWork
+from streams.settings import Settings
+from streams.transport.ledger import Ledger
+
+log = structlog.get_logger()
+
+PATIENCE = 0.02
+"""Seconds between two looks at what a scan waits for: its task, its turn."""
+
+
+class Scans:
+    """All scans of this worker. ``busy`` says that the scorer has more windows to score than it should keep."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        detectors: Detectors,
+        outbox: Outbox,
+        ledger: Ledger,
+        *,
+        busy: Callable[[], bool],
+        failed: Callable[[BaseException], None],
+    ) -> None:
+        self._settings = settings
+        self._detectors = detectors
+        self._outbox = outbox
+        self._ledger = ledger
+        self._busy = busy
+        self._failed = failed
+        self._positions: dict[TP, int] = {}
+        self._under_way: dict[TP, dict[int, asyncio.Task[None]]] = {}
+        self._wanting: dict[asyncio.Task[None] | None, tuple[int, str]] = {}
+        self._work: dict[str, ScanWork] = {}
+        self.counts = ScanCounts()
+
+    async def assigned(self, committed: Mapping[TP, int | None]) -> dict[TP, int]:
+        """The partitions of ``scans`` that are ours from now on: where to begin reading."""
+        for tp in self._positions.keys() - committed.keys():
+            self._drop(tp)
+        for tp, offset in committed.items():
+            if tp in self._positions and (offset or 0) > self._positions[tp]:
+                self._drop(tp)
+            self._positions.setdefault(tp, offset or 0)
+            self._under_way.setdefault(tp, {})
+        return {tp: self._positions[tp] for tp in committed}
+
+    def _drop(self, tp: TP) -> None:
+        self._positions.pop(tp, None)
+        self._ledger.forget(tp)
+        for task in self._under_way.pop(tp, {}).values():
+            task.cancel()
+
+    def position(self, tp: TP) -> int | None:
+        """Scans are done one by one: each record stands for itself."""
+        return None
+
+    async def records_arrived(self, tp: TP, records: Sequence[Any]) -> None:
+        """Begin the scans of one fetch."""
+        if tp not in self._positions:
+            return
+        for record in records:
+            if record.offset < self._positions[tp]:
+                continue
+            if record.value is not None:
+                await self._begin(tp, record)
+            self._positions[tp] = record.offset + 1
+        self._mark(tp)
+
+    async def _begin(self, tp: TP, record: Any) -> None:
+        try:
+            scan = decode_scan(record.value)
+        except (UnknownVersion, msgspec.DecodeError, ValueError) as error:
+            letter = DeadLetter(
+                tp.topic, tp.partition, record.offset, "unreadable-record", str(error), record.key, record.value
+            )
+            await self._outbox.send(
+                self._settings.topic("deadletter"), letter.value, key=letter.key, headers=letter.headers()
+            )
+            return
+        task = asyncio.create_task(self._do(scan))
+        self._under_way[tp][record.offset] = task
+
+        def ended(_: asyncio.Task[None]) -> None:
+            if tp in self._under_way and self._under_way[tp].get(record.offset) is task:
+                del self._under_way[tp][record.offset]
+                self._mark(tp)
+
+        task.add_done_callback(ended)
+
+    def _mark(self, tp: TP) -> None:
+        self._ledger.mark(tp, min([self._positions[tp], *self._under_way[tp]]))
+
+    # -- one scan ---------------------------------------------------------------------------------------------
+
+    async def _do(self, scan: Scan) -> None:
+        try:
+            running = await self._turn(scan)
+            if running is None or scan.key in self._work:
+                return
+            work = ScanWork(
+                self._settings,
+                self._outbox,
+                scan,
+                running,
+                live=lambda: scan.task_id in self._detectors.analyses,
+                busy=self._busy,
+                others=lambda: self._of_task(scan.task_id),
+            )
+            self._work[scan.key] = work
+            try:
+                await self._work_off(scan, work)
+            finally:
+                del self._work[scan.key]
+        except asyncio.CancelledError:
+            raise
+        except DeliveryFailed as error:
+            self._failed(error)
+            raise
+        except Exception as error:
+            # An analysis that can't go on must not take the worker with it: it ends, and says why.
+            self.counts.failed.add(scan.task_id)
+            log.error("scan failed", scan=scan.key, error=repr(error), exc_info=error)
+            reason = str(error) if isinstance(error, RiverwatchError | KafkaException) else repr(error)
+            event = Failed(detector_id=scan.detector_id, task_id=scan.task_id, error=reason)
+            await self._outbox.send(self._settings.topic("control"), encode_event(event), key=scan.detector_id)
+        finally:
+            self._wanting.pop(asyncio.current_task(), None)
+
+    async def _work_off(self, scan: Scan, work: ScanWork) -> None:
+        self.counts.begun.add(scan.task_id)
+        checkpoint = await asyncio.to_thread(self._read_checkpoint, scan)
+        if checkpoint is not None:
+            work.restore(checkpoint)
+        offset = scan.offset if checkpoint is None else checkpoint.windows.offset
+        log.info("scan begins", scan=scan.key, offset=offset, end=scan.end_offset)
+        done = await work.run()
+        if not done:
+            self.counts.cancelled.add(scan.task_id)
+        log.info("scan done" if done else "scan cancelled", scan=scan.key, records=work.records)
+
+    async def _turn(self, scan: Scan) -> Running | None:
+        """Wait for the task to be known here and to be among the oldest ones; None when it has ended."""
+        while True:
+            running = self._detectors.analyses.get(scan.task_id)
+            if running is None:
+                if self._detectors.has_ended(scan.task_id, scan.run):
+                    return None
+            else:
+                self._wanting[asyncio.current_task()] = (running.plan.run, scan.task_id)
+                oldest = sorted(set(self._wanting.values()))[: self._settings.max_historical_tasks_per_worker]
+                if (running.plan.run, scan.task_id) in oldest:
+                    return running
+            await asyncio.sleep(PATIENCE)
+
+    def _read_checkpoint(self, scan: Scan) -> ScanCheckpoint | None:
+        found: bytes | None = None
+        key = ScanCheckpoint.key(scan).encode()
+        for message in read_to_end(self._settings, self._settings.topic("windows"), [0]):
+            if message.key() == key:
+                found = message.value()
+        if found is None:
+            return None
+        try:
+            return decode_checkpoint(found)
+        except (UnknownVersion, msgspec.DecodeError) as error:
+            log.error("scan checkpoint not readable, the scan begins anew", scan=scan.key, error=str(error))
+            return None
+
+    def _of_task(self, task_id: str) -> Iterator[ScanWork]:
+        return (work for work in self._work.values() if work.scan.task_id == task_id)
+
+    @property
+    def under_way(self) -> Iterable[ScanWork]:
+        """The scans that this worker reads now."""
+        return list(self._work.values())
+
+    async def stop(self) -> None:
+        """End all scans where they are; the next worker goes on from their checkpoints."""
+        tasks = [task for under_way in self._under_way.values() for task in under_way.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,133 @@
+"""The windows of one source partition for one historical analysis: a fold over the records of a range of event time.
+
+The same windows as in real time, with a beginning and an end:
+
+* The range is floored to the interval on both sides, as the anchor does (section 3.6): only whole windows count.
+* Records outside of it are dropped, and do not move the clock: one of them, read early, would close windows whose
+  records are still to come.
+* At the end every window is closed. The windows after the newest event time of all sources are never scored, since
+  the newest record's window may not be over: ``closed_until`` of the last word says how far this source goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from schemas.partial import NO_WINDOW, Partial, WindowPart
+from schemas.scan import ScanCheckpoint
+from streams.ingest.entities import EntityTable
+from streams.ingest.windows import Batch, Closed, RunWindows
+from streams.plan import Plan
+
+MAX_BYTES = 4_000_000
+"""About the most of one record of partials: a range of out-of-order records closes all its windows at once."""
+
+
+class RangeWindows:
+    """The windows of ``[start, end)``, epoch ms. ``first`` and ``reached`` are the least and greatest event times in
+    the range so far; a record beyond the range makes it ``end``."""
+
+    def __init__(self, plan: Plan, entities: EntityTable, offset: int, start: int, end: int) -> None:
+        self.plan = plan
+        self.start = start // plan.interval_ms * plan.interval_ms
+        self.end = end // plan.interval_ms * plan.interval_ms
+        self.windows = RunWindows(plan, entities, offset)
+        self.first: int | None = None
+        self.reached: int | None = None
+
+    @property
+    def offset(self) -> int:
+        """The next offset to read."""
+        return self.windows.offset
+
+    def fold(self, batch: Batch, next_offset: int) -> list[Closed]:
+        """Take records in; the windows that they close, oldest first."""
+        times = batch.times
+        if len(times):
+            inside = (times >= self.start) & (times < self.end)
+            if (times >= self.end).any():
+                self._reach(self.end)
+            if not inside.all():
+                batch = _where(batch, np.flatnonzero(inside))
+        if len(batch.times):
+            first = int(batch.times.min())
+            self.first = first if self.first is None else min(self.first, first)
+            self._reach(int(batch.times.max()))
+        self.windows.fold(batch, next_offset)
+        return self.windows.close()
+
+    def finish(self) -> list[Closed]:
+        """Close what is still open."""
+        return self.windows.close_all()
+
+    def _reach(self, time: int) -> None:
+        self.reached = time if self.reached is None else max(self.reached, time)
+
+    def partials(
+        self, topic: str, partition: int, closed: Sequence[Closed], *, finished: bool
+    ) -> Iterator[tuple[int, Partial]]:
+        """What is to be said about closed windows: model partitions and records for them, in order.
+
+        After ``finish`` they end with the last word to every model partition.
+        """
+        until = self._last_word() if finished else self.windows.closed_until
+        for target in range(self.plan.partitions):
+            mine = [window.parts[target] for window in closed if target in window.parts]
+            pieces = list(_pieces(mine))
+            for number, piece in enumerate(pieces):
+                last = number == len(pieces) - 1
+                yield (
+                    target,
+                    Partial(
+                        owner=self.plan.owner,
+                        run=self.plan.run,
+                        topic=topic,
+                        partition=partition,
+                        closed_until=until if last else min(until, piece[-1].end),
+                        idle=False,
+                        finished=finished and last,
+                        late=self.windows.late,
+                        records=self.windows.records,
+                        windows=piece,
+                    ),
+                )
+
+    def _last_word(self) -> int:
+        if self.reached is None:
+            return NO_WINDOW
+        return self.reached // self.plan.interval_ms * self.plan.interval_ms
+
+    def snapshot(self) -> ScanCheckpoint:
+        """This state, as ``restore`` reads it."""
+        return ScanCheckpoint(first=self.first, reached=self.reached, windows=self.windows.snapshot())
+
+    def restore(self, checkpoint: ScanCheckpoint) -> None:
+        """Go on where a snapshot of the same scan was taken."""
+        self.windows.restore(checkpoint.windows)
+        self.first, self.reached = checkpoint.first, checkpoint.reached
+
+
+def _where(batch: Batch, kept: npt.NDArray[np.int64]) -> Batch:
+    return Batch(
+        batch.offsets[kept],
+        batch.times[kept],
+        batch.table,
+        batch.entities[kept],
+        {key: values[kept] for key, values in batch.values.items()},
+    )
+
+
+def _pieces(parts: list[WindowPart]) -> Iterator[list[WindowPart]]:
+    piece: list[WindowPart] = []
+    size = 0
+    for part in parts:
+        weight = sum(map(len, part.entities)) + sum(map(len, part.columns))
+        if piece and size + weight > MAX_BYTES:
+            yield piece
+            piece, size = [], 0
+        piece.append(part)
+        size += weight
+    yield piece

@@ -1,0 +1,213 @@
+"""One scan under way: slices of records in, closed windows out, until its end offset, its cancellation or its failure.
+
+After a crash it begins again at its last checkpoint (topic ``windows``), and what it says twice changes nothing: the
+scorer counts the first word of a source on a window, and however the records were cut, the windows are the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from schemas.command import ScanProgress, encode_event
+from schemas.deadletter import DeadLetter
+from schemas.partial import encode_partial
+from schemas.scan import Scan, ScanCheckpoint, encode_checkpoint
+from streams.detectors import Running
+from streams.ingest.catchup import Record
+from streams.ingest.decode import Decoder
+from streams.ingest.entities import EntityTable
+from streams.ingest.windows import Closed
+from streams.outbox import Outbox
+from streams.scan.range import RangeWindows
+from streams.scan.reader import PartitionReader
+from streams.settings import Settings
+
+log = structlog.get_logger()
+
+AHEAD = 100
+"""Windows that a scan may be ahead of the slowest one of its task on this worker: the scorer keeps them till then."""
+
+QUIET = 2.0
+"""Seconds without a record after which a scan looks whether its topic is still there."""
+
+
+@dataclass
+class ScanCounts:
+    """The tasks that this process has had a part in since it began, as the stats routes count them."""
+
+    begun: set[str] = field(default_factory=set)
+    cancelled: set[str] = field(default_factory=set)
+    failed: set[str] = field(default_factory=set)
+
+
+class ScanWork:
+    """Does one scan. ``clock`` is the event time reached, None before the first record."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        outbox: Outbox,
+        scan: Scan,
+        running: Running,
+        *,
+        live: Callable[[], bool],
+        busy: Callable[[], bool],
+        others: Callable[[], Iterable[ScanWork]],
+    ) -> None:
+        self._settings = settings
+        self._outbox = outbox
+        self.scan = scan
+        self._live = live
+        self._busy = busy
+        self._others = others
+        plan = running.plan
+        table = EntityTable(plan)
+        self._range = RangeWindows(plan, table, scan.offset, scan.start_time, scan.end_time)
+        self._decoder = Decoder([plan], [table], max_ahead_ms=int(settings.max_ahead * 1000))
+        self._missing = ""
+        self._told = 0.0
+        self._checkpointed = time.monotonic()
+        self.records = 0
+
+    @property
+    def clock(self) -> int | None:
+        """The event time reached."""
+        return self._range.windows.clock
+
+    def restore(self, checkpoint: ScanCheckpoint) -> None:
+        """Begin where a checkpoint of this scan was taken."""
+        self._range.restore(checkpoint)
+
+    async def run(self) -> bool:
+        """True when everything has been read, said and confirmed; False when the task has ended meanwhile.
+
+        Raises ``TopicGone``, ``KafkaException`` or ``DeliveryFailed``.
+        """
+        scan = self.scan
+        reader = await asyncio.to_thread(
+            PartitionReader, self._settings, scan.topic, scan.partition, self._range.offset, scan.end_offset
+        )
+        try:
+            done = await self._read(reader)
+        finally:
+            await asyncio.to_thread(reader.close)
+        if done:
+            await self._finish()
+            await self._outbox.barrier()
+            await self._tell(done=True)
+        await self._outbox.send(self._settings.topic("windows"), None, key=ScanCheckpoint.key(scan))
+        return done
+
+    async def _read(self, reader: PartitionReader) -> bool:
+        heard = time.monotonic()
+        looked = reader.ended
+        while not reader.ended:
+            if not self._live():
+                return False
+            if not looked:
+                looked = await asyncio.to_thread(reader.look)
+            if self._busy() or self._ahead():
+                await asyncio.sleep(0.01)
+                continue
+            records = await asyncio.to_thread(reader.read, self._settings.scan_slice, 0.2)
+            if records:
+                await self._take(reader, records)
+                heard = time.monotonic()
+            elif time.monotonic() - heard > QUIET:
+                looked, heard = False, time.monotonic()
+            self._range.windows.skip_to(min(reader.position, self.scan.end_offset))
+            await self._tell_now_and_then()
+            # Live work waits for at most one slice.
+            await asyncio.sleep(0)
+        return self._live()
+
+    def _ahead(self) -> bool:
+        """Whether another scan of this task has to come along first. The slowest one never waits."""
+        clock = self.clock
+        clocks = [other.clock for other in self._others() if other is not self]
+        if clock is None or not clocks:
+            return False
+        interval = self._range.plan.interval_ms
+        return any(other is None or other + AHEAD * interval < clock for other in clocks)
+
+    async def _take(self, reader: PartitionReader, records: list[Record]) -> None:
+        scan = self.scan
+        decoded = self._decoder.decode(scan.topic, scan.partition, records, int(time.time() * 1000))
+        for letter in decoded.dead_letters:
+            await self._bury(letter)
+        closed = self._range.fold(decoded.batches[self._range.plan.owner], records[-1].offset + 1)
+        self.records += len(records)
+        if not self._missing:
+            self._missing = self._lacks(reader, records[0].offset)
+        if closed:
+            await self._say(closed, finished=False)
+
+    def _lacks(self, reader: PartitionReader, first_offset: int) -> str:
+        """What the topic no longer holds of the range, in words."""
+        begun = self._range.first
+        if reader.low == 0 or first_offset > reader.low or begun is None:
+            return ""
+        if begun < self._range.start + self._range.plan.interval_ms:
+            return ""
+        return f"{self.scan.topic}-{self.scan.partition} no longer holds records before {_utc(begun)}"
+
+    async def _finish(self) -> None:
+        await self._say(self._range.finish(), finished=True)
+
+    async def _say(self, closed: Sequence[Closed], *, finished: bool) -> None:
+        said = self._range.partials(self.scan.topic, self.scan.partition, closed, finished=finished)
+        for target, partial in said:
+            await self._outbox.send(self._settings.topic("partials"), encode_partial(partial), partition=target)
+
+    async def _bury(self, letter: DeadLetter) -> None:
+        await self._outbox.send(
+            self._settings.topic("deadletter"), letter.value, key=letter.key, headers=letter.headers()
+        )
+
+    # -- progress ---------------------------------------------------------------------------------------------
+
+    async def _tell_now_and_then(self) -> None:
+        now = time.monotonic()
+        if now - self._told < self._settings.statistics_interval:
+            return
+        self._told = now
+        if now - self._checkpointed >= self._settings.source_checkpoint_interval:
+            self._checkpointed = now
+            await self._checkpoint()
+        await self._tell(done=False)
+
+    async def _checkpoint(self) -> None:
+        value = encode_checkpoint(self._range.snapshot())
+        if len(value) > self._settings.source_checkpoint_bytes:
+            # A range out of order with a long window_delay: rather read again than write all of it every few seconds.
+            log.info("open windows too many for a checkpoint", scan=self.scan.key, bytes=len(value))
+            return
+        # What had closed before must have arrived first: after a crash nobody would say it again.
+        await self._outbox.barrier()
+        await self._outbox.send(self._settings.topic("windows"), value, key=ScanCheckpoint.key(self.scan))
+
+    async def _tell(self, *, done: bool) -> None:
+        scan, windows = self.scan, self._range.windows
+        event = ScanProgress(
+            detector_id=scan.detector_id,
+            task_id=scan.task_id,
+            topic=scan.topic,
+            partition=scan.partition,
+            offset=scan.end_offset if done else windows.offset,
+            records=windows.records,
+            current=windows.clock,
+            done=done,
+            node_id=self._settings.node_id,
+            missing=self._missing,
+            late=windows.late,
+        )
+        await self._outbox.send(self._settings.topic("control"), encode_event(event), key=scan.detector_id)
+
+
+def _utc(epoch_ms: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(epoch_ms / 1000))
