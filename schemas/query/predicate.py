@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import singledispatch
+from functools import lru_cache, singledispatch
 from typing import Any
 
 from schemas.errors import Refused
@@ -304,9 +304,14 @@ def _within_path(path: str, item: Any) -> Mapping[str, Any]:
 def _(query: MultiField, now: int | None) -> Predicate:
     names = [compile_wildcard(pattern) for pattern in query.patterns]
 
+    @lru_cache(1_000)
+    def of(field: str) -> Predicate | None:
+        named = any(name(field) for name in names)
+        return _compile(replace(query.leaf, field=field), now) if named else None
+
     def test(document: Mapping[str, Any]) -> bool:
-        fields = {field for field in all_fields(document) if any(name(field) for name in names)}
-        return any(_compile(replace(query.leaf, field=field), now)(document) for field in fields)
+        leaves = map(of, all_fields(document))
+        return any(leaf(document) for leaf in leaves if leaf is not None)
 
     return test
 
