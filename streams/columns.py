@@ -110,13 +110,15 @@ class NumberColumn:
             rows, values = rows[known], values[known]
         if self.kind == "count" and self.input.reads != "presence":
             values = np.ones(len(values))
-        _UFUNCS[self.kind].at(accumulators, rows, values)
+        with np.errstate(over="ignore", invalid="ignore"):
+            _UFUNCS[self.kind].at(accumulators, rows, values)
 
     def merged(self, size: int, parts: Sequence[tuple[Int64Array, Float64Array]]) -> Float64Array:
         """As ``Column``."""
         merged = self.empty(size)
-        for rows, part in parts:
-            merged[rows] = _UFUNCS[self.kind](merged[rows], part)
+        with np.errstate(over="ignore", invalid="ignore"):
+            for rows, part in parts:
+                merged[rows] = _UFUNCS[self.kind](merged[rows], part)
         return merged
 
     def to_bytes(self, accumulators: Float64Array) -> bytes:

@@ -32,7 +32,7 @@ class PlannedFeature:
     percent: float | None = None
 
     def value(self, columns: Sequence[Any]) -> Float64Array:
-        """The feature's value for each entity; NaN where the window holds no value of the field.
+        """The feature's value for each entity; NaN where the window holds no value of the field, or too large a sum.
 
         A count of values is 0 where there are records without the field: that is a number, not a gap.
         """
@@ -46,7 +46,7 @@ class PlannedFeature:
         total, count = mine
         with np.errstate(divide="ignore", invalid="ignore"):
             value = total / count if self.kind == "avg" else total
-        known: Float64Array = np.where(count > 0, value, np.nan)
+        known: Float64Array = np.where((count > 0) & np.isfinite(value), value, np.nan)
         return known
 
 

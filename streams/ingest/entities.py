@@ -18,13 +18,13 @@ NO_ENTITY = -1
 """The code of a record without one of the category fields: it belongs to no entity."""
 
 MOST_ENTITIES = 262_144
-"""Entities that a run on one worker remembers beyond those in its open windows; about 100 MB of names."""
+"""Entities that a run on one worker remembers, unless its open windows have more; about 100 MB."""
 
 
 class Entities(dict[Any, int]):
     """One generation of entities: raw category values (one, or a tuple of them) to codes, growing when looked up.
 
-    ``names`` has the entity key of each code. ``carried`` counts those that came from an older generation.
+    ``names`` has the entity key of each code. ``carried`` counts those that open windows brought along.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -52,9 +52,8 @@ class Entities(dict[Any, int]):
 
     def carry(self, keys: Iterable[str]) -> Int64Array:
         """The codes of entities that are known from elsewhere: an older generation, or a checkpoint."""
-        before = len(self.names)
         codes = np.fromiter(map(self._code, keys), np.int64)
-        self.carried += len(self.names) - before
+        self.carried += len(codes)
         return codes
 
     def partitions(self, codes: Int64Array) -> Int64Array:
@@ -71,8 +70,8 @@ class Entities(dict[Any, int]):
 class EntityTable:
     """The entities of one run on this worker, shared by its sources.
 
-    ``current`` is the generation that records are read with. When records have added more than ``limit`` entities
-    to it, a new one begins; what open windows still need moves there (``RunWindows``), the rest is forgotten with
+    ``current`` is the generation that records are read with. When it has more than ``limit`` entities and twice as
+    many as open windows brought along, a new one begins; what open windows still need moves there (``RunWindows``), the rest is forgotten with
     the old generation when no batch and no window holds it any more.
     """
 
@@ -85,7 +84,7 @@ class EntityTable:
         """The codes of ``size`` records, from one sequence of raw values a category field, and whose codes they are."""
         entities = self.current
         # Open windows may need more than the limit: then to begin anew with every batch would help nobody.
-        if len(entities.names) - entities.carried > max(self._limit, entities.carried):
+        if len(entities.names) > max(self._limit, 2 * entities.carried):
             entities = self.current = Entities(self._plan)
         if not columns:
             return entities, np.full(size, entities[()], np.int64)

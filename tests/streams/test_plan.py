@@ -7,8 +7,10 @@ import pytest
 
 from schemas.query.tree import Term
 from streams.columns import Column, Input, NumberColumn
+from streams.distinct import DistinctColumn
 from streams.murmur2 import partition_of
 from streams.plan import Plan
+from streams.quantiles import QuantileColumn
 from tests.schemas.documents import feature
 from tests.streams.ingest.plans import plan
 
@@ -83,3 +85,25 @@ def test_categories_are_sorted_and_match_all_is_no_filter() -> None:
 
 def test_a_models_partition_is_that_of_its_key() -> None:
     assert plan(owner="d1", partitions=8).model_partition("host-1") == partition_of(b"d1|host-1", 8)
+
+
+def test_cardinality_and_percentiles_have_sketches() -> None:
+    built = plan(
+        feature("c", "cardinality", "user"), feature("p", "percentiles", "v"), feature("q", "percentiles", "v")
+    )
+    assert list(built.columns) == [DistinctColumn(Input("user", "hash")), QuantileColumn(NUMBER)]
+    accumulators = [column.empty(2) for column in built.columns]
+    for column, several in zip(built.columns, accumulators, strict=True):
+        column.fold(several, np.zeros(3, np.int64), np.array([5.0, 6.0, 6.0]))
+    found = built.feature_values(accumulators)
+    assert found[0].tolist() == [2.0, pytest.approx(5.02), pytest.approx(5.02)]
+    assert found[1][0] == 0
+    assert np.isnan(found[1][1:]).all()
+
+
+def test_a_sum_that_no_double_holds_is_a_gap() -> None:
+    built = plan(feature("s", "sum", "v"), feature("a", "avg", "v"))
+    accumulators = [column.empty(1) for column in built.columns]
+    for column, several in zip(built.columns, accumulators, strict=True):
+        column.fold(several, np.zeros(2, np.int64), np.array([1.7e308, 1.7e308]))
+    assert np.isnan(built.feature_values(accumulators)).all()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from streams.ingest.decode import Decoded, Decoder
 from streams.ingest.entities import EntityTable
@@ -17,7 +18,9 @@ from tests.schemas.documents import feature, parsed
 NOW = 2_000_000_000_000
 """The wall clock of these tests."""
 
-ALL_KINDS = [feature(kind, kind, "v") for kind in ("sum", "avg", "min", "max", "value_count")]
+NUMBERS = [feature(kind, kind, "v") for kind in ("sum", "avg", "min", "max", "value_count")]
+SKETCHES = [feature("distinct", "cardinality", "v"), feature("percentiles", "percentiles", "v")]
+ALL_KINDS = [NUMBERS[1], NUMBERS[3], NUMBERS[4], *SKETCHES]
 
 
 @dataclass(frozen=True)
@@ -49,9 +52,9 @@ def records(values: Iterable[Any], start: int = 0) -> list[Record]:
     ]
 
 
-def decoder(*plans: Plan, max_ahead_ms: int = 600_000) -> Decoder:
-    """A decoder with new tables."""
-    return Decoder(plans, [EntityTable(plan) for plan in plans], max_ahead_ms=max_ahead_ms)
+def decoder(*plans: Plan, limit: int = 1000) -> Decoder:
+    """A decoder with new tables that remember ``limit`` entities."""
+    return Decoder(plans, [EntityTable(plan, limit) for plan in plans], max_ahead_ms=600_000)
 
 
 def decode(plans: Sequence[Plan], values: Iterable[Any], now: int = NOW) -> Decoded:
@@ -70,7 +73,18 @@ def rows(plan: Plan, closed: Iterable[Closed]) -> dict[tuple[int, int, str], tup
     for window in closed:
         for partition, part in window.parts.items():
             assert part.end == window.end
+            columns = split(plan, part.columns)
             for row, entity in enumerate(part.entities):
                 assert (window.end, partition, entity) not in found
-                found[window.end, partition, entity] = tuple(data[8 * row : 8 * row + 8] for data in part.columns)
+                found[window.end, partition, entity] = columns[row]
     return found
+
+
+def split(plan: Plan, columns: Sequence[bytes]) -> list[tuple[bytes, ...]]:
+    """The accumulators of each row."""
+    cut = []
+    for column, data in zip(plan.columns, columns, strict=True):
+        ends = np.cumsum(column.sizes(data)).tolist()
+        assert not ends or ends[-1] == len(data)
+        cut.append([data[start:end] for start, end in zip([0, *ends], ends, strict=False)])
+    return list(zip(*cut, strict=True))

@@ -420,3 +420,21 @@ def test_damaged_bytes_never_raise(noise: bytes, at: int, replace: bool) -> None
     assert len(rows(decoded)) + len({letter.offset for letter in decoded.dead_letters}) >= 3 or b"[]" in value
     assert [row[0] for row in rows(decoded)][:1] == [0]
     assert np.isfinite([row[1] for row in rows(decoded)]).all()
+
+
+def test_distinct_values_are_the_same_whatever_their_type() -> None:
+    counting = plan(feature("c", "cardinality", "v"), feature("v", "value_count", "v"))
+    decoded = decode([counting], [{**GOOD, "v": v} for v in (1, "1", 1.0, True, "true", None, ["a", 1], {"a": 1})])
+    assert letters(decoded) == [(7, "bad-feature-value", "d")]
+    hashes = [row[3][0] for row in rows(decoded)]
+    assert hashes[0] == hashes[1] == hashes[2] == hashes[7]
+    assert hashes[3] == hashes[4]
+    assert hashes[5] is None
+    assert len(set(hashes)) == 4
+    assert all(number is None or number == int(number) < 2**52 for number in hashes)
+
+
+def test_a_distinct_count_of_a_category_field() -> None:
+    counting = plan(feature("c", "cardinality", "host"))
+    decoded = decode([counting], [{**GOOD, "host": host} for host in ("a", "b", 5)])
+    assert len({row[3][0] for row in rows(decoded)}) == 3

@@ -16,24 +16,22 @@ from streams.ingest.entities import EntityTable
 from streams.ingest.windows import Closed, RunWindows
 from streams.plan import Plan
 from tests.schemas.documents import feature
-from tests.streams.ingest.plans import ALL_KINDS, Record, decoder, plan, records, rows
+from tests.streams.ingest.plans import ALL_KINDS, NUMBERS, SKETCHES, Record, decoder, plan, records, rows, split
 
 INTERVAL = 1_000
-KINDS = ["sum", "count", "min", "max", "presence"]
-"""The columns of ALL_KINDS, in order."""
-
 TIMES = st.integers(-1_500, 6_000)
 VALUES = st.none() | st.floats(-1e9, 1e9) | st.sampled_from([0.1, 0.2, 0.3, 1e16, -0.0])
 POINTS = st.fixed_dictionaries({"t": TIMES, "host": st.sampled_from(["a", "b", "c", None]), "v": VALUES})
 STREAMS = st.lists(POINTS, max_size=40)
+LIMITS = st.integers(0, 3) | st.just(1000)
 CUTS = st.sets(st.integers(1, 39)).map(sorted)
 
 
 class Reader:
     """A run that reads batches as the agent does: decode, fold, close."""
 
-    def __init__(self, plan: Plan, start: int = 0) -> None:
-        self.decoder = decoder(plan)
+    def __init__(self, plan: Plan, start: int = 0, limit: int = 1000) -> None:
+        self.decoder = decoder(plan, limit=limit)
         self.windows = RunWindows(plan, self.decoder.tables[0], start)
         self.closed: list[Closed] = []
 
@@ -56,9 +54,9 @@ def readable(windows: RunWindows) -> Any:
     """A snapshot without the order of entities, which depends on who was seen first since the start."""
     snapshot = msgspec.to_builtins(windows.snapshot(), builtin_types=(bytes,))
     snapshot[-1] = {
-        (window[0], entity): tuple(data[8 * row : 8 * row + 8] for data in window[2])
+        (window[0], entity): row
         for window in snapshot[-1]
-        for row, entity in enumerate(window[1])
+        for entity, row in zip(window[1], split(windows.plan, window[2]), strict=True)
     }
     return snapshot
 
@@ -103,14 +101,14 @@ def plain(found: dict[tuple[int, int, str], tuple[bytes, ...]]) -> dict[tuple[in
 
 
 def five(delay: int = 0) -> Plan:
-    return plan(*ALL_KINDS, window_delay={"period": {"interval": delay, "unit": "Seconds"}})
+    return plan(*NUMBERS, window_delay={"period": {"interval": delay, "unit": "Seconds"}})
 
 
-@given(STREAMS, CUTS, st.integers(0, 2))
+@given(STREAMS, CUTS, st.integers(0, 2), LIMITS)
 def test_windows_are_what_a_dict_finds_record_by_record(
-    stream: list[dict[str, Any]], cuts: list[int], delay: int
+    stream: list[dict[str, Any]], cuts: list[int], delay: int, limit: int
 ) -> None:
-    naive, reader = Naive(delay * 1000), Reader(five(delay))
+    naive, reader = Naive(delay * 1000), Reader(five(delay), limit=limit)
     for point in stream:
         naive.read(point)
     for batch in cut(records(stream), cuts):
@@ -122,9 +120,9 @@ def test_windows_are_what_a_dict_finds_record_by_record(
     assert plain(reader.rows) == {key: bits(row) for key, row in naive.open.items()}
 
 
-@given(STREAMS, CUTS)
-def test_the_cut_into_batches_changes_nothing(stream: list[dict[str, Any]], cuts: list[int]) -> None:
-    whole, pieces = Reader(five()), Reader(five())
+@given(STREAMS, CUTS, LIMITS)
+def test_the_cut_into_batches_changes_nothing(stream: list[dict[str, Any]], cuts: list[int], limit: int) -> None:
+    whole, pieces = Reader(plan(*ALL_KINDS)), Reader(plan(*ALL_KINDS), limit=limit)
     for batch in cut(records(stream), []):
         whole.read(batch)
     for batch in cut(records(stream), cuts):
@@ -135,7 +133,9 @@ def test_the_cut_into_batches_changes_nothing(stream: list[dict[str, Any]], cuts
 
 @given(STREAMS, st.integers(0, 39), st.integers(0, 10))
 def test_a_restored_run_goes_on_as_if_nothing_had_been(stream: list[dict[str, Any]], stop: int, again: int) -> None:
-    undisturbed, killed, restored = Reader(five(1)), Reader(five(1)), Reader(five(1))
+    undisturbed, killed, restored = (
+        Reader(plan(*ALL_KINDS, window_delay={"period": {"interval": 1, "unit": "Seconds"}})) for _ in range(3)
+    )
     everything = records(stream)
     for batch in cut(everything, [stop]):
         undisturbed.read(batch)
@@ -149,6 +149,38 @@ def test_a_restored_run_goes_on_as_if_nothing_had_been(stream: list[dict[str, An
         restored.read(batch)
     assert restored.rows == undisturbed.rows
     assert restored.state == undisturbed.state
+
+
+def test_full_sketches_survive_cuts_and_restarts_too() -> None:
+    dice = np.random.default_rng(1)
+    points = [
+        {"t": number // 10, "host": "a", "v": value} for number, value in enumerate(dice.lognormal(size=6000).tolist())
+    ]
+    stream = records([*points, {"t": 1000, "host": "b", "v": 1}])
+    whole, pieces = Reader(plan(*SKETCHES)), Reader(plan(*SKETCHES))
+    whole.read(stream)
+    for batch in cut(stream, list(range(700, 6000, 700))):
+        pieces.read(batch)
+        again = Reader(plan(*SKETCHES))
+        again.windows.restore(pieces.windows.snapshot())
+        again.closed = pieces.closed
+        pieces = again
+    assert pieces.rows == whole.rows
+    assert len(pieces.rows) == 1
+
+
+def test_a_generation_of_entities_may_change_between_decoding_and_folding() -> None:
+    one = plan()
+    table = decoder(one, limit=0)
+    first, second, *others = (
+        table.decode("m", 0, records([{"t": 0, "host": host, "v": 1}], start=at), 0).batches["d"]
+        for at, host in enumerate("abcdab")
+    )
+    windows = RunWindows(one, table.tables[0], 0)
+    for offset, batch in enumerate([first, second, *others], 1):
+        windows.fold(batch, offset)
+    found = {key[2]: np.frombuffer(row[0])[0] for key, row in rows(one, windows.close_all()).items()}
+    assert found == {"a": 2, "b": 2, "c": 1, "d": 1}
 
 
 def read(stream: Sequence[tuple[int, str, float]], plan_: Plan | None = None) -> Reader:
