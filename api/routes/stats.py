@@ -14,6 +14,9 @@ from schemas.token import illegal_argument
 MODELS_SHOWN = 100
 """Models listed per worker; ``model_count`` has the true number."""
 
+MODEL_TYPE = "trcf"
+"""What current OpenSearch calls every model; Search Guard tells ``rcf`` from ``entity``."""
+
 NODE_STATS = (
     "ad_execute_request_count",
     "ad_execute_failure_count",
@@ -48,7 +51,7 @@ async def stats(request: Request, services: Services) -> Answer:
     answer = {name: value for name, value in cluster.items() if name in names}
     nodes = _nodes(request.path_parameters.get("nodeId"), services)
     shown = [name for name in NODE_STATS if name in names]
-    answer["nodes"] = {id: _node(node, shown) for id, node in nodes.items()}
+    answer["nodes"] = {id: _node(node, shown, legacy=request.search_guard) for id, node in nodes.items()}
     return Answer(answer)
 
 
@@ -98,9 +101,13 @@ def _nodes(asked: str | None, services: Services) -> dict[str, Node]:
     return {id: node for id, node in live.items() if id in wanted}
 
 
-def _node(node: Node, names: list[str]) -> dict[str, Any]:
+def _node(node: Node, names: list[str], *, legacy: bool) -> dict[str, Any]:
     shown: dict[str, Any] = {}
     for name in names:
-        value = getattr(node, name)
-        shown[name] = msgspec.to_builtins(value[:MODELS_SHOWN]) if name == "models" else value
+        shown[name] = _models(node, legacy) if name == "models" else getattr(node, name)
     return shown
+
+
+def _models(node: Node, legacy: bool) -> list[dict[str, Any]]:
+    models: list[dict[str, Any]] = [msgspec.to_builtins(model) for model in node.models[:MODELS_SHOWN]]
+    return models if legacy else [{**model, "model_type": MODEL_TYPE} for model in models]
