@@ -28,6 +28,9 @@ from streams.transport.ledger import Ledger
 FETCH_WAIT_MS = 250
 """How long Kafka holds back the answer to a fetch when there is nothing to read."""
 
+POLL_SECONDS = 0.1
+"""How long one look for fetched records takes when there are none; Faust's own second delays every rebalance."""
+
 StartHook = Callable[[Mapping[TP, int | None]], Awaitable[Mapping[TP, int]]]
 """Given the assigned partitions and their committed offsets: where to begin instead, where that differs."""
 
@@ -92,7 +95,8 @@ class ChunkConsumer(driver.Consumer):
         return _Thread(self, loop=self.loop, beacon=self.beacon)
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> dict[TP, list[Chunk]]:
-        fetched = await super()._getmany(active_partitions, timeout)
+        # Everything else that the consumer's thread is asked for (subscribe, seek, commit) waits for this call.
+        fetched = await super()._getmany(active_partitions, min(timeout, POLL_SECONDS))
         chunks = {}
         for tp, records in fetched.items():
             if records:
