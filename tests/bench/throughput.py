@@ -21,6 +21,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from deploy.broker import LocalBroker, free_port
+from tests.bench.measure import cpu_seconds
 from tests.cluster import Cluster
 
 ENTITIES = 1_000
@@ -91,8 +92,8 @@ def until(bootstrap: str, topic: str, wanted: int, process: subprocess.Popen[byt
     return time.perf_counter()
 
 
-def riverwatch(bootstrap: str, topic: str, wanted: int) -> float:
-    """Seconds from the start of the detector to its last result."""
+def riverwatch(bootstrap: str, topic: str, wanted: int) -> tuple[float, float]:
+    """Seconds from the start of the detector to its last result, and the CPU seconds of the worker in them."""
     with Cluster(bootstrap, "bench.", model_partitions=4) as cluster:
         worker = cluster.start_worker()
         detector = cluster.create(
@@ -101,11 +102,11 @@ def riverwatch(bootstrap: str, topic: str, wanted: int) -> float:
             detection_interval={"period": {"interval": 1, "unit": "Minutes"}},
             feature_attributes=[{"feature_name": "cpu", "aggregation_query": {"cpu": {"avg": {"field": "cpu"}}}}],
         )
-        begun = time.perf_counter()
+        begun, cpu = time.perf_counter(), cpu_seconds(worker.pid)
         cluster.start(detector, **{"from": "earliest"})
-        ended = until(bootstrap, "bench.results", wanted)
+        ended, used = until(bootstrap, "bench.results", wanted), cpu_seconds(worker.pid) - cpu
         worker.stop()
-        return ended - begun
+        return ended - begun, used
 
 
 def peer(name: str, bootstrap: str, topic: str, wanted: int) -> float:
@@ -138,10 +139,11 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, LocalBroker(free_port(), Path(folder), heap="1g") as broker:
         windows = fill(broker.bootstrap, "metrics", arguments.records)
-        seconds = riverwatch(broker.bootstrap, "metrics", windows)
+        seconds, cpu = riverwatch(broker.bootstrap, "metrics", windows)
         ours = arguments.records / seconds
         print(
             f"{'riverwatch':12} {arguments.records:>10,} records {windows:>9,} results {seconds:7.2f} s {ours:>9,.0f}/s"
+            f"   ({arguments.records / cpu:,.0f} for each CPU second of the worker)"
         )
         names = [name for name in arguments.peers.split(",") if name]
         if names:

@@ -38,9 +38,7 @@ read = kafka.input("read", flow, brokers=[bootstrap], topics=[source], batch_siz
 pairs = op.map("decode", read.oks, decode)
 clock = EventClock(lambda value: value[0], wait_for_system_duration=timedelta(0))
 windower = TumblingWindower(align_to=datetime(2023, 1, 1, tzinfo=UTC), length=timedelta(minutes=1))
-windows = fold_window(
-    "fold", pairs, clock, windower, lambda: (0.0, 0), add, lambda a, b: (a[0] + b[0], a[1] + b[1])
-)
+windows = fold_window("fold", pairs, clock, windower, lambda: (0.0, 0), add, lambda a, b: (a[0] + b[0], a[1] + b[1]))
 messages = op.map(
     "encode",
     windows.down,
