@@ -8,115 +8,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from dataclasses import replace
+from typing import Any
 
-from api.search.aggregation import MAX_BUCKETS, METRICS, NUMERIC, Aggregation
+from api.search.aggregation import Aggregation
+from api.search.aggregation_kinds import METRICS, NUMERIC
 from api.search.binding import bind, typed
-from api.search.conditions import Between, Condition, Field, Not, Nothing, Present
+from api.search.bucket_path import value_at
+from api.search.conditions import Between, Field, Not, Nothing, Present
 from api.search.intervals import ROUGHLY, DateGrid, NumberGrid
-from api.search.mappings import FieldType, Types, nested_path, stored_path
+from api.search.mappings import FieldType, nested_path, stored_path
+from api.search.slice import Grid, Group, Key, Slice
 from api.search.sorting import text_field
 from schemas.errors import Refused
 from schemas.query.dates import format_date, parse_date, read_zone
 from schemas.query.errors import wrong_value
 from schemas.query.pattern import compile_regexp
-
-Grid = DateGrid | NumberGrid
-
-
-@dataclass(frozen=True)
-class Key:
-    """What documents are grouped by: a field's values, on a grid if there is one; ``missing`` stands for none.
-
-    ``field`` None is a field that no document has. With ``with_missing`` documents without a value make a group
-    of their own, whose key is None.
-    """
-
-    field: Field | None
-    grid: Grid | None = None
-    missing: Any = None
-    with_missing: bool = False
-
-
-@dataclass
-class Group:
-    """Documents with one key. ``results`` are those aggregations inside it that the slice has made already."""
-
-    key: Any
-    count: int
-    slice: Slice
-    results: dict[str, Any] = field(default_factory=dict)
-
-
-class Budget:
-    """How many buckets an answer may still have: a histogram inside a histogram would otherwise fill the memory."""
-
-    def __init__(self, most: int = MAX_BUCKETS) -> None:
-        self._most, self._made = most, 0
-
-    def check(self, count: float) -> None:
-        """Raise ``Refused`` when so many more are too many."""
-        if self._made + count > self._most:
-            raise Refused(
-                400,
-                f"Trying to create too many buckets. Must be less than or equal to: [{self._most}] but was "
-                f"[{self._made + min(count, 1e15):.0f}]. This limit can be set by changing the [search.max_buckets] "
-                "cluster level setting.",
-                "too_many_buckets_exception",
-            )
-
-    def take(self, count: int) -> None:
-        """Count so many more. Raises ``Refused`` when they are too many."""
-        self.check(count)
-        self._made += count
-
-
-class Slice(Protocol):
-    """Some documents, or nested objects of them."""
-
-    @property
-    def budget(self) -> Budget:
-        """How many buckets there may be."""
-
-    @property
-    def types(self) -> Types:
-        """The field types."""
-
-    @property
-    def now(self) -> int:
-        """What date math calls now, epoch ms."""
-
-    @property
-    def scope(self) -> str:
-        """The path of the nested objects, "" for documents."""
-
-    def count(self) -> int:
-        """How many there are."""
-
-    def metric(self, aggregation: Aggregation, field: Field | None) -> dict[str, Any]:
-        """The result of a metric aggregation."""
-
-    def groups(self, keys: tuple[Key, ...], inside: Mapping[str, Aggregation]) -> list[Group]:
-        """The groups of one key (``key`` is it) or several (``key`` is a tuple), in no order."""
-
-    def keep(self, groups: list[Group]) -> list[Group]:
-        """Some of the groups, when nothing will be asked of the others any more."""
-
-    def where(self, condition: Condition) -> Slice:
-        """Those that make the condition true."""
-
-    def nested(self, field: Field) -> Slice:
-        """The nested objects of these documents."""
-
-    def root(self) -> Slice:
-        """The documents that these nested objects are of."""
-
-    def everything(self) -> Slice:
-        """All documents that there are, whatever the query."""
-
-    def top_hits(self, settings: dict[str, Any]) -> dict[str, Any]:
-        """The best documents, as ``hits``."""
 
 
 def aggregate(aggregations: Mapping[str, Aggregation], slice_: Slice) -> dict[str, Any]:
@@ -311,33 +218,6 @@ def _ordered(one: Aggregation, groups: list[Group], orders: Iterable[tuple[str, 
         there.sort(key=lambda pair: pair[0], reverse=descending)
         groups = [group for _, group in there] + [group for value, group in values if value is None]
     return groups
-
-
-def value_at(results: Mapping[str, Any], path: str, one: Aggregation) -> Any:
-    """The number that a path such as ``nested>max`` or ``stats.avg`` leads to in the results of a bucket."""
-    names, found, child = path.split(">"), results, one
-    for name in names[:-1]:
-        found, child = found[name], child.children[name]
-        if not isinstance(found, Mapping) or "doc_count" not in found:
-            raise Refused(400, f"Invalid aggregation order path [{path}]", "aggregation_execution_exception")
-    last, _, member = names[-1].partition(".")
-    if last == "_count":
-        return found.get("doc_count")
-    value = found.get(last)
-    if not isinstance(value, Mapping):
-        raise Refused(
-            400,
-            f"Invalid aggregation order path [{path}]. Cannot find aggregation named [{last}]",
-            "aggregation_execution_exception",
-        )
-    if not member:
-        member = "value" if "value" in value else "doc_count"
-    if "values" in value and member not in value:
-        percents = value["values"]
-        return percents.get(member, percents.get(f"{member}.0")) if isinstance(percents, Mapping) else None
-    if member not in value:
-        raise Refused(400, f"Invalid aggregation order path [{path}]", "aggregation_execution_exception")
-    return value[member]
 
 
 def _bucket_sort(one: Aggregation, buckets: list[dict[str, Any]]) -> list[dict[str, Any]]:

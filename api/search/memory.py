@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
-from api.search.aggregate import Budget, Group, Key
 from api.search.aggregation import Aggregation
 from api.search.binding import typed
 from api.search.conditions import Condition, Field
@@ -17,6 +16,7 @@ from api.search.matching import compile_condition, getter, objects
 from api.search.metrics import metric
 from api.search.response import Shown, hit_document
 from api.search.scoring import hit_value
+from api.search.slice import Budget, Group, Key
 from api.search.sorting import bind_sort, ordered
 from schemas.query import MatchAll
 from schemas.query.dates import parse_date

@@ -6,8 +6,8 @@ import time
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from api.search.aggregate import Budget, aggregate
-from api.search.aggregation import MAX_BUCKETS
+from api.search.aggregate import aggregate
+from api.search.aggregation_kinds import MAX_BUCKETS
 from api.search.binding import bind
 from api.search.conditions import Everything, Field
 from api.search.index import DocumentTable, Hit
@@ -17,6 +17,7 @@ from api.search.memory import MemorySlice
 from api.search.request import SearchRequest
 from api.search.response import Shown, hit_document, search_response
 from api.search.scoring import constant_score, hit_value, scorer
+from api.search.slice import Budget
 from api.search.sorting import BoundKey, bind_sort, is_after, ordered, text_field
 from schemas.errors import Refused
 from schemas.query import Query

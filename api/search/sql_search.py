@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from api.search.aggregate import Budget, aggregate
-from api.search.aggregation import MAX_BUCKETS
+from api.search.aggregate import aggregate
+from api.search.aggregation_kinds import MAX_BUCKETS
 from api.search.binding import bind
 from api.search.conditions import Condition, Everything, every
 from api.search.index import Hit
@@ -17,6 +17,7 @@ from api.search.request import SearchRequest
 from api.search.response import Shown, hit_document, search_response
 from api.search.scoring import constant_score
 from api.search.search import collapse_field
+from api.search.slice import Budget
 from api.search.sorting import BoundKey, bind_sort
 from api.search.sql import Parameters, Writer
 from api.search.sql_slice import Rows, Run, Source, SqlSlice

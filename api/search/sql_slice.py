@@ -11,13 +11,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from api.search.aggregate import Budget, Group, Key, resolve
-from api.search.aggregation import METRICS, Aggregation
+from api.search.aggregate import resolve
+from api.search.aggregation import Aggregation
+from api.search.aggregation_kinds import METRICS
 from api.search.conditions import Condition, Field
 from api.search.index import Hit
 from api.search.mappings import Types
 from api.search.metrics import metric
 from api.search.response import Shown, hit_document
+from api.search.slice import Budget, Group, Key
 from api.search.sorting import bind_sort
 from api.search.sql import Parameters, Writer
 from api.search.sql_grid import grid_expression

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from api.search.aggregation import KNOWN, parse_aggregations
+from api.search.aggregation import parse_aggregations
+from api.search.aggregation_kinds import KNOWN
 from schemas.errors import Refused
 from schemas.query import parse_query
 from schemas.query.errors import DEFAULT_LIMITS

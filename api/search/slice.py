@@ -1,0 +1,110 @@
+"""What aggregations work on: some documents that can be counted, grouped and filtered, wherever they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from api.search.aggregation import Aggregation
+from api.search.aggregation_kinds import MAX_BUCKETS
+from api.search.conditions import Condition, Field
+from api.search.intervals import DateGrid, NumberGrid
+from api.search.mappings import Types
+from schemas.errors import Refused
+
+Grid = DateGrid | NumberGrid
+
+
+@dataclass(frozen=True)
+class Key:
+    """What documents are grouped by: a field's values, on a grid if there is one; ``missing`` stands for none.
+
+    ``field`` None is a field that no document has. With ``with_missing`` documents without a value make a group
+    of their own, whose key is None.
+    """
+
+    field: Field | None
+    grid: Grid | None = None
+    missing: Any = None
+    with_missing: bool = False
+
+
+@dataclass
+class Group:
+    """Documents with one key. ``results`` are those aggregations inside it that the slice has made already."""
+
+    key: Any
+    count: int
+    slice: Slice
+    results: dict[str, Any] = field(default_factory=dict)
+
+
+class Budget:
+    """How many buckets an answer may still have: a histogram inside a histogram would otherwise fill the memory."""
+
+    def __init__(self, most: int = MAX_BUCKETS) -> None:
+        self._most, self._made = most, 0
+
+    def check(self, count: float) -> None:
+        """Raise ``Refused`` when so many more are too many."""
+        if self._made + count > self._most:
+            raise Refused(
+                400,
+                f"Trying to create too many buckets. Must be less than or equal to: [{self._most}] but was "
+                f"[{self._made + min(count, 1e15):.0f}]. This limit can be set by changing the [search.max_buckets] "
+                "cluster level setting.",
+                "too_many_buckets_exception",
+            )
+
+    def take(self, count: int) -> None:
+        """Count so many more. Raises ``Refused`` when they are too many."""
+        self.check(count)
+        self._made += count
+
+
+class Slice(Protocol):
+    """Some documents, or nested objects of them."""
+
+    @property
+    def budget(self) -> Budget:
+        """How many buckets there may be."""
+
+    @property
+    def types(self) -> Types:
+        """The field types."""
+
+    @property
+    def now(self) -> int:
+        """What date math calls now, epoch ms."""
+
+    @property
+    def scope(self) -> str:
+        """The path of the nested objects, "" for documents."""
+
+    def count(self) -> int:
+        """How many there are."""
+
+    def metric(self, aggregation: Aggregation, field: Field | None) -> dict[str, Any]:
+        """The result of a metric aggregation."""
+
+    def groups(self, keys: tuple[Key, ...], inside: Mapping[str, Aggregation]) -> list[Group]:
+        """The groups of one key (``key`` is it) or several (``key`` is a tuple), in no order."""
+
+    def keep(self, groups: list[Group]) -> list[Group]:
+        """Some of the groups, when nothing will be asked of the others any more."""
+
+    def where(self, condition: Condition) -> Slice:
+        """Those that make the condition true."""
+
+    def nested(self, field: Field) -> Slice:
+        """The nested objects of these documents."""
+
+    def root(self) -> Slice:
+        """The documents that these nested objects are of."""
+
+    def everything(self) -> Slice:
+        """All documents that there are, whatever the query."""
+
+    def top_hits(self, settings: dict[str, Any]) -> dict[str, Any]:
+        """The best documents, as ``hits``."""
