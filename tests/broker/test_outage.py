@@ -1,0 +1,48 @@
+"""Kafka away for a while: the worker waits, says so, and goes on where it was."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from deploy.broker import LocalBroker, free_port
+from tests.broker.test_life import points
+from tests.cluster import Cluster
+
+
+def broker(port: int, folder: Path) -> LocalBroker:
+    """A Kafka of the test's own, which it may stop."""
+    return LocalBroker(port, folder, quick=True, heap="384m")
+
+
+def test_a_worker_outlives_an_outage_of_kafka_and_loses_nothing(tmp_path: Path) -> None:
+    port = free_port()
+    with broker(port, tmp_path) as kafka:
+        cluster = Cluster(kafka.bootstrap, "outage.")
+        cluster.__enter__()
+        worker = cluster.start_worker()
+        admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
+        admin.create_topics([NewTopic("metrics", 2, 1)])["metrics"].result(20)
+        detector = cluster.create("metrics")
+        cluster.start(detector)
+        cluster.produce("metrics", points(range(5)))
+        assert len(cluster.results(detector, 5)) == 5
+    try:
+        with broker(port, tmp_path):
+            cluster.produce("metrics", points(range(5, 10)))
+            assert len(cluster.results(detector, 10, seconds=90)) == 10
+            assert worker.alive()
+            assert worker.stop() == 0
+    finally:
+        cluster.__exit__(None, None, None)
+
+
+def test_a_worker_that_starts_before_kafka_waits_for_it(tmp_path: Path) -> None:
+    port = free_port()
+    cluster = Cluster(f"127.0.0.1:{port}", "early.")
+    worker = cluster.start_worker(wait=False)
+    with broker(port, tmp_path), cluster:
+        worker.wait_until_ready(90)
+        assert any("does not answer" in line for line in worker.lines)
+        assert worker.stop() == 0
