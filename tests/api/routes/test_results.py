@@ -79,7 +79,7 @@ def test_top_anomalies(api: RunningApi) -> None:
     write(api, [result(id, n, f"h{n % 2}", 0.2 + (n == 0)) for n in range(5)])
     write(api, [result(id, 7, "h9", 0.9, task_id="t1")])
     path = f"/detectors/{id}/results/_topAnomalies"
-    span = {"start_time_ms": 0, "end_time_ms": 1_000_000}
+    span: dict[str, object] = {"start_time_ms": 0, "end_time_ms": 1_000_000}
     worst = api.call("POST", path, span).json()["buckets"]
     assert worst[0] == {"key": {"host": "h0", "region": "eu"}, "doc_count": 3, "max_anomaly_grade": 1.2}
     assert [bucket["key"]["host"] for bucket in worst] == ["h0", "h1"]
@@ -87,7 +87,7 @@ def test_top_anomalies(api: RunningApi) -> None:
     assert by_region["buckets"][0]["doc_count"] == 5
     task = api.call("POST", path + "?historical=true", {**span, "task_id": "t1"}).json()["buckets"]
     assert [bucket["key"]["host"] for bucket in task] == ["h9"]
-    refusals = {
+    refusals: dict[str, dict[str, object]] = {
         "Ordering by x is not a valid option": {"order": "x"},
         "Size must be a positive integer": {"size": 0},
         "Size cannot exceed 1000": {"size": 1001},
