@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from streams.outbox import DeliveryFailed, Outbox
+from streams.settings import Settings
+from tests.conftest import Broker, TopicUnderTest
+
+
+def test_a_barrier_returns_when_everything_before_it_has_arrived(broker: Broker, topic: TopicUnderTest) -> None:
+    async def main() -> None:
+        outbox = Outbox(Settings(brokers=broker.bootstrap))
+        for number in range(5_000):
+            await outbox.send(topic.name, str(number).encode())
+        await outbox.barrier()
+        there = await asyncio.to_thread(topic.everything)
+        assert [message.value() for message in there] == [str(number).encode() for number in range(5_000)]
+        await outbox.barrier()
+        assert outbox.close() == 0
+
+    asyncio.run(main())
+
+
+def test_barriers_wait_for_those_before_them(broker: Broker, topic: TopicUnderTest) -> None:
+    async def main() -> None:
+        outbox = Outbox(Settings(brokers=broker.bootstrap, linger_ms=200))
+        order: list[str] = []
+
+        async def after(name: str) -> None:
+            await outbox.barrier()
+            order.append(name)
+
+        outbox.produce(topic.name, b"one")
+        first = asyncio.create_task(after("first"))
+        await asyncio.sleep(0)
+        second = asyncio.create_task(after("second"))
+        await asyncio.gather(first, second)
+        assert order == ["first", "second"]
+        outbox.close()
+
+    asyncio.run(main())
+
+
+def test_a_record_that_kafka_refuses_fails_the_barrier(broker: Broker, topic: TopicUnderTest) -> None:
+    async def main() -> None:
+        outbox = Outbox(Settings(brokers=broker.bootstrap, compression="none"))
+        outbox.produce(topic.name, b"x" * 5_000_000)
+        with pytest.raises(DeliveryFailed):
+            await outbox.barrier()
+        outbox.close()
+
+    asyncio.run(main())
