@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import logging
 import os
 import signal
@@ -77,6 +78,8 @@ class Worker:
         settings = self._settings
         follower = Follower(settings, [settings.topic("detectors"), settings.topic("state")], self._apply)
         loops: list[asyncio.Task[None]] = []
+        # River draws the trees. Imported with the first detector it would hold up the event loop for seconds.
+        drawing = asyncio.ensure_future(asyncio.to_thread(importlib.import_module, "river.anomaly"))
         try:
             await self._first(follower.caught_up.wait(), follower.failed)
             self._app = app = App(
@@ -101,6 +104,7 @@ class Worker:
                 self._loop(self._statistics.write, settings.statistics_interval),
             ]
             await self._first(app.assigned.wait(), follower.failed)
+            await self._first(drawing, follower.failed)
             ready()
             await self._first(app.faust.wait_until_stopped(), follower.failed)
         finally:

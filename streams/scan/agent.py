@@ -75,8 +75,8 @@ class Scans:
             task.cancel()
 
     def position(self, tp: TP) -> int | None:
-        """Scans are done one by one: each record stands for itself."""
-        return None
+        """The next offset that is expected."""
+        return self._positions.get(tp)
 
     async def records_arrived(self, tp: TP, records: Sequence[Any]) -> None:
         """Begin the scans of one fetch."""
