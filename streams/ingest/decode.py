@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -35,7 +36,9 @@ Int64Array = npt.NDArray[np.int64]
 Bad = dict[int, tuple[Reason, str]]
 """Why the points at these places are of no use; the first reason counts."""
 
+_offset = attrgetter("offset")
 _CATEGORIES: frozenset[type] = frozenset((str, int, type(None)))
+_HASHED: frozenset[type] = frozenset((str, int, float, type(None)))
 _NUMBERS: frozenset[type] = frozenset((float, type(None)))
 _UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 _LARGEST_LETTER = 900_000
@@ -135,7 +138,7 @@ class Decoder:
 
     def _points(self, origin: _Origin, letters: list[DeadLetter]) -> _Points:
         records = origin.records
-        offsets = np.fromiter((record.offset for record in records), np.int64, len(records))
+        offsets = np.fromiter(map(_offset, records), np.int64, len(records))
         if not self._layout.whole:
             decode = self._layout.decode
             try:
@@ -287,7 +290,9 @@ class _RunDecoder:
                 return self._get(points, entry.path, _NUMBERS, _each(to_number), "bad-feature-value", bad)
             case "hash":
                 values = points.get(entry.path, self._layout.getters[entry.path])
-                convert = _each(self._hashes.__getitem__)
+                if not points.odd and _HASHED.issuperset(map(type, values)):
+                    return list(map(self._hashes.__getitem__, values))
+                convert = _each(self._hashes.of)
                 _convert(values, range(len(values)), entry.path, convert, "bad-feature-value", bad)
                 return values
         found = map(only, points.get(entry.path, self._layout.getters[entry.path]))

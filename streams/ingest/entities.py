@@ -36,18 +36,21 @@ class Entities(dict[Any, int]):
         self.carried = 0
 
     def __missing__(self, value: Any) -> int:
-        values = value if isinstance(value, tuple) else (value,)
-        if any(each is None for each in values):
+        if type(value) is str:
+            key = entity_key((value,))
+        elif value is None or (type(value) is tuple and None in value):
             return NO_ENTITY
-        # Another worker may have read the same value as a number or a text: both are one entity.
-        code = self._code(entity_key(tuple(map(str, values))))
-        self[value] = code
+        else:
+            # A number and its text are one entity.
+            key = entity_key(tuple(map(str, value)) if type(value) is tuple else (str(value),))
+        code = self[value] = self._code(key)
         return code
 
     def _code(self, key: str) -> int:
-        code = self._by_key.setdefault(key, len(self.names))
-        if code == len(self.names):
-            self.names.append(key)
+        names = self.names
+        code = self._by_key.setdefault(key, len(names))
+        if code == len(names):
+            names.append(key)
         return code
 
     def carry(self, keys: Iterable[str]) -> Int64Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from hashlib import blake2b
 from typing import Any
 
@@ -20,20 +21,23 @@ class Hashes(dict[Any, float]):
     same value has the same hash in every process. Raises ``Unusable`` for objects and arrays.
 
     >>> hashes = Hashes()
-    >>> hashes[1] == hashes["1"] == hashes[1.0], hashes[True] == hashes["true"], hashes["a"] == hashes["b"]
+    >>> hashes[1] == hashes["1"] == hashes[1.0], hashes.of(True) == hashes["true"], hashes["a"] == hashes["b"]
     (True, True, False)
     """
 
-    def __getitem__(self, value: Any) -> float:
+    def of(self, value: Any) -> float:
+        """The hash of any value; for texts, numbers and None a plain look-up is the same and quicker."""
         # True and 1 are the same key of a dict.
         if value is True or value is False:
             value = "true" if value else "false"
         try:
-            return super().__getitem__(value)
+            return self[value]
         except TypeError:
             raise Unusable(f"a text or a number is expected, not {shown(value)}") from None
 
     def __missing__(self, value: Any) -> float:
+        if value is None:
+            return math.nan
         if isinstance(value, float) and value.is_integer():
             value = int(value)
         digest = blake2b(str(to_category(value)).encode(), digest_size=8).digest()

@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.checkpoint import SourceCheckpoint, decode_source, encode
-from schemas.partial import NO_WINDOW
+from schemas.partial import NO_WINDOW, decode_partial, encode_partial
 from streams.ingest.clock import SourceClock
 from streams.ingest.source import RunSource, Source, assemble
 from streams.ingest.windows import RunWindows
+from streams.score.merge import RunMerge
 from tests.streams.ingest.plans import ALL_KINDS, decoder, plan, records
 from tests.streams.ingest.test_windows import readable
 
@@ -104,3 +105,30 @@ def test_a_run_without_news_says_nothing() -> None:
     run = source_of([], "d").runs["d"]
     assert list(run.partials("m", 3, run.windows.close(), idle=False)) == []
     assert run.windows.closed_until == NO_WINDOW
+
+
+@given(st.lists(POINTS, max_size=40), st.lists(st.integers(0, 2), min_size=40, max_size=40))
+def test_the_scorer_finds_the_same_features_however_records_are_spread_over_sources(
+    points: list[dict[str, Any]], where: list[int]
+) -> None:
+    one = plan(*ALL_KINDS)
+
+    def features(sources: list[list[dict[str, Any]]]) -> dict[tuple[int, str], list[float]]:
+        merge = RunMerge(one.columns, [("m", number) for number in range(len(sources))])
+        for number, mine in enumerate(sources):
+            run = source_of(mine, "d").runs["d"]
+            for partial in run.partials("m", number, run.windows.close_all(), idle=True):
+                merge.add(decode_partial(encode_partial(partial)), 0)
+        return {
+            (window.end, entity): values
+            for window in merge.take()
+            for entity, values in zip(window.entities, one.feature_values(window.columns).tolist(), strict=True)
+        }
+
+    spread = features(
+        [[point for point, at in zip(points, where, strict=False) if at == number] for number in range(3)]
+    )
+    together = features([points])
+    assert spread.keys() == together.keys()
+    for key, values in together.items():
+        assert spread[key] == pytest.approx(values, rel=1e-9, abs=1e-6)
