@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Any
 
@@ -41,6 +41,7 @@ _CATEGORIES: frozenset[type] = frozenset((str, int, type(None)))
 _HASHED: frozenset[type] = frozenset((str, int, float, type(None)))
 _NUMBERS: frozenset[type] = frozenset((float, type(None)))
 _UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
+_TOO_DEEP = "the JSON is nested too deep"
 _LARGEST_LETTER = 900_000
 """Bytes: with its headers a dead letter must fit into a message of Kafka's default size, or no worker gets past it."""
 
@@ -126,6 +127,24 @@ class Decoder:
         With ``owners`` only for the plans of these.
         """
         origin = _Origin(topic, partition, records)
+        try:
+            return self._decode(origin, now, owners)
+        except RecursionError:
+            # JSON that could be read may still be nested too deep for who looks into it.
+            return self._without_deep(origin, now, owners)
+
+    def _without_deep(self, origin: _Origin, now: int, owners: Collection[str] | None) -> Decoded:
+        usable, letters = [], []
+        for index, record in enumerate(origin.records):
+            try:
+                self._decode(replace(origin, records=[record]), now, owners)
+                usable.append(record)
+            except RecursionError:
+                letters.append(origin.letter(index, "malformed-json", _TOO_DEEP))
+        decoded = self._decode(replace(origin, records=usable), now, owners)
+        return replace(decoded, dead_letters=_in_order(decoded.dead_letters + letters))
+
+    def _decode(self, origin: _Origin, now: int, owners: Collection[str] | None) -> Decoded:
         letters: list[DeadLetter] = []
         points = self._points(origin, letters)
         batches = {
@@ -133,8 +152,7 @@ class Decoder:
             for run in self._runs
             if owners is None or run.plan.owner in owners
         }
-        letters.sort(key=lambda letter: letter.offset)
-        return Decoded(batches, letters)
+        return Decoded(batches, _in_order(letters))
 
     def _points(self, origin: _Origin, letters: list[DeadLetter]) -> _Points:
         records = origin.records
@@ -178,6 +196,10 @@ class Decoder:
                 letters.append(origin.letter(index, "not-an-object", detail))
 
 
+def _in_order(letters: list[DeadLetter]) -> list[DeadLetter]:
+    return sorted(letters, key=lambda letter: letter.offset)
+
+
 def _document(value: bytes) -> Any:
     try:
         return msgspec.json.decode(value)
@@ -191,7 +213,7 @@ def _document(value: bytes) -> Any:
 def _complaint(value: bytes, error: Exception) -> str:
     if not value.strip():
         return "the record is empty"
-    return "the JSON is nested too deep" if isinstance(error, RecursionError) else str(error)[:200]
+    return _TOO_DEEP if isinstance(error, RecursionError) else str(error)[:200]
 
 
 class _RunDecoder:

@@ -74,8 +74,8 @@ class EntityTable:
     """The entities of one run on this worker, shared by its sources.
 
     ``current`` is the generation that records are read with. When it has more than ``limit`` entities and twice as
-    many as open windows brought along, a new one begins; what open windows still need moves there (``RunWindows``), the rest is forgotten with
-    the old generation when no batch and no window holds it any more.
+    many as open windows brought along, a new one begins; what open windows still need moves there (``RunWindows``),
+    the rest is forgotten with the old generation when no batch and no window holds it any more.
     """
 
     def __init__(self, plan: Plan, limit: int = MOST_ENTITIES) -> None:

@@ -1,4 +1,4 @@
-"""The pure core of ingest: ns of processor time a record of decoding, folding and closing, beside a plain loop with orjson and a dict.
+"""The pure core of ingest, beside a plain loop with orjson and a dict: ns of processor time a record.
 
     python -m tests.bench.ingest_core [--records N]
 

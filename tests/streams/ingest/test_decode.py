@@ -138,6 +138,25 @@ def test_a_huge_record_is_read_and_its_letter_still_fits_into_a_message() -> Non
     assert "first" in letter.detail
 
 
+@pytest.mark.parametrize("depth", [10, 200, 400, 600, 800, 900, 950, 1000, 3000])
+def test_what_is_nested_deep_is_used_or_gets_a_letter(depth: int) -> None:
+    deep = "[" * depth + "1" + "]" * depth
+    values = [(f'{{"t": 1000, "host": "a", "v": "{number}", "x": {deep}}}').encode() for number in (1, 2)]
+    values.append((f'{{"t": 1000, "host": "a", "v": {deep}}}').encode())
+    plans = [
+        plan(filter_query={"term": {"x": 1}}),
+        plan(owner="e"),
+        plan(owner="f", filter_query={"exists": {"field": "x.y"}}),
+    ]
+    decoded = decode(plans, [GOOD, *values, GOOD])
+    for letter in decoded.dead_letters:
+        assert (letter.reason, letter.detail) == ("malformed-json", "the JSON is nested too deep")
+    offsets = {letter.offset for letter in decoded.dead_letters}
+    assert offsets == (set() if depth <= 200 else {1, 2, 3} if depth >= 1000 else offsets)
+    for owner in "def":
+        assert {row[0] for row in rows(decoded, owner)} | offsets == set(range(5))
+
+
 def test_the_largest_record_time_ahead_counts_the_interval() -> None:
     hour = {"period": {"interval": 60, "unit": "Minutes"}}
     decoded = decode([plan(detection_interval=hour)], [{**GOOD, "t": NOW + 3_600_000}, {**GOOD, "t": NOW + 3_600_001}])
