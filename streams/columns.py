@@ -22,7 +22,10 @@ Int64Array = npt.NDArray[np.int64]
 Kind = Literal["count", "sum", "min", "max"]
 
 _UFUNCS: dict[Kind, np.ufunc] = {"count": np.add, "sum": np.add, "min": np.minimum, "max": np.maximum}
-_IDENTITIES: dict[Kind, float] = {"count": 0.0, "sum": 0.0, "min": np.inf, "max": -np.inf}
+
+# -0.0 is the one number that changes no sum and yet is the sum of nothing: what is still -0.0 had no record. Without
+# it, an entity without records could not be told from one whose records lack the field.
+_IDENTITIES: dict[Kind, float] = {"count": -0.0, "sum": -0.0, "min": np.inf, "max": -np.inf}
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,10 @@ class Column(Protocol):
         """The rows with these numbers, in this order."""
 
     def fold(self, accumulators: Any, rows: Int64Array, values: Float64Array) -> None:
-        """Take values into the accumulators at ``rows``, one after the other; NaN is no value."""
+        """Take values into the accumulators at ``rows``, one after the other.
+
+        NaN is no value, but the row has had a record then.
+        """
 
     def merged(self, size: int, parts: Sequence[tuple[Int64Array, Any]]) -> Any:
         """Accumulators of ``size`` rows from those of several sources, each with the number of each of its rows."""
@@ -94,22 +100,28 @@ class NumberColumn:
         return accumulators[rows]
 
     def fold(self, accumulators: Float64Array, rows: Int64Array, values: Float64Array) -> None:
-        """As ``Column``: straight into the running total.
+        """As ``Column``: straight into the running total. Records without a value sum up and count to 0.
 
         Adding up a batch first and the total then would make a sum of floats depend on how the records were cut
         into batches, and a replay would not come to the same results.
 
         >>> column = NumberColumn("sum", Input("cpu"))
-        >>> total = column.empty(2)
+        >>> total = column.empty(3)
         >>> column.fold(total, np.array([0, 1, 0]), np.array([1.0, np.nan, 2.0]))
         >>> total
-        array([3., 0.])
+        array([ 3.,  0., -0.])
         """
-        known = ~np.isnan(values)
-        if not known.all():
-            rows, values = rows[known], values[known]
+        absent = np.isnan(values)
         if self.kind == "count" and self.input.reads != "presence":
-            values = np.ones(len(values))
+            np.add.at(accumulators, rows, np.where(absent, 0.0, 1.0))
+            return
+        # Adding 0.0 turns -0.0 into 0.0, since -0.0 means that there was no record.
+        values = values + 0.0
+        if absent.any():
+            if self.kind in ("count", "sum"):
+                values[absent] = 0.0
+            else:
+                rows, values = rows[~absent], values[~absent]
         with np.errstate(over="ignore", invalid="ignore"):
             _UFUNCS[self.kind].at(accumulators, rows, values)
 
@@ -132,3 +144,14 @@ class NumberColumn:
     def sizes(self, data: bytes) -> Int64Array:
         """As ``Column``."""
         return np.full(len(data) // 8, 8)
+
+    @staticmethod
+    def known(accumulators: Float64Array) -> Float64Array:
+        """What the rows say: NaN without a record, without a value for a minimum or maximum, or beyond a double.
+
+        >>> NumberColumn.known(np.array([1.5, -0.0, 0.0, np.inf]))
+        array([1.5, nan, 0. , nan])
+        """
+        untouched = (accumulators == 0) & np.signbit(accumulators)
+        found: Float64Array = np.where(untouched | ~np.isfinite(accumulators), np.nan, accumulators)
+        return found

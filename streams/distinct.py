@@ -22,7 +22,7 @@ _LENGTH = struct.Struct("<I")
 
 @dataclass(frozen=True)
 class DistinctColumn:
-    """Sketches of hashes; None for a row without a value.
+    """Sketches of hashes; None for a row without a record.
 
     The relative standard error of the estimate is 1.3 % from one source and 1.6 % merged from several; up to about
     300 values it is exact for practical purposes. A row takes some bytes for each value, at most 2.1 KB.
@@ -44,12 +44,12 @@ class DistinctColumn:
 
     def fold(self, accumulators: Sketches, rows: Int64Array, values: Float64Array) -> None:
         """As ``Column``."""
-        known = ~np.isnan(values)
-        for row, value in zip(rows[known].tolist(), values[known].astype(np.int64).tolist(), strict=True):
+        for row, value in zip(rows.tolist(), values.tolist(), strict=True):
             sketch = accumulators[row]
             if sketch is None:
                 sketch = accumulators[row] = hll_sketch(_LOG2_REGISTERS, HLL_4)
-            sketch.update(value)
+            if value == value:
+                sketch.update(int(value))
 
     def merged(self, size: int, parts: Sequence[tuple[Int64Array, Sketches]]) -> Sketches:
         """As ``Column``."""
@@ -92,12 +92,12 @@ class DistinctColumn:
 
     @staticmethod
     def estimates(accumulators: Sketches) -> Float64Array:
-        """The number of distinct values of each row, 0 where there was none.
+        """The number of distinct values of each row, NaN where there was no record.
 
         >>> column = DistinctColumn(Input("user", reads="hash"))
         >>> sketches = column.empty(2)
         >>> column.fold(sketches, np.array([0, 0, 0]), np.array([7.0, 8.0, 7.0]))
         >>> column.estimates(sketches)
-        array([2., 0.])
+        array([ 2., nan])
         """
-        return np.array([0.0 if sketch is None else round(sketch.get_estimate()) for sketch in accumulators])
+        return np.array([np.nan if sketch is None else round(sketch.get_estimate()) for sketch in accumulators])

@@ -32,22 +32,21 @@ class PlannedFeature:
     percent: float | None = None
 
     def value(self, columns: Sequence[Any]) -> Float64Array:
-        """The feature's value for each entity; NaN where the window holds no value of the field, or too large a sum.
+        """The feature's value for each entity; NaN where there is none, or a sum that no double holds.
 
-        A count of values is 0 where there are records without the field: that is a number, not a gap.
+        As in OpenSearch: with records, but none that has the field or passes the feature's filter, a sum, a count of
+        values and a count of distinct ones are 0, and the others are missing. Without any record all are missing.
         """
         mine = [columns[place] for place in self.columns]
-        if self.kind == "value_count":
-            return np.asarray(mine[0])
         if self.kind == "cardinality":
             return DistinctColumn.estimates(mine[0])
         if self.percent is not None:
             return QuantileColumn.percentiles(mine[0], self.percent)
-        total, count = mine
-        with np.errstate(divide="ignore", invalid="ignore"):
-            value = total / count if self.kind == "avg" else total
-        known: Float64Array = np.where((count > 0) & np.isfinite(value), value, np.nan)
-        return known
+        if self.kind == "avg":
+            total, count = mine
+            with np.errstate(divide="ignore", invalid="ignore"):
+                return NumberColumn.known(np.where(count > 0, total / count, np.nan))
+        return NumberColumn.known(mine[0])
 
 
 @dataclass(frozen=True)
@@ -111,7 +110,6 @@ class Plan:
 def _columns(aggregation: Aggregation) -> tuple[Column, ...]:
     path, filter_ = aggregation.field, aggregation.filter
     number = Input(path, filter=filter_)
-    count = NumberColumn("count", number)
     match aggregation.kind:
         case "value_count":
             return (NumberColumn("count", Input(path, "presence", filter_)),)
@@ -119,9 +117,7 @@ def _columns(aggregation: Aggregation) -> tuple[Column, ...]:
             return (DistinctColumn(Input(path, "hash", filter_)),)
         case "percentiles":
             return (QuantileColumn(number),)
-        case "avg" | "sum":
-            return (NumberColumn("sum", number), count)
-        case "min":
-            return (NumberColumn("min", number), count)
-        case "max":
-            return (NumberColumn("max", number), count)
+        case "avg":
+            return (NumberColumn("sum", number), NumberColumn("count", number))
+        case kind:
+            return (NumberColumn(kind, number),)

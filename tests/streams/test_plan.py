@@ -20,10 +20,10 @@ NUMBER = Input("v")
 @pytest.mark.parametrize(
     ("kind", "columns"),
     [
-        ("sum", [NumberColumn("sum", NUMBER), NumberColumn("count", NUMBER)]),
+        ("sum", [NumberColumn("sum", NUMBER)]),
         ("avg", [NumberColumn("sum", NUMBER), NumberColumn("count", NUMBER)]),
-        ("min", [NumberColumn("min", NUMBER), NumberColumn("count", NUMBER)]),
-        ("max", [NumberColumn("max", NUMBER), NumberColumn("count", NUMBER)]),
+        ("min", [NumberColumn("min", NUMBER)]),
+        ("max", [NumberColumn("max", NUMBER)]),
         ("value_count", [NumberColumn("count", Input("v", "presence"))]),
     ],
 )
@@ -48,11 +48,32 @@ def test_features_share_columns_and_come_in_the_order_of_the_detector() -> None:
     assert values(built, sum=[6], count=[4], min=[-1], max=[5]) == [[1.5], [-1], [6], [5]]
 
 
-def test_without_a_value_a_number_is_a_gap_but_a_count_is_zero() -> None:
-    built = plan(*(feature(kind, kind, "v") for kind in ("avg", "sum", "min", "max")))
-    found = values(built, sum=[0], count=[0], min=[np.inf], max=[-np.inf])
-    assert np.isnan(found).all()
-    assert values(plan(feature("n", "value_count", "v")), count=[0]) == [[0]]
+def after(built: Plan, *entities: list[float]) -> list[list[float]]:
+    """The features of entities that have had records with these values, NaN for a record without the field."""
+    rows = np.repeat(np.arange(len(entities)), [len(each) for each in entities])
+    columns = [column.empty(len(entities)) for column in built.columns]
+    for column, accumulators in zip(built.columns, columns, strict=True):
+        column.fold(accumulators, rows, np.array([value for each in entities for value in each], np.float64))
+    return built.feature_values(columns).tolist()
+
+
+ADDED_UP = [feature(kind, kind, "v") for kind in ("sum", "value_count", "cardinality")]
+PICKED = [feature(kind, kind, "v") for kind in ("avg", "min", "max", "percentiles")]
+
+
+def test_records_without_the_field_add_up_to_zero_and_nothing_is_picked_from_them() -> None:
+    assert after(plan(*ADDED_UP), [np.nan, np.nan]) == [[0, 0, 0]]
+    assert np.isnan(after(plan(*PICKED), [np.nan, np.nan])).all()
+
+
+def test_without_a_record_everything_is_missing() -> None:
+    assert np.isnan(after(plan(*ADDED_UP), [])).all()
+    assert np.isnan(after(plan(*PICKED), [])).all()
+
+
+def test_zeros_of_either_sign_are_values() -> None:
+    built = plan(*(feature(kind, kind, "v") for kind in ("sum", "avg", "min", "max")))
+    assert after(built, [-0.0], [0.0], [-0.0, 0.0]) == [[0, 0, 0, 0]] * 3
 
 
 def test_disabled_features_are_left_out() -> None:
@@ -74,7 +95,7 @@ def test_a_filter_makes_an_input_of_its_own() -> None:
         NUMBER,
     ]
     assert list(built.inputs) == wanted
-    assert len(built.columns) == 6
+    assert [column.input for column in built.columns] == wanted
 
 
 def test_categories_are_sorted_and_match_all_is_no_filter() -> None:
@@ -97,8 +118,7 @@ def test_cardinality_and_percentiles_have_sketches() -> None:
         column.fold(several, np.zeros(3, np.int64), np.array([5.0, 6.0, 6.0]))
     found = built.feature_values(accumulators)
     assert found[0].tolist() == [2.0, pytest.approx(5.02), pytest.approx(5.02)]
-    assert found[1][0] == 0
-    assert np.isnan(found[1][1:]).all()
+    assert np.isnan(found[1]).all()
 
 
 def test_a_sum_that_no_double_holds_is_a_gap() -> None:
