@@ -4,7 +4,7 @@
 
 The targets: 10 million records (1,000 entities, 4 partitions, one-minute windows) in less than 60 s on one worker with
 every result in the topic, at least 1.6 times faster on two workers where two cores are free; 10,000 rows of one entity
-in less than 2 s; the live windows of a second detector meanwhile with a p99 below 2 s; the first graded result of a cold
+in less than 2 s; live windows of a second detector meanwhile with a p99 below 2 s; the first graded result of a cold
 start of 1,000 entities x 500 windows in less than 5 s. A live OpenSearch on the same kind of machine took 1.2 to 1.4 s
 for the 10,000 rows with its pauses turned off (46.7 s with its defaults), and 5,000 rows/s for 100 entities.
 """
