@@ -138,7 +138,7 @@ def test_a_huge_record_is_read_and_its_letter_still_fits_into_a_message() -> Non
     assert "first" in letter.detail
 
 
-@pytest.mark.parametrize("depth", [10, 200, 400, 600, 800, 900, 950, 1000, 3000])
+@pytest.mark.parametrize("depth", [10, 200, *range(850, 1000, 4), 1000, 3000])
 def test_what_is_nested_deep_is_used_or_gets_a_letter(depth: int) -> None:
     deep = "[" * depth + "1" + "]" * depth
     values = [(f'{{"t": 1000, "host": "a", "v": "{number}", "x": {deep}}}').encode() for number in (1, 2)]
