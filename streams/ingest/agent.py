@@ -153,7 +153,8 @@ class Ingest:
             idle_timeout_ms=int(self._settings.idle_timeout * 1000),
             start_timeout_ms=int(self._settings.start_timeout * 1000),
         )
-        return RunSource(RunWindows(plan, table, start), clock, joined=False)
+        past = running.past_of(tp.topic, tp.partition)
+        return RunSource(RunWindows(plan, table, start), clock, joined=False, past=past)
 
     def _join_or_catch_up(self, source: Source, run: RunSource) -> None:
         if run.windows.offset >= source.offset:
@@ -232,12 +233,13 @@ class Ingest:
             return
         decoder = self._decoders[source.topic]
         now = int(time.time() * 1000)
-        decoded = decoder.decode(source.topic, source.partition, records, now)
+        # Only for these: a run that catches up must not bury the records of all others once more.
+        owners = {run.plan.owner for run in runs}
+        decoded = decoder.decode(source.topic, source.partition, records, now, owners=owners)
         for letter in decoded.dead_letters:
             await self._bury(letter)
         for run in runs:
-            batch = decoded.batches[run.plan.owner]
-            run.windows.fold(batch, next_offset)
+            batch = run.fold(decoded.batches[run.plan.owner], next_offset)
             if run.windows.clock is not None and len(batch.times):
                 run.clock.observe(run.windows.clock, now, records[-1].timestamp)
             await self._say(source, run, run.windows.close(), idle=False if len(batch.times) else run.said_idle)

@@ -127,9 +127,7 @@ class RunMerge:
         parts = [pending.parts[source] for source in sorted(pending.parts)]
         if len(parts) == 1:
             entities = parts[0].entities
-            columns = [
-                column.from_bytes(data) for column, data in zip(self._columns, parts[0].columns, strict=True)
-            ]
+            columns = [column.from_bytes(data) for column, data in zip(self._columns, parts[0].columns, strict=True)]
             return FinalWindow(end, pending.first_offset, entities, columns)
         codes: dict[str, int] = {}
         rows = [
