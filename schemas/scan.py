@@ -46,7 +46,7 @@ class Scan(msgspec.Struct, frozen=True, kw_only=True):
 class ScanCheckpoint(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """A scan that is under way: exactly the fold of the records before ``windows.offset``.
 
-    ``first`` and ``reached`` are the least and the greatest event time in the range, None before the first record.
+    ``first`` is the least event time of all records, ``reached`` the greatest one in the range; None before the first.
     """
 
     version: int = VERSION

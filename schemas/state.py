@@ -18,11 +18,15 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     """One stretch of real-time detection, from a start to its stop.
 
     ``id`` is the control offset of the start command: a later run of the same detector has a higher one.
-    ``sources`` gives, for each topic and partition, the offset of the first record that belongs to the run.
+    ``sources`` gives, for each topic and partition, the offset of the first record to read. Of those before the
+    offset in ``live`` (what was there when the run began) only the ones with an event time from ``since`` on belong
+    to it: the cold start.
     """
 
     id: int
     sources: dict[str, dict[int, int]]
+    live: dict[str, dict[int, int]] = {}
+    since: int | None = None
 
 
 class StoredDetector(msgspec.Struct, frozen=True, kw_only=True):

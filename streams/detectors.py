@@ -43,6 +43,12 @@ class Running:
         """Offset of the first record of the partition that belongs to the run; None if it is not a source."""
         return self.run.sources.get(topic, {}).get(partition)
 
+    def past_of(self, topic: str, partition: int) -> tuple[int, int] | None:
+        """What was there at the start: (the first offset after it, the event time from which it belongs to the run);
+        None where everything does."""
+        live = self.run.live.get(topic, {}).get(partition)
+        return None if live is None or self.run.since is None else (live, self.run.since)
+
 
 class Detectors:
     """What is running now. ``changed`` is set after every change; whoever waits for it clears it.

@@ -19,6 +19,7 @@ from schemas.deadletter import DeadLetter, Reason
 from schemas.detector import load_detector
 from schemas.errors import Refused
 from schemas.state import JOURNAL_KEY, Journal, JournalEntry, decode_state, encode
+from streams.coordinate.jobs import cold_start
 from streams.coordinate.machine import Effects, Machine
 from streams.coordinate.state import Record
 from streams.coordinate.step import Context, CoordinatorLimits
@@ -137,14 +138,28 @@ class Coordinate:
         stored = machine.state.detectors.get(event.detector_id)
         if stored is None or not isinstance(event, JobStart | HistoryStart):
             return Context(now_ms=now, control_offset=offset)
-        reads = load_detector(stored.document).reads
+        detector = load_detector(stored.document)
         while True:
             try:
-                if isinstance(event, JobStart):
-                    begins = await asyncio.to_thread(self._topics.begins, reads, earliest=event.from_ == "earliest")
+                if isinstance(event, HistoryStart):
+                    # A record may be written before its event time, but no more than live records may be ahead.
+                    ahead = int(self._settings.max_ahead * 1000) + detector.window_interval_ms
+                    ranges = await asyncio.to_thread(self._topics.ranges, detector.reads, event.start_time - ahead)
+                    return Context(now_ms=now, control_offset=offset, ranges=ranges)
+                if event.from_ == "earliest":
+                    begins = await asyncio.to_thread(self._topics.begins, detector.reads, earliest=True)
                     return Context(now_ms=now, control_offset=offset, sources=begins)
-                ranges = await asyncio.to_thread(self._topics.ranges, reads)
-                return Context(now_ms=now, control_offset=offset, ranges=ranges)
+                since = cold_start(detector, machine.state.jobs.get(stored.id), now)
+                ranges = await asyncio.to_thread(
+                    self._topics.ranges, detector.reads, since - detector.window_interval_ms
+                )
+                return Context(
+                    now_ms=now,
+                    control_offset=offset,
+                    sources={topic: {at: begin for at, (begin, _) in parts.items()} for topic, parts in ranges.items()},
+                    live={topic: {at: end for at, (_, end) in parts.items()} for topic, parts in ranges.items()},
+                    since=since,
+                )
             except KafkaException as error:
                 log.warning("waiting for Kafka", error=str(error))
                 await asyncio.sleep(0.5)

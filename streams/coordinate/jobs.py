@@ -1,4 +1,11 @@
-"""Real-time detection: its job, its runs and its tasks (anchor sections 1.13, 1.14, 3.5 and 3.7)."""
+"""Real-time detection: its job, its runs and its tasks (anchor sections 1.13, 1.14, 3.5 and 3.7).
+
+A run begins with a cold start: its sources are read from where the last ``history`` windows begin, and after a stop
+from where the run before it ended, if that is earlier. It is one run and one reading, so nothing can be missing or
+double where the past meets the present; windows that the models know already are repeats to them. As the anchor does
+since 3.1, the windows of a cold start have results like any others. Only records that were in the topics before the
+start are judged by their event time: what comes later belongs to the run however old it is.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +20,9 @@ from schemas.state import Ledger, ModelShare, Run, StoredDetector, StoredJob, St
 from schemas.task import LIVE_STATES, REALTIME_TYPES, ROWS_TO_INIT, Job, TaskState
 from streams.coordinate import detectors, tasks
 from streams.coordinate.step import Answer, Step
+
+MAX_GAP = 10_000
+"""Windows that a restart looks back at most, as the anchor does for ``history``."""
 
 
 def require_features(detector: Detector) -> None:
@@ -31,7 +41,8 @@ def start(step: Step, command: JobStart) -> Answer:
     before = step.state.jobs.get(stored.id)
     if before is not None and before.document.enabled is True:
         raise Refused(200, f"Anomaly detector job is already running: {stored.id}")
-    run = Run(id=step.context.control_offset, sources=step.context.sources)
+    context = step.context
+    run = Run(id=context.control_offset, sources=context.sources, live=context.live, since=context.since)
     version = step.put_job(stored.id, before, _job(step, stored, detector, before), run)
     tasks.create(
         step,
@@ -41,6 +52,21 @@ def start(step: Step, command: JobStart) -> Answer:
         error=None if run.sources else f"no such index [{', '.join(detector.indices)}]",
     )
     return Answer(stored.id, version, record=("state", stored.id))
+
+
+def cold_start(detector: Detector, before: StoredJob | None, now_ms: int) -> int:
+    """The event time (epoch ms, at the beginning of a window) from which a run that begins now looks back."""
+    interval, delay = detector.window_interval_ms, detector.window_delay_ms
+
+    def windows_before(moment: int, windows: int) -> int:
+        return ((moment - delay) // interval - windows) * interval
+
+    since = windows_before(now_ms, detector.history)
+    if before is None or before.document.disabled_time is None:
+        return since
+    # One more: the last window before the stop may not have been scored any more.
+    gap = windows_before(before.document.disabled_time, 1)
+    return min(since, max(gap, windows_before(now_ms, MAX_GAP)))
 
 
 def _job(step: Step, stored: StoredDetector, detector: Detector, before: StoredJob | None) -> Job:

@@ -39,14 +39,16 @@ class CoordinatorLimits:
 class Context:
     """What the world outside says about one event.
 
-    ``sources`` (for ``job.start``): by topic and partition the offset at which the run begins. ``ranges`` (for
-    ``history.start``): by topic and partition the first offset to read and the one to stop before. Both are
-    empty when no topic of the detector exists.
+    ``sources`` (for ``job.start``): by topic and partition the offset at which reading begins; ``live`` and ``since``
+    tell a cold start, as in ``Run``. ``ranges`` (for ``history.start``): by topic and partition the first offset to
+    read and the one to stop before. Both are empty when no topic of the detector exists.
     """
 
     now_ms: int
     control_offset: int
     sources: Sources = field(default_factory=dict)
+    live: Sources = field(default_factory=dict)
+    since: int | None = None
     ranges: Ranges = field(default_factory=dict)
 
 

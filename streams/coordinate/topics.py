@@ -31,15 +31,22 @@ class Topics:
         """Where reading begins, for each partition of each topic that ``reads`` accepts."""
         return self._watermarks(reads, lambda low, high: low if earliest else high)
 
-    def ranges(self, reads: Callable[[str], bool]) -> dict[str, dict[int, tuple[int, int]]]:
-        """For each partition the first offset that it still holds, and the end offset now."""
+    def ranges(self, reads: Callable[[str], bool], since_ms: int) -> dict[str, dict[int, tuple[int, int]]]:
+        """For each partition the first offset of a record written at ``since_ms`` or later, and the end offset now.
+
+        By the records' timestamps: where they are not in order, the first one that is late enough counts. A
+        partition without any is read from its end, which is nothing.
+        """
         ranges: dict[str, dict[int, tuple[int, int]]] = {}
         with _Reader(self._settings) as consumer:
             for topic, partitions in self._accepted(reads):
+                places = [TopicPartition(topic, partition, max(0, since_ms)) for partition in partitions]
+                found = {place.partition: place.offset for place in consumer.offsets_for_times(places, timeout=10.0)}
                 ranges[topic] = {}
                 for partition in partitions:
                     low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10.0)
-                    ranges[topic][partition] = (low, high)
+                    begin = found.get(partition, -1)
+                    ranges[topic][partition] = (high if begin < 0 else min(max(low, begin), high), high)
         return ranges
 
     def _watermarks(self, reads: Callable[[str], bool], choose: Callable[[int, int], int]) -> Offsets:
@@ -47,9 +54,7 @@ class Topics:
         with _Reader(self._settings) as consumer:
             for topic, partitions in self._accepted(reads):
                 offsets[topic] = {
-                    partition: choose(
-                        *consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10.0)
-                    )
+                    partition: choose(*consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10.0))
                     for partition in partitions
                 }
         return offsets

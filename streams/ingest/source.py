@@ -13,17 +13,21 @@ from schemas.checkpoint import OpenWindow, RunCheckpoint, SourceCheckpoint
 from schemas.partial import NO_WINDOW, Partial
 from streams.columns import Column
 from streams.ingest.clock import SourceClock
-from streams.ingest.windows import Closed, RunWindows
+from streams.ingest.windows import Batch, Closed, RunWindows
 from streams.plan import Plan
 
 
 @dataclass
 class RunSource:
-    """One run's share of a source. It is ``joined`` when it reads what the source reads, no longer catching up."""
+    """One run's share of a source. It is ``joined`` when it reads what the source reads, no longer catching up.
+
+    ``past``: records before that offset belong to the run from that event time on only (its cold start).
+    """
 
     windows: RunWindows
     clock: SourceClock
     joined: bool
+    past: tuple[int, int] | None = None
     said_until: int = NO_WINDOW
     said_idle: bool = False
 
@@ -31,6 +35,14 @@ class RunSource:
     def plan(self) -> Plan:
         """The run's plan."""
         return self.windows.plan
+
+    def fold(self, batch: Batch, next_offset: int) -> Batch:
+        """Take in what of a batch belongs to the run; returns it."""
+        if self.past is not None and len(batch.offsets) and batch.offsets[0] < self.past[0]:
+            live, since = self.past
+            batch = batch.where((batch.offsets >= live) | (batch.times >= since))
+        self.windows.fold(batch, next_offset)
+        return batch
 
     def partials(self, topic: str, partition: int, closed: Sequence[Closed], *, idle: bool) -> Iterator[Partial]:
         """What is to be said to each model partition, in order; nothing when nothing is new."""

@@ -55,6 +55,18 @@ class Batch:
             {key: values[start:] for key, values in self.values.items()},
         )
 
+    def where(self, kept: npt.NDArray[np.bool_]) -> Batch:
+        """The records that are marked."""
+        if kept.all():
+            return self
+        return Batch(
+            self.offsets[kept],
+            self.times[kept],
+            self.table,
+            self.entities[kept],
+            {key: values[kept] for key, values in self.values.items()},
+        )
+
 
 @dataclass(frozen=True)
 class Closed:

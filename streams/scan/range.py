@@ -13,9 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-import numpy.typing as npt
-
 from schemas.partial import NO_WINDOW, Partial, WindowPart
 from schemas.scan import ScanCheckpoint
 from streams.ingest.entities import EntityTable
@@ -27,8 +24,8 @@ MAX_BYTES = 4_000_000
 
 
 class RangeWindows:
-    """The windows of ``[start, end)``, epoch ms. ``first`` and ``reached`` are the least and greatest event times in
-    the range so far; a record beyond the range makes it ``end``."""
+    """The windows of ``[start, end)``, epoch ms. ``first`` is the least event time of all records so far,
+    ``reached`` the greatest one in the range; a record beyond the range makes it ``end``."""
 
     def __init__(self, plan: Plan, entities: EntityTable, offset: int, start: int, end: int) -> None:
         self.plan = plan
@@ -47,14 +44,13 @@ class RangeWindows:
         """Take records in; the windows that they close, oldest first."""
         times = batch.times
         if len(times):
+            first = int(times.min())
+            self.first = first if self.first is None else min(self.first, first)
             inside = (times >= self.start) & (times < self.end)
             if (times >= self.end).any():
                 self._reach(self.end)
-            if not inside.all():
-                batch = _where(batch, np.flatnonzero(inside))
+            batch = batch.where(inside)
         if len(batch.times):
-            first = int(batch.times.min())
-            self.first = first if self.first is None else min(self.first, first)
             self._reach(int(batch.times.max()))
         self.windows.fold(batch, next_offset)
         return self.windows.close()
@@ -108,16 +104,6 @@ class RangeWindows:
         """Go on where a snapshot of the same scan was taken."""
         self.windows.restore(checkpoint.windows)
         self.first, self.reached = checkpoint.first, checkpoint.reached
-
-
-def _where(batch: Batch, kept: npt.NDArray[np.int64]) -> Batch:
-    return Batch(
-        batch.offsets[kept],
-        batch.times[kept],
-        batch.table,
-        batch.entities[kept],
-        {key: values[kept] for key, values in batch.values.items()},
-    )
 
 
 def _pieces(parts: list[WindowPart]) -> Iterator[list[WindowPart]]:

@@ -142,17 +142,15 @@ class ScanWork:
             await self._bury(letter)
         closed = self._range.fold(decoded.batches[self._range.plan.owner], records[-1].offset + 1)
         self.records += len(records)
-        if not self._missing:
-            self._missing = self._lacks(reader, records[0].offset)
+        # A record that comes later may be older: what is missing is known at the end only.
+        self._missing = self._lacks(reader)
         if closed:
             await self._say(closed, finished=False)
 
-    def _lacks(self, reader: PartitionReader, first_offset: int) -> str:
+    def _lacks(self, reader: PartitionReader) -> str:
         """What the topic no longer holds of the range, in words."""
         begun = self._range.first
-        if reader.low == 0 or first_offset > reader.low or begun is None:
-            return ""
-        if begun < self._range.start + self._range.plan.interval_ms:
+        if reader.low == 0 or self.scan.offset > reader.low or begun is None or begun <= self._range.start:
             return ""
         return f"{self.scan.topic}-{self.scan.partition} no longer holds records before {_utc(begun)}"
 

@@ -87,10 +87,17 @@ class DetectorModels:
         row = self._row_of.get(entity)
         return 0 if row is None else int(self._forest.seen(np.array([row], np.int64))[0])
 
-    def score(self, run: int, events: Events, now: int) -> Scored:
-        """Score the events and learn from them, in the order given."""
+    def score(self, run: int, events: Events, now: int, since: int | None = None) -> Scored:
+        """Score the events and learn from them, in the order given.
+
+        ``since``: where the cold start of the run begins. Windows after it that a model knows are repeats in this
+        run, too.
+        """
         rows = self._rows_for(events.entities)
-        fresh = (self._run[rows] < run) | ((self._run[rows] == run) & (self._last_end[rows] < events.ends))
+        known = self._last_end[rows] >= events.ends
+        fresh = (self._run[rows] < run) | ((self._run[rows] == run) & ~known)
+        if since is not None:
+            fresh &= ~known | (events.ends <= since)
         kept = np.flatnonzero(fresh)
         rows, ends = rows[kept], events.ends[kept]
         steps = self._forest.step(rows, ends, events.values[kept])

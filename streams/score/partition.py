@@ -75,7 +75,7 @@ class RunScore:
             np.repeat([window.first_offset for window in windows], [len(window.entities) for window in windows]),
         )
         started = next(clock)
-        scored = self.models.score(plan.run, events, now)
+        scored = self.models.score(plan.run, events, now, self.running.run.since)
         return list(result_documents(plan, events, scored, started, next(clock)))
 
     def _with_gaps(self, windows: list[FinalWindow], before: int, max_imputed: int) -> list[FinalWindow]:
