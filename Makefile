@@ -25,7 +25,7 @@ demo: $(STAMP) ## a real Kafka, a worker, the API and real data; prints anomalie
 	$(BIN)/riverwatch demo $(ARGS)
 
 test: $(STAMP) ## all tests (they start their own Kafka)
-	$(BIN)/pytest -q $(ARGS)
+	$(BIN)/pytest -q -n 2 --dist loadfile $(ARGS)
 
 check: $(STAMP) ## lint, format, types and the direction of imports
 	$(BIN)/ruff check .
