@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from array import array
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from operator import attrgetter
 from typing import Any
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -15,35 +14,23 @@ from schemas.deadletter import DeadLetter, Reason
 from schemas.query import Query, compile_query
 from streams.columns import Input
 from streams.ingest.entities import NO_ENTITY, Entities, EntityTable
-from streams.ingest.extract import (
-    MAX_TIME,
-    Unusable,
-    only,
-    read_leniently,
-    shown,
-    to_category,
-    to_number,
-    to_time,
-    values_of,
-)
+from streams.ingest.extract import MAX_TIME, Unusable, only, to_category, to_number, to_time, to_times
+from streams.ingest.filters import compile_filter
 from streams.ingest.hashes import Hashes
 from streams.ingest.layout import Layout
+from streams.ingest.points import TOO_DEEP, Odd, Origin, PointReader, Points
 from streams.ingest.windows import Batch
 from streams.plan import Plan
 
 Float64Array = npt.NDArray[np.float64]
 Int64Array = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
 Bad = dict[int, tuple[Reason, str]]
 """Why the points at these places are of no use; the first reason counts."""
 
-_offset = attrgetter("offset")
 _CATEGORIES: frozenset[type] = frozenset((str, int, type(None)))
 _HASHED: frozenset[type] = frozenset((str, int, float, type(None)))
 _NUMBERS: frozenset[type] = frozenset((float, type(None)))
-_UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
-_TOO_DEEP = "the JSON is nested too deep"
-_LARGEST_LETTER = 900_000
-"""Bytes: with its headers a dead letter must fit into a message of Kafka's default size, or no worker gets past it."""
 
 
 @dataclass(frozen=True)
@@ -52,50 +39,6 @@ class Decoded:
 
     batches: dict[str, Batch]
     dead_letters: list[DeadLetter]
-
-
-class _Odd:
-    """A point that the fast way could not read: judged value by value, for each plan by itself."""
-
-    __slots__ = ("document",)
-
-    def __init__(self, document: Mapping[str, Any]) -> None:
-        self.document = document
-
-    def get(self, path: str) -> Any:
-        return only(values_of(self.document, path))
-
-
-@dataclass(frozen=True)
-class _Points:
-    """The points of one call: ``indices`` and ``offsets`` of the records they come from, places of the odd ones."""
-
-    points: Sequence[Any]
-    indices: Int64Array
-    offsets: Int64Array
-    odd: Sequence[int]
-
-    def get(self, path: str, getter: Callable[[Any], Any]) -> list[Any]:
-        if not self.odd:
-            return list(map(getter, self.points))
-        return [point.get(path) if type(point) is _Odd else getter(point) for point in self.points]
-
-
-@dataclass(frozen=True)
-class _Origin:
-    """Where the points of one call come from."""
-
-    topic: str
-    partition: int
-    records: Sequence[Any]
-
-    def letter(self, index: int, reason: Reason, detail: str, owner: str = "") -> DeadLetter:
-        record = self.records[index]
-        value = record.value
-        if len(value) > _LARGEST_LETTER:
-            detail += f" (the first {_LARGEST_LETTER} of {len(value)} bytes)"
-            value = value[:_LARGEST_LETTER]
-        return DeadLetter(self.topic, self.partition, record.offset, reason, detail, record.key, value, owner)
 
 
 class Decoder:
@@ -108,9 +51,10 @@ class Decoder:
     def __init__(self, plans: Sequence[Plan], tables: Sequence[EntityTable], *, max_ahead_ms: int) -> None:
         self.plans = list(plans)
         self.tables = list(tables)
-        self._layout = Layout(plans)
+        layout = Layout(plans)
+        self._points = PointReader(layout)
         self._runs = [
-            _RunDecoder(plan, table, self._layout, max(max_ahead_ms, plan.interval_ms))
+            _RunDecoder(plan, table, layout, max(max_ahead_ms, plan.interval_ms))
             for plan, table in zip(plans, tables, strict=True)
         ]
 
@@ -126,27 +70,27 @@ class Decoder:
 
         With ``owners`` only for the plans of these.
         """
-        origin = _Origin(topic, partition, records)
+        origin = Origin(topic, partition, records)
         try:
             return self._decode(origin, now, owners)
         except RecursionError:
             # JSON that could be read may still be nested too deep for who looks into it.
             return self._without_deep(origin, now, owners)
 
-    def _without_deep(self, origin: _Origin, now: int, owners: Collection[str] | None) -> Decoded:
+    def _without_deep(self, origin: Origin, now: int, owners: Collection[str] | None) -> Decoded:
         usable, letters = [], []
         for index, record in enumerate(origin.records):
             try:
                 self._decode(replace(origin, records=[record]), now, owners)
                 usable.append(record)
             except RecursionError:
-                letters.append(origin.letter(index, "malformed-json", _TOO_DEEP))
+                letters.append(origin.letter(index, "malformed-json", TOO_DEEP))
         decoded = self._decode(replace(origin, records=usable), now, owners)
         return replace(decoded, dead_letters=_in_order(decoded.dead_letters + letters))
 
-    def _decode(self, origin: _Origin, now: int, owners: Collection[str] | None) -> Decoded:
+    def _decode(self, origin: Origin, now: int, owners: Collection[str] | None) -> Decoded:
         letters: list[DeadLetter] = []
-        points = self._points(origin, letters)
+        points = self._points.points(origin, letters)
         batches = {
             run.plan.owner: run.batch(points, now, origin, letters)
             for run in self._runs
@@ -154,66 +98,9 @@ class Decoder:
         }
         return Decoded(batches, _in_order(letters))
 
-    def _points(self, origin: _Origin, letters: list[DeadLetter]) -> _Points:
-        records = origin.records
-        offsets = np.fromiter(map(_offset, records), np.int64, len(records))
-        if not self._layout.whole:
-            decode = self._layout.decode
-            try:
-                return _Points([decode(record.value) for record in records], np.arange(len(records)), offsets, ())
-            except (*_UNREADABLE, TypeError):
-                pass
-        points: list[Any] = []
-        indices: list[int] = []
-        for index, record in enumerate(records):
-            if record.value is not None:
-                found = list(self._one(index, origin, letters))
-                points += found
-                indices += [index] * len(found)
-        at = np.array(indices, np.int64)
-        odd = [place for place, point in enumerate(points) if type(point) is _Odd]
-        return _Points(points, at, offsets[at], odd)
-
-    def _one(self, index: int, origin: _Origin, letters: list[DeadLetter]) -> Iterator[Any]:
-        value = origin.records[index].value
-        if not self._layout.whole:
-            several = value.lstrip()[:1] == b"["
-            try:
-                yield from self._layout.decode_many(value) if several else (self._layout.decode(value),)
-                return
-            except _UNREADABLE:
-                pass
-        try:
-            document = _document(value)
-        except _UNREADABLE as error:
-            letters.append(origin.letter(index, "malformed-json", _complaint(value, error)))
-            return
-        for point in document if isinstance(document, list) else [document]:
-            if isinstance(point, dict):
-                yield _Odd(point)
-            else:
-                detail = f"a JSON object is expected, not {shown(point)}"
-                letters.append(origin.letter(index, "not-an-object", detail))
-
 
 def _in_order(letters: list[DeadLetter]) -> list[DeadLetter]:
     return sorted(letters, key=lambda letter: letter.offset)
-
-
-def _document(value: bytes) -> Any:
-    try:
-        return msgspec.json.decode(value)
-    except (msgspec.MsgspecError, ValueError) as error:
-        try:
-            return read_leniently(value)
-        except (ValueError, RecursionError):
-            raise error from None
-
-
-def _complaint(value: bytes, error: Exception) -> str:
-    if not value.strip():
-        return "the record is empty"
-    return _TOO_DEEP if isinstance(error, RecursionError) else str(error)[:200]
 
 
 class _RunDecoder:
@@ -230,7 +117,7 @@ class _RunDecoder:
             (entry, None if entry.filter is None else _Filter(entry.filter, layout)) for entry in plan.inputs
         ]
 
-    def batch(self, points: _Points, now: int, origin: _Origin, letters: list[DeadLetter]) -> Batch:
+    def batch(self, points: Points, now: int, origin: Origin, letters: list[DeadLetter]) -> Batch:
         """This plan's batch of the points."""
         bad: Bad = {}
         several: dict[Input, dict[int, list[float]]] = {}
@@ -245,17 +132,19 @@ class _RunDecoder:
         return _rearranged(batch, bad, several) if bad or several else batch
 
     def _get(
-        self, points: _Points, path: str, fine: frozenset[type], convert: Callable[[Any], Any], reason: Reason, bad: Bad
+        self, points: Points, path: str, fine: frozenset[type], convert: Callable[[Any], Any], reason: Reason, bad: Bad
     ) -> list[Any]:
         """The values of a path, converted unless they are of types that are ``fine`` as they are."""
         values = points.get(path, self._layout.getters[path])
         if path in self._layout.checked:
             _convert(values, points.odd, path, convert, reason, bad)
         elif points.odd or not fine.issuperset(map(type, values)):
-            _convert(values, range(len(values)), path, convert, reason, bad)
+            others = [place for place, value in enumerate(values) if type(value) not in fine]
+            # An odd point may hold numbers that are none, such as NaN.
+            _convert(values, {*points.odd, *others}, path, convert, reason, bad)
         return values
 
-    def _times(self, points: _Points, bad: Bad) -> Int64Array:
+    def _times(self, points: Points, bad: Bad) -> Int64Array:
         raw = points.get(self.plan.time, self._layout.getters[self.plan.time])
         if set(map(type, raw)) <= {int}:
             try:
@@ -264,6 +153,10 @@ class _RunDecoder:
                     return times
             except OverflowError:
                 pass
+        elif raw and set(map(type, raw)) == {str}:
+            moments = to_times(raw)
+            if moments is not None:
+                return moments
         times = np.zeros(len(raw), np.int64)
         for place, value in enumerate(map(only, raw)):
             try:
@@ -275,38 +168,49 @@ class _RunDecoder:
                 bad.setdefault(place, ("bad-time", f"{self.plan.time}: {error}"))
         return times
 
-    def _entities(self, points: _Points, bad: Bad) -> tuple[Entities, Int64Array]:
+    def _entities(self, points: Points, bad: Bad) -> tuple[Entities, Int64Array]:
         columns = [
             self._get(points, path, _CATEGORIES, to_category, "bad-category-value", bad)
             for path in self.plan.categories
         ]
         table, codes = self._table.codes(columns, len(points.points))
         if self._filter is not None:
-            codes[~self._filter.matching(points.points)] = NO_ENTITY
+            codes[~self._filter.matching(points)] = NO_ENTITY
         return table, codes
 
     def _values(
         self,
-        points: _Points,
+        points: Points,
         entry: Input,
         condition: _Filter | None,
         bad: Bad,
         several: dict[Input, dict[int, list[float]]],
     ) -> Float64Array:
         """One number a point; the whole list goes to ``several`` where an array holds more."""
-        raw = self._raw(points, entry, bad)
-        values = _numbers(raw)
+        values = self._plain_numbers(points, entry)
+        raw = self._raw(points, entry, bad) if values is None else ()
+        if values is None:
+            values = _numbers(raw)
         if values is None:
             several[entry] = {place: value for place, value in enumerate(raw) if type(value) is list}
             values = np.array([value[0] if type(value) is list else value for value in raw], np.float64)
         if condition is not None:
-            without = ~condition.matching(points.points)
+            without = ~condition.matching(points)
             values[without] = np.nan
             for place in np.flatnonzero(without).tolist():
                 several.get(entry, {}).pop(place, None)
         return values
 
-    def _raw(self, points: _Points, entry: Input, bad: Bad) -> list[Any]:
+    def _plain_numbers(self, points: Points, entry: Input) -> Float64Array | None:
+        """The values where all points have one number each, nearly always; else None."""
+        if points.odd or entry.reads != "number" or entry.path not in self._layout.numbers:
+            return None
+        try:
+            return np.array(array("d", points.get(entry.path, self._layout.getters[entry.path])))
+        except TypeError:
+            return None
+
+    def _raw(self, points: Points, entry: Input, bad: Bad) -> list[Any]:
         match entry.reads:
             case "number":
                 return self._get(points, entry.path, _NUMBERS, _each(to_number), "bad-feature-value", bad)
@@ -378,15 +282,22 @@ class _Filter:
 
     def __init__(self, query: Query, layout: Layout) -> None:
         self._matches = compile_query(query)
+        self._many = None if layout.whole else compile_filter(query)
         # With layout.whole there may be patterns among the fields, but then no point asks for them.
         self._getters = {path: layout.getters[path] for path in query.fields()}
 
-    def matching(self, points: Sequence[Any]) -> npt.NDArray[np.bool_]:
+    def matching(self, points: Points) -> BoolArray:
         """Which points match."""
-        return np.fromiter((self._matches(self._document(point)) for point in points), bool, len(points))
+        if self._many is None:
+            documents = map(self._document, points.points)
+            return np.fromiter(map(self._matches, documents), bool, len(points.points))
+        found = self._many(lambda path: list(map(self._getters[path], points.plain)), len(points.plain))
+        for place in points.odd:
+            found[place] = self._matches(points.points[place].document)
+        return found
 
     def _document(self, point: Any) -> Mapping[str, Any]:
-        if type(point) is _Odd:
+        if type(point) is Odd:
             return point.document
         values = ((path, getter(point)) for path, getter in self._getters.items())
         return {path: value for path, value in values if value is not None}

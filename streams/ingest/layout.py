@@ -19,7 +19,7 @@ Getter = Callable[[Any], Any]
 
 _TYPES: dict[str, Any] = {
     "time": int | float | str | None,
-    "number": float | None,
+    "number": float | str | None,
     "category": str | int | None,
     "any": Any,
 }
@@ -29,8 +29,9 @@ class Layout:
     """Fast decoding of the records that are as expected; whatever isn't raises ``msgspec.MsgspecError``.
 
     ``decode`` reads one record, ``getters`` get the values of a path from what it returns: None for nothing, a list
-    where there are several. ``checked`` are the paths whose values have the type that their use asks for; those of
-    others may be anything.
+    where there are several. ``checked`` are the paths whose values have the type that their use asks for, ``numbers``
+    those whose values are floats or texts (or lists, where the path has dots); those of others may be anything.
+    ``blank`` is a record without any value.
 
     ``whole`` is set when a filter looks at fields that can't be listed (patterns, nested objects): then nothing can
     be left out, and records are to be read as a whole, which costs about ten times as much.
@@ -48,12 +49,17 @@ class Layout:
                 self._use(entry.path, "number" if entry.reads == "number" else "any")
                 self._filter(entry.filter)
         kinds = {path: self._kind(uses) for path, uses in self._uses.items()}
-        self.checked = frozenset(path for path, kind in kinds.items() if kind != "any" and "." not in path)
+        # A number may also come as a text.
+        self.checked = frozenset(
+            path for path, kind in kinds.items() if kind in ("time", "category") and "." not in path
+        )
+        self.numbers = frozenset(path for path, kind in kinds.items() if kind == "number")
         struct, getters = _struct("Record", kinds)
         self.getters: dict[str, Getter] = {path: _combined(found) for path, found in getters.items()}
         for path in kinds:
             if path.endswith(KEYWORD):
                 self.getters[path] = _or_keyword(self.getters[path], self.getters[path.removesuffix(KEYWORD)])
+        self.blank: Any = struct()
         self.decode: Callable[[bytes], Any] = msgspec.json.Decoder(struct).decode
         self.decode_many: Callable[[bytes], list[Any]] = msgspec.json.Decoder(
             list[struct]  # type: ignore[valid-type]

@@ -1,0 +1,164 @@
+"""From records to points: what each record of a topic holds, read fast where it is as expected, slowly where not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from schemas.deadletter import DeadLetter, Reason
+from streams.ingest.extract import only, read_leniently, shown, values_of
+from streams.ingest.layout import Layout
+
+Int64Array = npt.NDArray[np.int64]
+
+TOO_DEEP = "the JSON is nested too deep"
+
+_offset = attrgetter("offset")
+_value = attrgetter("value")
+_UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
+_LARGEST_LETTER = 900_000
+"""Bytes: with its headers a dead letter must fit into a message of Kafka's default size, or no worker gets past it."""
+
+
+class Odd:
+    """A point that the fast way could not read: judged value by value, for each plan by itself."""
+
+    __slots__ = ("document",)
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        self.document = document
+
+    def get(self, path: str) -> Any:
+        """The value of a path: None for nothing, a list where there are several."""
+        return only(values_of(self.document, path))
+
+
+@dataclass(frozen=True)
+class Points:
+    """The points of one call: ``indices`` and ``offsets`` of the records they come from, places of the odd ones.
+
+    ``plain`` are the points once more, blank in place of the odd ones.
+    """
+
+    points: Sequence[Any]
+    indices: Int64Array
+    offsets: Int64Array
+    odd: Sequence[int]
+    plain: Sequence[Any]
+
+    def get(self, path: str, getter: Callable[[Any], Any]) -> list[Any]:
+        """The values of a path, which ``getter`` gets from the plain ones."""
+        values = list(map(getter, self.plain))
+        for place in self.odd:
+            values[place] = self.points[place].get(path)
+        return values
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where the points of one call come from."""
+
+    topic: str
+    partition: int
+    records: Sequence[Any]
+
+    def letter(self, index: int, reason: Reason, detail: str, owner: str = "") -> DeadLetter:
+        """The dead letter of a record; a huge one is cut off."""
+        record = self.records[index]
+        value = record.value
+        if len(value) > _LARGEST_LETTER:
+            detail += f" (the first {_LARGEST_LETTER} of {len(value)} bytes)"
+            value = value[:_LARGEST_LETTER]
+        return DeadLetter(self.topic, self.partition, record.offset, reason, detail, record.key, value, owner)
+
+
+class PointReader:
+    """Reads the points of the records of one topic."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+
+    def points(self, origin: Origin, letters: list[DeadLetter]) -> Points:
+        """The points of one fetch; what is none goes to ``letters``."""
+        records = origin.records
+        offsets = np.fromiter(map(_offset, records), np.int64, len(records))
+        read, unread = self._read(records)
+        if not unread:
+            return Points(read, np.arange(len(records)), offsets, (), read)
+        points: list[Any] = []
+        plain: list[Any] = []
+        indices: list[int] = []
+        start = 0
+        for index in unread:
+            found = list(self._one(index, origin, letters))
+            points += [*read[start:index], *found]
+            plain += [*read[start:index], *(self._layout.blank if type(each) is Odd else each for each in found)]
+            indices += [*range(start, index), *[index] * len(found)]
+            start = index + 1
+        points += read[start:]
+        plain += read[start:]
+        at = np.array([*indices, *range(start, len(records))], np.int64)
+        odd = [place for place, point in enumerate(points) if type(point) is Odd]
+        return Points(points, at, offsets[at], odd, plain)
+
+    def _read(self, records: Sequence[Any]) -> tuple[list[Any], list[int]]:
+        """The records as the layout reads them, blank where it can't, and which ones those are."""
+        blank = self._layout.blank
+        if self._layout.whole:
+            return [blank] * len(records), list(range(len(records)))
+        read: list[Any] = []
+        unread: list[int] = []
+        rest = map(self._layout.decode, map(_value, records))
+        while True:
+            try:
+                # What was read before an error stays in the list, and the next attempt goes on behind it.
+                read.extend(rest)
+            except (*_UNREADABLE, TypeError):
+                unread.append(len(read))
+                read.append(blank)
+            else:
+                return read, unread
+
+    def _one(self, index: int, origin: Origin, letters: list[DeadLetter]) -> Iterator[Any]:
+        value = origin.records[index].value
+        if value is None:
+            return
+        if value.lstrip()[:1] == b"[" and not self._layout.whole:
+            try:
+                yield from self._layout.decode_many(value)
+                return
+            except _UNREADABLE:
+                pass
+        try:
+            document = _document(value)
+        except _UNREADABLE as error:
+            letters.append(origin.letter(index, "malformed-json", _complaint(value, error)))
+            return
+        for point in document if isinstance(document, list) else [document]:
+            if isinstance(point, dict):
+                yield Odd(point)
+            else:
+                detail = f"a JSON object is expected, not {shown(point)}"
+                letters.append(origin.letter(index, "not-an-object", detail))
+
+
+def _document(value: bytes) -> Any:
+    try:
+        return msgspec.json.decode(value)
+    except (msgspec.MsgspecError, ValueError) as error:
+        try:
+            return read_leniently(value)
+        except (ValueError, RecursionError):
+            raise error from None
+
+
+def _complaint(value: bytes, error: Exception) -> str:
+    if not value.strip():
+        return "the record is empty"
+    return TOO_DEEP if isinstance(error, RecursionError) else str(error)[:200]
