@@ -274,7 +274,7 @@ def _rearranged(batch: Batch, bad: Bad, several: Mapping[Input, Mapping[int, Seq
         for place, numbers in several.get(entry, {}).items():
             if counts[place]:
                 spread[starts[place] : starts[place] + len(numbers)] = numbers
-    return Batch(batch.offsets[order], batch.times[order], batch.table, batch.entities[order], values)
+    return Batch(batch.offsets[order], batch.times[order], batch.table, batch.entities[order], values, again)
 
 
 class _Filter:

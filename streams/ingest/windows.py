@@ -6,7 +6,7 @@ exactly the fold of the records before O, however they were cut into batches.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -22,6 +22,7 @@ from streams.plan import Plan
 
 Float64Array = npt.NDArray[np.float64]
 Int64Array = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
 
 _CODE_BITS = 28
 """Window number and entity code share an int64: 2^28 entities, and windows of 1 s within ``extract.MAX_TIME``."""
@@ -33,7 +34,8 @@ _CODE_MASK = (1 << _CODE_BITS) - 1
 class Batch:
     """Records of one run in offset order.
 
-    ``entities`` are codes of ``table``; ``values`` has one array an input, NaN for no value.
+    ``entities`` are codes of ``table``; ``values`` has one array an input, NaN for no value. A record with several
+    values of a field is there several times; ``again`` marks the repetitions.
     """
 
     offsets: Int64Array
@@ -41,6 +43,7 @@ class Batch:
     table: Entities
     entities: Int64Array
     values: dict[Input, Float64Array]
+    again: BoolArray | None = None
 
     def since(self, offset: int) -> Batch:
         """The records at or after an offset."""
@@ -53,7 +56,12 @@ class Batch:
             self.table,
             self.entities[start:],
             {key: values[start:] for key, values in self.values.items()},
+            None if self.again is None else self.again[start:],
         )
+
+    def count(self, which: BoolArray) -> int:
+        """How many of these are no repetitions."""
+        return int(np.count_nonzero(which if self.again is None else which & ~self.again))
 
     def where(self, kept: npt.NDArray[np.bool_]) -> Batch:
         """The records that are marked."""
@@ -114,9 +122,9 @@ class RunWindows:
         # A record is late when its window has closed by then: judged record by record, not by the batch.
         late = (highest >= ends + delay) | (ends <= self.closed_until)
         self.clock = int(highest[-1])
+        self.late += batch.count(belongs & late)
+        self.records += batch.count(belongs & ~late)
         kept = np.flatnonzero(belongs & ~late)
-        self.late += int((belongs & late).sum())
-        self.records += len(kept)
         if len(kept):
             rows = self._rows_of((numbers[kept] << _CODE_BITS) | self._codes(batch, kept))
             for column, accumulators in zip(self.plan.columns, self._columns, strict=True):
@@ -167,28 +175,33 @@ class RunWindows:
         ]
 
     def _closed(self, keys: Int64Array, rows: Int64Array) -> list[Closed]:
-        codes = keys & _CODE_MASK
-        partitions = self._entities.partitions(codes)
-        closed = []
-        for start, stop in _runs(keys >> _CODE_BITS):
-            end = (int(keys[start] >> _CODE_BITS) + 1) * self.plan.interval_ms
-            order = start + np.argsort(partitions[start:stop], kind="stable")
-            sorted_partitions = partitions[order]
-            parts = {
-                int(sorted_partitions[first]): WindowPart(end, *self._content(codes, rows, order[first:last]))
-                for first, last in _runs(sorted_partitions)
-            }
-            closed.append(Closed(end, parts))
-        return closed
+        codes, numbers = keys & _CODE_MASK, keys >> _CODE_BITS
+        # All windows together: a replay may close thousands at once that hold one entity each.
+        targets = (numbers - numbers[0]) * self.plan.partitions + self._entities.partitions(codes)
+        order = np.argsort(targets, kind="stable")
+        targets = targets[order]
+        edges = _edges(targets)
+        closed: dict[int, Closed] = {}
+        contents = self._contents(codes[order], rows[order], edges)
+        for target, content in zip(targets[edges[:-1]].tolist(), contents, strict=True):
+            number, partition = divmod(target, self.plan.partitions)
+            end = (int(numbers[0]) + number + 1) * self.plan.interval_ms
+            closed.setdefault(end, Closed(end, {})).parts[partition] = WindowPart(end, *content)
+        return list(closed.values())
 
-    def _content(self, codes: Int64Array, rows: Int64Array, places: Int64Array) -> tuple[list[str], list[bytes]]:
-        """Entities and columns of open windows, as they travel."""
+    def _contents(
+        self, codes: Int64Array, rows: Int64Array, edges: Sequence[int]
+    ) -> Iterator[tuple[list[str], list[bytes]]]:
+        """Entities and columns of open windows, as they travel: those between each two edges."""
         names = self._entities.names
-        columns = zip(self.plan.columns, self._taken(rows[places]), strict=True)
-        return (
-            [names[code] for code in codes[places].tolist()],
-            [column.to_bytes(accumulators) for column, accumulators in columns],
-        )
+        entities = [names[code] for code in codes.tolist()]
+        columns = []
+        for column, accumulators in zip(self.plan.columns, self._taken(rows), strict=True):
+            data = column.to_bytes(accumulators)
+            ends = np.concatenate([[0], np.cumsum(column.sizes(data))])[edges].tolist()
+            columns.append([data[start:stop] for start, stop in pairwise(ends)])
+        for (start, stop), *pieces in zip(pairwise(edges), *columns, strict=True):
+            yield entities[start:stop], pieces
 
     # -- entities and rows ------------------------------------------------------------------------------------
 
@@ -242,13 +255,12 @@ class RunWindows:
 
     def snapshot(self) -> RunCheckpoint:
         """This state, as ``restore`` reads it."""
-        codes = self._keys & _CODE_MASK
+        numbers = self._keys >> _CODE_BITS
+        edges = _edges(numbers)
+        contents = self._contents(self._keys & _CODE_MASK, self._rows, edges)
         windows = [
-            OpenWindow(
-                (int(self._keys[start] >> _CODE_BITS) + 1) * self.plan.interval_ms,
-                *self._content(codes, self._rows, np.arange(start, stop)),
-            )
-            for start, stop in _runs(self._keys >> _CODE_BITS)
+            OpenWindow((number + 1) * self.plan.interval_ms, *content)
+            for number, content in zip(numbers[edges[:-1]].tolist(), contents, strict=True)
         ]
         return RunCheckpoint(
             owner=self.plan.owner,
@@ -285,9 +297,12 @@ class RunWindows:
         ]
 
 
-def _runs(values: Int64Array) -> Iterator[tuple[int, int]]:
-    """Start and stop of each stretch of equal values."""
+def _edges(values: Int64Array) -> list[int]:
+    """Where each stretch of equal values begins, and the end of the last one.
+
+    >>> _edges(np.array([5, 5, 7])), _edges(np.array([], np.int64))
+    ([0, 2, 3], [0])
+    """
     if not len(values):
-        return
-    edges = [0, *(np.flatnonzero(values[1:] != values[:-1]) + 1).tolist(), len(values)]
-    yield from pairwise(edges)
+        return [0]
+    return [0, *(np.flatnonzero(values[1:] != values[:-1]) + 1).tolist(), len(values)]

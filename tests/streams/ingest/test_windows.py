@@ -244,6 +244,14 @@ def test_records_of_no_entity_move_the_clock_only() -> None:
     assert reader.windows.records == 1
 
 
+def test_a_record_with_several_values_is_one_record() -> None:
+    reader = Reader(plan(feature("f", "sum", "v")))
+    reader.read(records([{"t": 0, "host": "a", "v": [1, 2, 3]}, {"t": 5_000, "host": "a", "v": 1}]))
+    reader.read(records([{"t": 0, "host": "a", "v": [1, 2]}], start=2))
+    assert [np.frombuffer(row[0])[0] for row in reader.rows.values()] == [6.0]
+    assert (reader.windows.records, reader.windows.late) == (2, 1)
+
+
 def test_a_detector_without_categories_has_one_entity() -> None:
     reader = Reader(plan(category_field=...))
     reader.read(records([{"t": 0, "v": 1}, {"t": 0, "v": 2}, {"t": 1_000}]))
