@@ -32,8 +32,9 @@ MOST_LAG_MS = 30_000
 class SourceClock:
     """The clock of one run on one source. All times are epoch ms, and ``now`` is the wall clock.
 
-    ``tick_grace_ms``: a live source must be quiet for so long before its clock ticks, so that the jitter of a
-    producer does not make its records late.
+    ``tick_grace_ms``: a live source must be quiet for so long before its clock ticks, and it stays so far behind the
+    wall. Without this every record of a slow source would be late that took a little longer on its way than the one
+    before it, whenever a window ended in between.
     """
 
     def __init__(self, now: int, *, tick_grace_ms: int, idle_timeout_ms: int, start_timeout_ms: int) -> None:
@@ -63,13 +64,14 @@ class SourceClock:
         Tick(clock=None, close_open=False, idle=True)
         >>> clock.observe(9_990, now=10_000)
         >>> clock.at(10_700, 1_000, 0).clock
-        10690
+        10190
         """
         if self._event_time is None:
             return Tick(idle=now - self._started >= self._start_timeout_ms)
         quiet = now - self._arrived
         if abs(self._arrived - self._event_time) <= interval_ms + delay_ms + self._lag_ms:
-            return Tick(clock=self._event_time + quiet) if quiet >= self._tick_grace_ms else STAND_STILL
+            ahead = quiet - self._tick_grace_ms
+            return Tick(clock=self._event_time + ahead) if ahead > 0 else STAND_STILL
         if quiet >= self._idle_timeout_ms:
             return Tick(close_open=True, idle=True)
         return STAND_STILL

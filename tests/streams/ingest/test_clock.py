@@ -22,9 +22,19 @@ def test_a_source_without_a_record_is_idle_after_a_while(clock: SourceClock) -> 
 @pytest.mark.parametrize("behind", [0, 1_200, -1_200])
 def test_a_live_source_goes_on_at_wall_speed_after_the_grace(clock: SourceClock, behind: int) -> None:
     clock.observe(START - behind, START)
-    assert clock.at(START + 499, INTERVAL, DELAY) == STAND_STILL
-    assert clock.at(START + 500, INTERVAL, DELAY) == Tick(clock=START - behind + 500)
-    assert clock.at(START + 10**6, INTERVAL, DELAY) == Tick(clock=START - behind + 10**6)
+    assert clock.at(START + 500, INTERVAL, DELAY) == STAND_STILL
+    assert clock.at(START + 501, INTERVAL, DELAY) == Tick(clock=START - behind + 1)
+    assert clock.at(START + 10**6, INTERVAL, DELAY) == Tick(clock=START - behind + 10**6 - 500)
+
+
+@pytest.mark.parametrize("delayed", [0, 1, 499])
+def test_a_record_that_took_a_little_longer_than_the_one_before_is_not_late(clock: SourceClock, delayed: int) -> None:
+    end = START + 5_000
+    clock.observe(START - 10, START)
+    # It was written 1 ms before a window's end and is on its way 10 ms, as the one before, and a little longer.
+    tick = clock.at(end - 1 + 10 + delayed, 10_000, 0).clock
+    assert tick is not None
+    assert tick < end
 
 
 @pytest.mark.parametrize("behind", [1_201, 10**9, -1_201])
@@ -43,13 +53,13 @@ def test_a_record_ends_the_silence(clock: SourceClock) -> None:
 def test_a_replay_that_reaches_the_present_becomes_live(clock: SourceClock) -> None:
     clock.observe(START - 10**9, START)
     clock.observe(START + 900, START + 1_000)
-    assert clock.at(START + 1_600, INTERVAL, DELAY) == Tick(clock=START + 1_500)
+    assert clock.at(START + 1_600, INTERVAL, DELAY) == Tick(clock=START + 1_000)
 
 
 def test_a_live_record_that_was_read_late_is_still_live() -> None:
     clock = SourceClock(START, tick_grace_ms=500, idle_timeout_ms=30_000, start_timeout_ms=5_000)
     clock.observe(START - 10_000, START, written=START - 9_990)
-    assert clock.at(START + 600, 1_000, 0).clock == START - 10_000 + 600
+    assert clock.at(START + 600, 1_000, 0).clock == START - 10_000 + 100
 
 
 def test_an_archive_whose_records_are_stamped_with_their_event_times_is_no_live_source() -> None:
