@@ -18,6 +18,7 @@ COMMANDS = {
     "broker": "Run a local Kafka.",
     "topics": "Create, repair and show Riverwatch's topics.",
     "tail": "Follow results or anomalies.",
+    "history": "Analyse the past of a detector's topics and watch how it goes.",
     "detect": "Find anomalies in a file, without Kafka.",
 }
 """Each lies in ``deploy/commands/NAME.py`` as ``command`` and is imported only when it is called."""

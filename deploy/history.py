@@ -1,0 +1,217 @@
+"""Starting a historical analysis and following it, through the topics alone: no API is needed."""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
+
+from deploy.errors import DeployError, KafkaUnreachable
+from schemas.command import (
+    HistoryStart,
+    HistoryStop,
+    Reply,
+    ScanProgress,
+    TaskProgress,
+    decode_event,
+    decode_reply,
+    encode_event,
+)
+from schemas.state import StoredTask, decode_detector, decode_state
+from schemas.task import LIVE_STATES, Task
+
+PATIENCE_SECONDS = 30.0
+_AGO = re.compile(r"-(\d+)([smhd])")
+_MILLISECONDS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+
+
+def parse_time(text: str, now_ms: int) -> int:
+    """Epoch ms from what people write: epoch ms, ISO 8601 (UTC where it doesn't say), ``now``, or ``-6h``.
+
+    Raises ``ValueError`` for anything else.
+
+    >>> parse_time("-2h", 10_000_000), parse_time("1970-01-01T00:01", 0), parse_time("1700000000000", 0)
+    (2800000, 60000, 1700000000000)
+    """
+    if text == "now":
+        return now_ms
+    if ago := _AGO.fullmatch(text):
+        return now_ms - int(ago[1]) * _MILLISECONDS[ago[2]]
+    if re.fullmatch(r"-?\d{5,}", text):
+        return int(text)
+    moment = datetime.fromisoformat(text)
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+@dataclass
+class Progress:
+    """What is known about one analysis, folded from the topics ``state`` and ``control``."""
+
+    task_id: str
+    task: Task | None = None
+    scans: dict[tuple[str, int], ScanProgress] = field(default_factory=dict)
+    models: dict[int, TaskProgress] = field(default_factory=dict)
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended."""
+        return self.task is not None and self.task.state not in LIVE_STATES
+
+    @property
+    def share(self) -> float:
+        """How much has been done, from 0 to 1."""
+        share = self.task.task_progress if self.task is not None else 0.0
+        return share if isinstance(share, float) else 0.0
+
+    @property
+    def records(self) -> int:
+        """Records of the range that have been read."""
+        return sum(scan.records for scan in self.scans.values())
+
+    @property
+    def windows(self) -> int:
+        """Windows of the most advanced models."""
+        return max((model.windows for model in self.models.values()), default=0)
+
+    @property
+    def entities(self) -> int:
+        """Entities that have been found."""
+        return sum(model.entities for model in self.models.values())
+
+    @property
+    def anomalies(self) -> int:
+        """Anomalies that have been found."""
+        return sum(model.anomalies for model in self.models.values())
+
+    def fold(self, topic: str, key: str, value: bytes) -> None:
+        """Take in a record of ``state`` or ``control``; what is about something else changes nothing."""
+        if topic == "state":
+            if key == self.task_id and isinstance(stored := decode_state(value), StoredTask):
+                self.task = stored.document
+            return
+        try:
+            event = decode_event(value)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return  # anyone may write to control
+        if isinstance(event, ScanProgress) and event.task_id == self.task_id:
+            self.scans[event.topic, event.partition] = event
+        elif isinstance(event, TaskProgress) and event.task_id == self.task_id:
+            self.models[event.partition] = event
+
+    def document(self, seconds: float) -> dict[str, Any]:
+        """This as a JSON object, ``seconds`` after the start."""
+        left = seconds * (1 - self.share) / self.share if 0 < self.share < 1 else None
+        return {
+            "task_id": self.task_id,
+            "state": "CREATED" if self.task is None else self.task.state,
+            "progress": self.share,
+            "records": self.records,
+            "records_per_second": round(self.records / seconds) if seconds > 0 else 0,
+            "entities": self.entities,
+            "windows": self.windows,
+            "anomalies": self.anomalies,
+            "seconds": round(seconds, 1),
+            "seconds_left": None if left is None or self.over else round(left, 1),
+            "error": None if self.task is None else self.task.error,
+        }
+
+
+class Analyses:
+    """Sends commands and reads what comes of them. Raises ``KafkaUnreachable``, or ``DeployError`` for a refusal."""
+
+    def __init__(self, client: Mapping[str, Any], prefix: str) -> None:
+        self._prefix = prefix
+        self._brokers = client["bootstrap.servers"]
+        quiet = {"log_level": 2, "error_cb": lambda _error: None}
+        self._producer = Producer({**quiet, **client, "partitioner": "murmur2_random"})
+        self._consumer = Consumer(
+            {**quiet, **client, "group.id": "riverwatch-history", "enable.auto.commit": False, "fetch.wait.max.ms": 50}
+        )
+        self._ends = {name: self._end(name) for name in ("detectors", "replies", "state", "control")}
+
+    def _end(self, name: str) -> int:
+        try:
+            place = TopicPartition(self._prefix + name, 0)
+            return int(self._consumer.get_watermark_offsets(place, timeout=PATIENCE_SECONDS)[1])
+        except KafkaException as error:
+            raise KafkaUnreachable(
+                f"Kafka does not answer at {self._brokers} ({error.args[0].str()}). Check --brokers"
+                " (RIVERWATCH_BROKERS), and run riverwatch topics apply if its topics are missing."
+            ) from error
+
+    def find(self, detector: str) -> str:
+        """The id of a detector that is given by its id or its name."""
+        names: dict[str, str] = {}
+        topic = self._prefix + "detectors"
+        self._consumer.assign([TopicPartition(topic, 0, 0)])
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        position = 0
+        while position < self._ends["detectors"] and time.monotonic() < deadline:
+            for message in self._messages(0.2):
+                key = message.key().decode()
+                names.pop(key, None)
+                if message.value() is not None:
+                    names[key] = decode_detector(message.value()).document["name"]
+            # Compaction leaves gaps, also at the end.
+            position = max(position, self._consumer.position([TopicPartition(topic, 0)])[0].offset)
+        if detector in names:
+            return detector
+        found = [key for key, name in names.items() if name == detector]
+        if not found:
+            raise DeployError(f"there is no detector with the id or name {detector}")
+        return found[0]
+
+    def start(self, detector_id: str, start_ms: int, end_ms: int) -> Progress:
+        """Start an analysis."""
+        request = uuid.uuid4().hex
+        reply = self._ask(
+            HistoryStart(detector_id=detector_id, start_time=start_ms, end_time=end_ms, request_id=request)
+        )
+        self._consumer.assign(
+            [TopicPartition(self._prefix + name, 0, self._ends[name]) for name in ("state", "control")]
+        )
+        return Progress(reply.id)
+
+    def follow(self, progress: Progress, seconds: float) -> None:
+        """Take in what comes within ``seconds``."""
+        for message in self._messages(seconds):
+            if message.value() is not None:
+                name = message.topic().removeprefix(self._prefix)
+                progress.fold(name, (message.key() or b"").decode(), message.value())
+
+    def stop(self, detector_id: str) -> None:
+        """Stop the running analysis of a detector."""
+        self._send(HistoryStop(detector_id=detector_id))
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._producer.flush(5)
+        self._consumer.close()
+
+    def _ask(self, command: HistoryStart) -> Reply:
+        self._consumer.assign([TopicPartition(self._prefix + "replies", 0, self._ends["replies"])])
+        self._send(command)
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            for message in self._messages(0.2):
+                if message.key() == (command.request_id or "").encode():
+                    reply = decode_reply(message.value())
+                    if reply.error is not None:
+                        raise DeployError(reply.error["reason"])
+                    return reply
+        raise DeployError(f"nobody answers within {PATIENCE_SECONDS:.0f} s: is a worker running (riverwatch worker)?")
+
+    def _send(self, command: HistoryStart | HistoryStop) -> None:
+        self._producer.produce(self._prefix + "control", encode_event(command), key=command.detector_id)
+        if self._producer.flush(PATIENCE_SECONDS):
+            raise KafkaUnreachable(f"Kafka does not answer at {self._brokers}. Check --brokers (RIVERWATCH_BROKERS).")
+
+    def _messages(self, seconds: float) -> list[Message]:
+        return [message for message in self._consumer.consume(5_000, seconds) if message.error() is None]

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.history import Progress, parse_time
+from tests.cluster import Cluster, document
+from tests.conftest import Broker, TopicUnderTest
+from tests.streams.scan.conftest import START, ended, interleaved, tasks
+
+NewTopic = Callable[..., TopicUnderTest]
+
+
+@pytest.fixture(scope="module")
+def cluster(broker: Broker) -> Iterator[Cluster]:
+    """A worker whose analyses are slow: records are taken in one by one."""
+    with Cluster(broker.bootstrap, "history-command.", statistics_interval=0.2, scan_slice=1) as running:
+        running.start_worker()
+        yield running
+
+
+def riverwatch(cluster: Cluster, *arguments: str, **options: Any) -> subprocess.Popen[str]:
+    """The command as a process."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "deploy.cli", "history", *arguments],
+        env={**os.environ, **cluster.environment},
+        cwd=Path(__file__).parents[2],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
+def test_times() -> None:
+    assert parse_time("now", 5) == 5
+    assert parse_time("-1d", 86_400_001) == 1
+    assert parse_time("2023-11-14T22:13:20+00:00", 0) == 1_700_000_000_000
+    for wrong in ("yesterday", "-6y", ""):
+        with pytest.raises(ValueError, match="Invalid"):
+            parse_time(wrong, 0)
+
+
+def test_what_is_about_something_else_changes_nothing() -> None:
+    progress = Progress("t")
+    for value in (b"no json", b'{"type":"job.start","detector_id":"d"}', b'"\xff"'):
+        progress.fold("control", "d", value)
+    assert progress == Progress("t")
+
+
+def test_an_analysis_is_watched_to_its_end(cluster: Cluster, new_topic: NewTopic, topic_prefix: str) -> None:
+    topic = new_topic(topic_prefix + "m")
+    cluster.produce(topic.name, interleaved(range(100), "ab"))
+    by_name = document("my-detector", topic.name)
+    assert cluster.command("detector.put", "by-id", detector=by_name)["error"] is None
+    process = riverwatch(cluster, "my-detector", "--from", str(START), "--to", "2023-11-14T22:15:00Z", "--json")
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    last = json.loads(out.splitlines()[-1])
+    assert (last["state"], last["progress"], last["seconds_left"]) == ("FINISHED", 1.0, None)
+    assert (last["records"], last["windows"], last["entities"], last["anomalies"]) == (120, 60, 2, 0)
+    process = riverwatch(cluster, "by-id", "--from", str(START))
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert "200 rows" in out
+    assert "99 windows" in out
+
+
+def test_what_cannot_be_is_said_in_one_line(cluster: Cluster, new_topic: NewTopic, topic_prefix: str) -> None:
+    topic = new_topic(topic_prefix + "m")
+    cluster.produce(topic.name, interleaved(range(10), "a"))
+    cluster.create(topic.name, detector_id="short")
+    for arguments, code, said in (
+        (("nobody", "--from", "-1h"), 1, "there is no detector with the id or name nobody"),
+        (("short", "--from", "now", "--to", "-1h"), 1, "end time must be after start time"),
+        (("short", "--from", "soon"), 2, "use epoch ms"),
+        (("short", "--from", str(START)), 1, "not enough data to train model"),
+    ):
+        process = riverwatch(cluster, *arguments)
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == code, err
+        assert said in out + err
+
+
+@pytest.mark.parametrize(("answer", "state"), [("y", "STOPPED"), ("n", "FINISHED")])
+def test_an_interrupt_asks_whether_to_stop(
+    cluster: Cluster, new_topic: NewTopic, topic_prefix: str, answer: str, state: str
+) -> None:
+    topic = new_topic(topic_prefix + "m")
+    cluster.produce(topic.name, interleaved(range(20_000 if answer == "y" else 3_000), "a"))
+    detector = cluster.create(topic.name)
+    keyboard, terminal = pty.openpty()
+    try:
+        process = riverwatch(cluster, detector, "--from", str(START), stdin=terminal)
+        tasks(cluster, lambda found: any(task["detector_id"] == detector for task in found.values()))
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        os.write(keyboard, f"{answer}\n".encode())
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 0, err
+        task = (out + err).split("task ")[1].split()[0]
+        assert ended(cluster, task)["state"] == state
+    finally:
+        os.close(keyboard)
+        os.close(terminal)
