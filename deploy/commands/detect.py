@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @click.option("--interval", metavar="5m", help="Length of a window (s, m, h, d); found from the data if not given.")
 @click.option("--sensitivity", default=1.0, show_default=True, help="2 alarms at half the distance, 0.5 at twice.")
 @click.option("--river", is_flag=True, help="River's own model instead of the default.")
-@click.option("--seed", default=42, show_default=True)
+@click.option("--seed", default=42, show_default=True, help="Another seed draws other trees.")
 @click.option("--json", "as_json", is_flag=True, help="Result documents, one a line.")
 @click.option("--all", "everything", is_flag=True, help="Every window, not only anomalies.")
 @click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw the series with their anomalies.")

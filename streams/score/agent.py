@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,6 +71,7 @@ class Score:
         """The model partitions that are ours from now on: where to begin reading."""
         for tp in self._partitions.keys() - committed.keys():
             self._drop(tp)
+        acquired = set()
         for tp, offset in committed.items():
             held = self._partitions.get(tp)
             if held is not None and (offset or 0) > held.position:
@@ -78,7 +79,8 @@ class Score:
                 held = None
             if held is None:
                 self._partitions[tp] = ModelPartition(tp.partition, offset or 0)
-        self._begin_runs()
+                acquired.add(tp)
+        self._begin_runs(acquired)
         # Models are read back before records flow: a window must find the model that it belongs to.
         await asyncio.gather(*self._loading)
         return {tp: self._partitions[tp].position for tp in committed}
@@ -87,8 +89,9 @@ class Score:
         self._partitions.pop(tp, None)
         self._ledger.forget(tp)
 
-    def _begin_runs(self) -> None:
-        for partition in self._partitions.values():
+    def _begin_runs(self, acquired: Collection[TP] = ()) -> None:
+        """Begin what is running and not begun yet. Of partitions just ``acquired`` somebody may have had models."""
+        for tp, partition in self._partitions.items():
             to_load = []
             for owner, running in self._detectors.scored.items():
                 run = partition.runs.get(owner)
@@ -97,7 +100,7 @@ class Score:
                     run.merge.expect(running.sources)
                     continue
                 models = run.models if run is not None and run.running.spec == running.spec else None
-                if models is None and not running.restarted:
+                if models is None and (running.task is not None or not (running.restarted or tp in acquired)):
                     models = self._new_models(running)
                 if models is None:
                     to_load.append(owner)

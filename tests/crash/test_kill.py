@@ -49,7 +49,9 @@ def run(
     expected = HOSTS * seconds // interval
     members = {"detection_interval": {"period": {"interval": interval, "unit": "Seconds"}}}
     with (
-        Cluster(broker.bootstrap, prefix + "a.", idle_timeout=1000, source_checkpoint_interval=1) as disturbed,
+        Cluster(
+            broker.bootstrap, prefix + "a.", idle_timeout=1000, source_checkpoint_interval=1, model_checkpoint_windows=8
+        ) as disturbed,
         Cluster(broker.bootstrap, prefix + "b.", idle_timeout=1000) as undisturbed,
     ):
         workers = [disturbed.start_worker()]
