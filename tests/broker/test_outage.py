@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 from confluent_kafka.admin import AdminClient, NewTopic
@@ -42,7 +43,10 @@ def test_a_worker_that_starts_before_kafka_waits_for_it(tmp_path: Path) -> None:
     port = free_port()
     cluster = Cluster(f"127.0.0.1:{port}", "early.")
     worker = cluster.start_worker(wait=False)
+    deadline = time.monotonic() + 60
+    while not any("does not answer" in line for line in list(worker.lines)):
+        assert time.monotonic() < deadline, "it never said so"
+        time.sleep(0.1)
     with broker(port, tmp_path), cluster:
         worker.wait_until_ready(90)
-        assert any("does not answer" in line for line in worker.lines)
         assert worker.stop() == 0
