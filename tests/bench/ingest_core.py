@@ -2,6 +2,8 @@
 
     python -m tests.bench.ingest_core [--records N]
 
+The second table has other shapes of records and detectors, for which the plain loop was not written.
+
 Records of about 150 bytes, one-minute windows, runs of 6,500 records (what one fetch of 1 MB holds). The plain loop
 does the same windows, record by record: sum and count of each feature.
 """
@@ -11,8 +13,10 @@ from __future__ import annotations
 import argparse
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 import orjson
@@ -49,23 +53,35 @@ class Clock:
         self.seconds[step] = self.seconds.get(step, 0.0) + time.process_time() - begun
 
 
-def filled(records: int, entities: int, features: int) -> list[Record]:
-    """Records in the order of time, of random entities: ten minutes in all."""
+def iso(at: int) -> str:
+    """A time as ISO 8601."""
+    return f"{datetime.fromtimestamp(at / 1000, UTC):%Y-%m-%dT%H:%M:%S}.{at % 1000:03}Z"
+
+
+def filled(
+    records: int, entities: int, features: int, *, length_ms: int = 600_000, times: str = "number", texts: float = 0
+) -> list[Record]:
+    """Records in the order of time, of random entities: ten minutes in all.
+
+    ``texts`` is the share of those whose numbers are texts.
+    """
     dice = random.Random(7)
     found = []
     for number in range(records):
+        at = START + number * length_ms // records
+        shown = str if dice.random() < texts else float
         document = {
-            "timestamp": START + number * 600_000 // records,
+            "timestamp": at if times == "number" else iso(at),
             "host": f"host-{dice.randrange(entities)}",
             "region": "eu-west-1",
-            **{name: round(dice.gauss(50, 5), 3) for name in FIELDS[:features]},
+            **{name: shown(round(dice.gauss(50, 5), 3)) for name in FIELDS[:features]},
         }
         document["pad"] = "x" * max(0, 150 - len(msgspec.json.encode(document)) - 9)
         found.append(Record(number, msgspec.json.encode(document)))
     return found
 
 
-def plan(features: int, kind: str) -> Plan:
+def plan(features: int, kind: str, **members: Any) -> Plan:
     """A detector of that many features of one kind."""
     document = {
         "name": "bench",
@@ -76,6 +92,7 @@ def plan(features: int, kind: str) -> Plan:
         "feature_attributes": [
             {"feature_name": name, "aggregation_query": {name: {kind: {"field": name}}}} for name in FIELDS[:features]
         ],
+        **members,
     }
     detector = parse_detector(document, limits=DetectorLimits(), now_ms=0, new_id=lambda: "id")
     return Plan.build(owner="bench", run=1, detector_id="bench", detector=detector, partitions=8)
@@ -90,7 +107,7 @@ def ours(plan_: Plan, records: Sequence[Record]) -> tuple[Clock, int]:
     for start in range(0, len(records), RUN):
         run = records[start : start + RUN]
         begun = time.process_time()
-        decoded = decoder.decode("metrics", 0, run, START + 600_000)
+        decoded = decoder.decode("metrics", 0, run, 2**45)
         clock.add("decode", begun)
         begun = time.process_time()
         windows.fold(decoded.batches["bench"], run[-1].offset + 1)
@@ -142,6 +159,26 @@ def main() -> None:
             line = " ".join(f"{step:7.0f}" for step in (*steps, sum(steps)))
             other = seconds / len(records) * 1e9
             print(f"{entities:8,}  {features} x {kind:12} {line}      {other:7.0f}   {other / sum(steps):.1f} times")
+    print("\n1,000 entities, 1 x avg        decode    fold   close   total")
+    for name, built, records in shapes(arguments.records):
+        clock, _ = ours(built, records)
+        steps = [clock.seconds[step] / len(records) * 1e9 for step in ("decode", "fold", "close")]
+        print(f"{name:29}" + " ".join(f"{step:7.0f}" for step in (*steps, sum(steps))))
+
+
+def shapes(records: int) -> Iterator[tuple[str, Plan, list[Record]]]:
+    """Other records and detectors, each with its name."""
+    usual = plan(1, "avg")
+    clauses = [{"term": {"region": "eu-west-1"}}, {"range": {"cpu": {"gte": 45}}}]
+    yield "ISO 8601 times", usual, filled(records, 1_000, 1, times="iso")
+    yield "1 % numbers as texts", usual, filled(records, 1_000, 1, texts=0.01)
+    yield "all numbers as texts", usual, filled(records, 1_000, 1, texts=1)
+    yield (
+        "a filter: term and range",
+        plan(1, "avg", filter_query={"bool": {"filter": clauses}}),
+        filled(records, 1_000, 1),
+    )
+    yield "1 entity, a window a record", usual, filled(records, 1, 1, length_ms=60_000 * records)
 
 
 if __name__ == "__main__":
