@@ -136,9 +136,7 @@ class Cluster:
             data = json.dumps(value).encode() if isinstance(value, dict) else value
             while True:
                 try:
-                    self._producer.produce(
-                        topic, data, key=key if isinstance(key, str) else None, partition=partition
-                    )
+                    self._producer.produce(topic, data, key=key if isinstance(key, str) else None, partition=partition)
                     break
                 except BufferError:
                     self._producer.poll(0.1)
@@ -170,9 +168,7 @@ class Cluster:
         request = uuid.uuid4().hex
         event = {"type": kind, "detector_id": detector_id, "request_id": request, **members}
         self.produce(self.prefix + "control", [event])
-        found = self.read(
-            "replies", lambda messages: any(message.key() == request.encode() for message in messages)
-        )
+        found = self.read("replies", lambda messages: any(message.key() == request.encode() for message in messages))
         reply: dict[str, Any] = next(json.loads(m.value()) for m in found if m.key() == request.encode())
         return reply
 
