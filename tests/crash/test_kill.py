@@ -46,7 +46,8 @@ def run(
         for partition in range(4):
             disturbed.produce(topic.name, [{"time": START + 10**8, "host": "end", "value": 0}], partition=partition)
 
-    expected = HOSTS * seconds // interval
+    first, last = START // (1000 * interval), (START + 1000 * seconds - 1) // (1000 * interval)
+    expected = HOSTS * (last - first + 1)
     members = {"detection_interval": {"period": {"interval": interval, "unit": "Seconds"}}}
     with (
         Cluster(
