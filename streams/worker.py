@@ -107,6 +107,7 @@ class Worker:
             await self._first(drawing, follower.failed)
             ready()
             await self._first(app.faust.wait_until_stopped(), follower.failed)
+            app.check()
         finally:
             for loop in loops:
                 loop.cancel()
