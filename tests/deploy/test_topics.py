@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import pytest
@@ -66,12 +67,19 @@ def test_a_differing_configuration_is_repaired_and_nothing_else_touched(broker: 
     ]
     for done in broker.admin().incremental_alter_configs(edits).values():
         done.result(10)
+    deadline = time.monotonic() + 20
+    while config_of(broker, state)["cleanup.policy"] != "delete" or config_of(broker, results)["segment.ms"] != "12345":
+        # Kafka confirms a change before it shows it.
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
     expected = [f"configure {state}: cleanup.policy delete -> compact"]
     assert [str(change) for change in run(broker, topic_prefix, dry_run=True)] == expected
     assert config_of(broker, state)["cleanup.policy"] == "delete"
     assert [str(change) for change in run(broker, topic_prefix)] == expected
-    assert config_of(broker, state)["cleanup.policy"] == "compact"
+    while config_of(broker, state)["cleanup.policy"] != "compact":
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
     assert config_of(broker, results)["segment.ms"] == "12345"
     assert run(broker, topic_prefix) == []
 
