@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench docs format lock clean
+.PHONY: help install demo test check bench contract docs format lock clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ check: $(STAMP) ## lint, format, types and the direction of imports
 bench: $(STAMP) ## list the benchmarks; ARGS=tests/bench/NAME.py runs one
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --group bench
 	$(BIN)/python -m tests.bench $(ARGS)
+
+contract: $(STAMP) ## replay a live OpenSearch's answers (ARGS=the folder of the recordings)
+	$(BIN)/python -m tests.contract $(ARGS)
 
 docs: $(STAMP) ## write docs/settings.md anew from the settings
 	$(BIN)/python -m tests.settings_page

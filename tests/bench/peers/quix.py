@@ -30,7 +30,7 @@ app = Application(
     auto_create_topics=True,
 )
 frame = app.dataframe(app.topic(source, value_deserializer="json", timestamp_extractor=stamp))
-frame = frame.apply(lambda value: value["cpu"]).tumbling_window(60_000).mean().final()
+frame = frame.apply(lambda value: value["cpu"]).tumbling_window(60_000).mean().final(closing_strategy="partition")
 frame.to_topic(app.topic(target, value_serializer="json"))
 
 if __name__ == "__main__":
