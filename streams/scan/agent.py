@@ -55,6 +55,7 @@ class Scans:
         self._under_way: dict[TP, dict[int, asyncio.Task[None]]] = {}
         self._wanting: dict[asyncio.Task[None] | None, tuple[int, str]] = {}
         self._work: dict[str, ScanWork] = {}
+        self._slice = asyncio.Lock()
         self.counts = ScanCounts()
 
     async def assigned(self, committed: Mapping[TP, int | None]) -> dict[TP, int]:
@@ -129,6 +130,7 @@ class Scans:
                 live=lambda: scan.task_id in self._detectors.analyses,
                 busy=self._busy,
                 others=lambda: self._of_task(scan.task_id),
+                turn=self._slice,
             )
             self._work[scan.key] = work
             try:

@@ -58,6 +58,7 @@ class ScanWork:
         live: Callable[[], bool],
         busy: Callable[[], bool],
         others: Callable[[], Iterable[ScanWork]],
+        turn: asyncio.Lock,
     ) -> None:
         self._settings = settings
         self._outbox = outbox
@@ -65,6 +66,7 @@ class ScanWork:
         self._live = live
         self._busy = busy
         self._others = others
+        self._turn = turn
         plan = running.plan
         table = EntityTable(plan)
         self._range = RangeWindows(plan, table, scan.offset, scan.start_time, scan.end_time)
@@ -116,14 +118,15 @@ class ScanWork:
                 continue
             records = await asyncio.to_thread(reader.read, self._settings.scan_slice, 0.2)
             if records:
-                await self._take(reader, records)
+                # Live work waits for one slice between two of its steps, not for one of each scan.
+                async with self._turn:
+                    await self._take(reader, records)
+                    await asyncio.sleep(0)
                 heard = time.monotonic()
             elif time.monotonic() - heard > QUIET:
                 looked, heard = False, time.monotonic()
             self._range.windows.skip_to(min(reader.position, self.scan.end_offset))
             await self._tell_now_and_then()
-            # Live work waits for at most one slice.
-            await asyncio.sleep(0)
         return self._live()
 
     def _ahead(self) -> bool:

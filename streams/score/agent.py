@@ -31,7 +31,7 @@ from streams.transport.ledger import Ledger
 
 log = structlog.get_logger()
 
-SLICE = 2_000
+SLICE = 500
 """Rows of an analysis scored in one go: live windows wait for so many at most."""
 
 

@@ -24,6 +24,7 @@ from typing import Any
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
 
 from deploy.broker import LocalBroker, free_port
+from tests.bench.measure import cpu_seconds
 from tests.bench.throughput import START, count, create, fill, send
 from tests.cluster import Cluster
 from tests.streams.scan.conftest import analyse, tasks
@@ -54,14 +55,16 @@ def throughput(bootstrap: str, records: int, workers: int) -> None:
     with Cluster(bootstrap, prefix, model_partitions=4) as cluster:
         for _ in range(workers):
             cluster.start_worker()
+        before = sum(cpu_seconds(worker.pid) for worker in cluster.workers)
         time.sleep(5 * (workers > 1))
         detector = cluster.create("many", time_field="timestamp", detection_interval=MINUTE, feature_attributes=CPU)
         task = analyse(cluster, detector, START, START + records // 1000 * 1000)
         seconds = took(finished(cluster, task))
         results = count(bootstrap, prefix + "results")
+        used = sum(cpu_seconds(worker.pid) for worker in cluster.workers) - before
         print(
             f"{records:,} records, {workers} worker(s): {seconds:.1f} s, {records / seconds:,.0f} records/s,"
-            f" {results:,} results in the topic",
+            f" {used:.1f} s of CPU, {results:,} results in the topic",
             flush=True,
         )
 
