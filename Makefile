@@ -33,7 +33,7 @@ check: $(STAMP) ## lint, format, types and the direction of imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(STAMP) ## list the benchmarks; ARGS=tests/bench/NAME.py runs one
+bench: $(STAMP) ## list the benchmarks; ARGS=NAME runs one
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --group bench
 	$(BIN)/python -m tests.bench $(ARGS)
 

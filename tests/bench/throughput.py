@@ -1,6 +1,6 @@
 """Raw JSON records in Kafka -> every result in the results topic: records/s of one worker, beside its peers.
 
-    python -m tests.bench.throughput [--records N] [--peers faust,bytewax,quix]
+    python -m tests.bench.throughput [--records N] [--peers faust,bytewax]
 
 The peers do less: they decode, keep one-minute sums in a dict and emit each window's average, without any scoring.
 Each reads the same topic (4 partitions) of the same local Kafka, one after the other, on the same two cores.
@@ -135,7 +135,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--records", type=int, default=6_000_000)
     parser.add_argument("--peer-records", type=int, default=600_000)
-    parser.add_argument("--peers", default="faust,bytewax,quix")
+    parser.add_argument("--peers", default="faust,bytewax")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, LocalBroker(free_port(), Path(folder), heap="1g") as broker:
         windows = fill(broker.bootstrap, "metrics", arguments.records)
