@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from schemas.errors import RiverwatchError
-from streams.ingest.catchup import Record
 from streams.settings import Settings
 
 _AWAY = (KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._RESOLVE)
@@ -19,6 +18,23 @@ _GONE = (
 
 class TopicGone(RiverwatchError):
     """The topic that is being read was deleted."""
+
+
+class ScanRecord:
+    """A confluent message as decoders read it; the key is asked for by dead letters only."""
+
+    __slots__ = ("_message", "offset", "value")
+
+    def __init__(self, message: Message) -> None:
+        self._message = message
+        self.offset = message.offset()
+        self.value = message.value()
+
+    @property
+    def key(self) -> bytes | None:
+        """The record's key."""
+        key: bytes | None = self._message.key()
+        return key
 
 
 class PartitionReader:
@@ -71,26 +87,29 @@ class PartitionReader:
             raise TopicGone(f"topic {self._topic} was deleted and made anew while it was analysed")
         return True
 
-    def read(self, most: int, seconds: float) -> list[Record]:
+    def read(self, most: int, seconds: float) -> list[ScanRecord]:
         """The next records; nothing when none came in time. Raises ``TopicGone`` or ``KafkaException``."""
-        records: list[Record] = []
-        for message in self._consumer.consume(most, seconds):
-            if (error := message.error()) is None:
-                if message.offset() >= self._end:
-                    self.ended = True
-                    self.position = self._end
-                    break
-                records.append(Record(message))
-            elif error.code() == KafkaError._PARTITION_EOF:
-                self.position = max(self.position, message.offset())
-            elif error.code() in _GONE:
-                raise TopicGone(f"topic {self._topic} was deleted while it was analysed")
-            elif error.code() not in _AWAY:
-                raise KafkaException(error)
+        messages = self._consumer.consume(most, seconds)
+        records = [ScanRecord(message) for message in messages if message.error() is None]
+        if len(records) < len(messages):
+            self._judge([message for message in messages if message.error() is not None])
         if records:
             self.position = max(self.position, records[-1].offset + 1)
-        self.ended = self.ended or self.position >= self._end
+        if self.position >= self._end:
+            self.ended = True
+            while records and records[-1].offset >= self._end:
+                records.pop()
         return records
+
+    def _judge(self, events: list[Message]) -> None:
+        for event in events:
+            code = event.error().code()
+            if code == KafkaError._PARTITION_EOF:
+                self.position = max(self.position, event.offset())
+            elif code in _GONE:
+                raise TopicGone(f"topic {self._topic} was deleted while it was analysed")
+            elif code not in _AWAY:
+                raise KafkaException(event.error())
 
     def close(self) -> None:
         """Let go of the connection."""
