@@ -100,6 +100,7 @@ class Worker:
                 self._loop(self._score.report, settings.statistics_interval),
                 self._loop(self._follow_detectors, 0.0),
                 self._loop(self._keep_subscribed, 1.0),
+                self._loop(self._coordinate.correct_entities, 1.0),
                 self._loop(self._coordinate.look_up_topics, settings.topic_refresh_interval),
                 self._loop(self._statistics.write, settings.statistics_interval),
             ]

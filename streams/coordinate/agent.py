@@ -18,7 +18,9 @@ from schemas.command import Event, HistoryStart, JobStart, Reply, Sources, decod
 from schemas.deadletter import DeadLetter, Reason
 from schemas.detector import load_detector
 from schemas.errors import Refused
-from schemas.state import JOURNAL_KEY, Journal, JournalEntry, decode_state, encode
+from schemas.state import JOURNAL_KEY, Journal, JournalEntry, StoredTask, decode_state, encode
+from schemas.task import LIVE_STATES
+from streams.coordinate.entities import corrected
 from streams.coordinate.jobs import cold_start
 from streams.coordinate.machine import Effects, Machine
 from streams.coordinate.state import Record
@@ -32,6 +34,9 @@ from streams.transport import Ledger
 log = structlog.get_logger()
 
 _NULL = b"null"
+
+PATIENCE = 5.0
+"""Seconds after which entity tasks that do not follow their parent are put right."""
 
 
 class Coordinate:
@@ -49,6 +54,7 @@ class Coordinate:
         self._machine: Machine | None = None
         self._position = 0
         self._gone: set[tuple[str, str]] = set()
+        self._to_correct: dict[str, float] = {}
 
     async def assigned(self, committed: Mapping[TP, int | None]) -> dict[TP, int]:
         """The control partition, if it is ours from now on: where to begin reading."""
@@ -59,6 +65,7 @@ class Coordinate:
         if self._machine is None or (offset or 0) > self._position:
             self._machine = await self._restored()
             self._position = offset or 0
+            self._to_correct = dict.fromkeys(self._machine.state.children, time.monotonic())
             log.info("coordinator begins", offset=self._position, detectors=len(self._machine.state.detectors))
         return {tp: self._position}
 
@@ -183,6 +190,9 @@ class Coordinate:
             at = await future
             written[record.topic, record.key] = at
             machine.seen(record.topic, record.key, at)
+            if record.topic == "state" and record.key in machine.state.children:
+                # Later, so that the scorers may end their tasks by themselves.
+                self._to_correct[record.key] = time.monotonic() + PATIENCE
         return written
 
     def _start_write(self, name: str, key: str, value: bytes | None, partition: int = -1) -> asyncio.Future[int]:
@@ -227,6 +237,35 @@ class Coordinate:
             return
         for record in machine.observe(Record("state", key, message.value())):
             self._outbox.produce(self._settings.topic(record.topic), record.value, key=record.key)
+
+    async def correct_entities(self) -> None:
+        """Make entity tasks follow parents that have ended, or are no longer the latest ones."""
+        machine, now = self._machine, time.monotonic()
+        if machine is None:
+            return
+        due = {task for task, at in self._to_correct.items() if at <= now}
+        self._to_correct = {task: at for task, at in self._to_correct.items() if task not in due}
+        parents = {task: machine.state.tasks[task] for task in due & machine.state.tasks.keys()}
+        parents = {task: parent for task, parent in parents.items() if parent.document.state not in LIVE_STATES}
+        if not parents:
+            return
+        for child in await asyncio.to_thread(self._read_children, frozenset(parents)):
+            parent = parents[child.document.parent_task_id or ""]
+            after = corrected(child, parent, int(time.time() * 1000))
+            if after is not None and machine.state.is_child(child.id):
+                await self._outbox.send(self._settings.topic("state"), encode(after), key=after.id)
+
+    def _read_children(self, parents: frozenset[str]) -> list[StoredTask]:
+        found: dict[str, StoredTask] = {}
+        for message in self._read("state"):
+            key = (message.key() or b"").decode()
+            found.pop(key, None)
+            if message.value() is None or key == JOURNAL_KEY:
+                continue
+            document = decode_state(message.value())
+            if isinstance(document, StoredTask) and document.document.parent_task_id in parents:
+                found[key] = document
+        return list(found.values())
 
     # -- topics that come and go ------------------------------------------------------------------------------
 

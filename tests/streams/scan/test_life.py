@@ -97,6 +97,24 @@ def test_quick_starts_and_stops_leave_one_task_that_counts(
     assert ended(slow, task)["state"] == "STOPPED"
 
 
+def test_entity_tasks_of_an_earlier_analysis_are_no_longer_the_latest(
+    cluster: Cluster, new_topic: NewTopic, topic_prefix: str
+) -> None:
+    topic = new_topic(topic_prefix + "m")
+    cluster.produce(topic.name, interleaved(range(60), "abc"))
+    detector = cluster.create(topic.name)
+    first = analyse(cluster, detector, START, END)
+    assert ended(cluster, first)["state"] == "FINISHED"
+    second = analyse(cluster, detector, START, END)
+    assert ended(cluster, second)["state"] == "FINISHED"
+
+    def latest(found: Tasks, parent: str) -> list[bool]:
+        return [each["is_latest"] for each in found.values() if each.get("parent_task_id") == parent]
+
+    found = tasks(cluster, lambda found: latest(found, first) == [False] * 3)
+    assert latest(found, second) == [True] * 3
+
+
 def test_a_topic_that_is_deleted_ends_the_analysis(
     slow: Cluster, broker: Broker, new_topic: NewTopic, topic_prefix: str
 ) -> None:
