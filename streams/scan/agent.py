@@ -106,6 +106,8 @@ class Scans:
         self._under_way[tp][record.offset] = task
 
         def ended(_: asyncio.Task[None]) -> None:
+            if task.cancelled() or task.exception() is not None:
+                return  # whoever has the partition next must find it again
             if tp in self._under_way and self._under_way[tp].get(record.offset) is task:
                 del self._under_way[tp][record.offset]
                 self._mark(tp)
