@@ -113,7 +113,10 @@ class ScanProgress(_Event, tag="scan.progress", frozen=True, kw_only=True):
 
 
 class TaskProgress(_Event, tag="task.progress", frozen=True, kw_only=True):
-    """How far the models of one model partition of a historical task are, and whether all windows are scored."""
+    """How far the models of one model partition of a historical task are, and whether all windows are scored.
+
+    ``left_out`` counts the rows of entities beyond the most that a task may have.
+    """
 
     task_id: str
     partition: int
@@ -124,6 +127,7 @@ class TaskProgress(_Event, tag="task.progress", frozen=True, kw_only=True):
     scored_until: int | None
     done: bool
     node_id: str
+    left_out: int = 0
 
 
 class Failed(_Event, tag="failed", frozen=True, kw_only=True):

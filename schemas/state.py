@@ -66,6 +66,7 @@ class ModelShare(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     rows: int = 0
     entities: int = 0
     error: str = ""
+    left_out: int = 0
     scored_until: int | None = None
     done: bool = False
 

@@ -53,6 +53,7 @@ class Settings:
     max_historical_tasks_per_worker: int = setting(10, "Analyses that one worker reads for at the same time.")
     scan_slice: int = setting(2_000, "Records that an analysis takes in at one time; live work waits for a slice.")
     scan_backlog: int = setting(100_000, "Rows that an analysis may leave unscored before its reading waits.")
+    max_entities_per_task: int = setting(200_000, "Entities of one analysis, shared out evenly among model partitions.")
     max_old_tasks: int = setting(1, "Ended historical tasks that are kept for each detector.")
     restart: bool = setting(True, "A worker that failed starts itself anew; false ends it with exit code 75.")
     log_level: str = setting("info", "debug, info, warning or error.")

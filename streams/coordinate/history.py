@@ -135,6 +135,7 @@ def task_progress(step: Step, event: TaskProgress) -> None:
     share = ModelShare(
         rows=max(before.rows, min(event.rows, ROWS_TO_INIT)),
         entities=max(before.entities, event.entities),
+        left_out=max(before.left_out, event.left_out),
         scored_until=_later(before.scored_until, event.scored_until),
         done=event.done,
     )
@@ -193,16 +194,19 @@ def _all_scored(step: Step, ledger: Ledger) -> bool:
     return all(partition in ledger.models and ledger.models[partition].done for partition in wanted)
 
 
-def _remarks(shares: list[ScanShare]) -> list[str]:
+def _remarks(shares: list[ScanShare], ledger: Ledger) -> list[str]:
     remarks = sorted({share.missing for share in shares if share.missing})
     late = sum(share.late for share in shares)
     if late:
         remarks.append(f"{late} records came after their window had closed: a longer window_delay would take them in")
+    left_out = sum(share.left_out for share in ledger.models.values())
+    if left_out:
+        remarks.append(f"{left_out} rows of entities beyond max_entities_per_task were left out")
     return remarks
 
 
 def _end(step: Step, task: StoredTask, shares: list[ScanShare], rows: int, changes: dict[str, Any]) -> None:
-    missing = "; ".join(_remarks(shares))
+    missing = "; ".join(_remarks(shares, changes["ledger"]))
     if not any(share.records for share in shares):
         reason = NO_DATA
     elif rows < ROWS_TO_INIT:

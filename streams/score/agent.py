@@ -22,6 +22,7 @@ from streams.detectors import Detectors, Running
 from streams.follower import read_to_end
 from streams.forest import WrongRecord
 from streams.outbox import Outbox
+from streams.score.limit import EntityLimit
 from streams.score.merge import RunMerge
 from streams.score.models import DetectorModels
 from streams.score.partition import ModelPartition, RunScore
@@ -104,7 +105,12 @@ class Score:
                     models = self._new_models(running)
                 if models is None:
                     to_load.append(owner)
-                partition.runs[owner] = RunScore(running, RunMerge(running.plan.columns, running.sources), models)
+                columns = running.plan.columns
+                run = partition.runs[owner] = RunScore(running, RunMerge(columns, running.sources), models)
+                if run.historical:
+                    run.limit = EntityLimit(
+                        columns, -(-self._settings.max_entities_per_task // self._settings.model_partitions)
+                    )
             if to_load:
                 task = asyncio.create_task(self._load(partition, frozenset(to_load)))
                 self._loading.add(task)

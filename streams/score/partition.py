@@ -12,6 +12,7 @@ from schemas.partial import NO_WINDOW, Partial
 from schemas.result import Result
 from streams.detectors import Running
 from streams.score.documents import result_documents
+from streams.score.limit import EntityLimit
 from streams.score.merge import FinalWindow, RunMerge
 from streams.score.models import DetectorModels, Events
 
@@ -30,6 +31,7 @@ class RunScore:
     records: dict[tuple[str, int], int] = field(default_factory=dict)
     late: dict[tuple[str, int], int] = field(default_factory=dict)
     first_offset: int | None = None
+    limit: EntityLimit | None = None
     windows: int = 0
     anomalies: int = 0
 
@@ -63,6 +65,8 @@ class RunScore:
         before = self.merge.scored_until
         windows = self.merge.take(most)
         self.windows += len(windows)
+        if self.limit is not None:
+            windows = [self.limit.admit(window) for window in windows]
         if self.running.spec.imputation is not None:
             windows = self._with_gaps(windows, before, max_imputed)
         if not windows:

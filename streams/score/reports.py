@@ -104,6 +104,7 @@ class Reports:
             scored_until=None if until == NO_WINDOW else until,
             done=done,
             node_id=self._settings.node_id,
+            left_out=0 if run.limit is None else run.limit.left_out,
         )
         if progress == told.progress:
             return

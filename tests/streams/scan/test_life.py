@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from confluent_kafka import Producer, TopicPartition
 
-from tests.cluster import Cluster
+from tests.cluster import PARTITIONS, Cluster
 from tests.conftest import Broker, TopicUnderTest
 from tests.streams.scan.conftest import START, Tasks, analyse, ended, interleaved, of_task, points, tasks
 
@@ -22,7 +22,12 @@ END = START + 10**7
 def slow(broker: Broker) -> Iterator[Cluster]:
     """A worker that takes records in one by one: some hundred a second."""
     with Cluster(
-        broker.bootstrap, f"slow-{uuid.uuid4().hex[:6]}.", statistics_interval=0.2, scan_slice=1, max_historical_tasks=2
+        broker.bootstrap,
+        f"slow-{uuid.uuid4().hex[:6]}.",
+        statistics_interval=0.2,
+        scan_slice=1,
+        max_historical_tasks=2,
+        max_entities_per_task=2 * PARTITIONS,
     ) as running:
         worker = running.start_worker()
         yield running
@@ -207,3 +212,18 @@ def test_transactions_and_empty_partitions_do_not_keep_it_waiting(
     assert ended(cluster, task)["state"] == "FINISHED"
     found = of_task(cluster.results(detector, 49), task)
     assert {each["feature_data"][0]["data"] for each in found.values()} == {1.0}
+
+
+def test_entities_beyond_the_limit_are_left_out(slow: Cluster, new_topic: NewTopic, topic_prefix: str) -> None:
+    topic = new_topic(topic_prefix + "m")
+    hosts = "abcdefghijklmnopqrst"
+    slow.produce(topic.name, interleaved(range(40), hosts))
+    detector = slow.create(topic.name)
+    task = analyse(slow, detector, START, END)
+    document = ended(slow, task)
+    assert document["state"] == "FINISHED"
+    left_out = int(document["error"].partition(" rows of entities beyond max_entities_per_task were left out")[0])
+    found = of_task(slow.results(detector, 39 * len(hosts) - left_out), task)
+    entities = {key.split("|")[0] for key in found}
+    assert len(found) == 39 * len(entities) == 39 * len(hosts) - left_out
+    assert len(entities) <= 2 * PARTITIONS
