@@ -43,6 +43,11 @@ class Agent(Protocol):
         ...
 
 
+class _FaustApp(faust.App):
+    def _create_directories(self) -> None:
+        """Nothing of a worker is on disk: Faust would leave empty folders wherever one is started."""
+
+
 class App:
     """A worker's Faust app around its agents: ``named`` read Riverwatch's own topics, ``data`` the rest.
 
@@ -65,7 +70,7 @@ class App:
         self._failed = failed
         self.assigned = asyncio.Event()
         self._settled = asyncio.Event()
-        self.faust = faust.App(
+        self.faust = _FaustApp(
             settings.group,
             broker=["kafka://" + broker.strip() for broker in settings.brokers.split(",")],
             broker_credentials=credentials(settings.kafka),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from confluent_kafka import Message
@@ -73,6 +74,11 @@ def test_every_window_of_every_entity_has_one_result_with_the_values_of_its_reco
     assert (first["data_start_time"], first["data_end_time"]) == (START, START + 1000)
     assert first["anomaly_grade"] == 0
     assert results[f"{detector}|b|{START + 5000}"]["feature_data"][0]["data"] == 3.0
+
+
+def test_a_worker_leaves_no_folder_where_it_was_started(cluster: Cluster) -> None:
+    assert cluster.workers[0].alive()
+    assert not (Path(__file__).parents[2] / f"{cluster.prefix}workers-data").exists()
 
 
 def test_a_job_goes_from_created_over_init_to_running_and_stopped(
