@@ -16,11 +16,16 @@ NO_WINDOW = -(2**63)
 
 
 class WindowPart(msgspec.Struct, frozen=True, array_like=True):
-    """What one source contributes to the window that ends at ``end`` (epoch ms, exclusive)."""
+    """What one source contributes to the window that ends at ``end`` (epoch ms, exclusive).
+
+    A window too large for one record comes in pieces that are numbered from 0, and is closed by the record with the
+    last of them. A piece 0 begins the window anew, when a source was cut off half way and says it again.
+    """
 
     end: int
     entities: list[str]
     columns: list[bytes]
+    piece: int = 0
 
 
 class Partial(msgspec.Struct, frozen=True, array_like=True, kw_only=True):

@@ -39,7 +39,7 @@ class Settings:
     tick_grace: float = setting(0.5, "A live source must be quiet for so long before the clock goes on by itself.")
     max_ahead: float = setting(600.0, "Event times further ahead of the wall clock are dead letters.")
     source_checkpoint_interval: float = setting(5.0, "How often a source's open windows are checkpointed.")
-    source_checkpoint_bytes: int = setting(8_000_000, "A source's checkpoint is cut into records of this size.")
+    record_bytes: int = setting(8_000_000, "Windows and checkpoints are cut into records of about this size.")
     model_checkpoint_windows: int = setting(50, "A model is checkpointed about every so many windows,")
     model_checkpoint_interval: float = setting(900.0, "and at the latest so long after it changed.")
     max_imputed_windows: int = setting(1000, "Most windows without any record that imputation fills at one time.")

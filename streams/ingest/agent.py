@@ -252,7 +252,8 @@ class Ingest:
 
     async def _say(self, source: Source, run: RunSource, closed: Sequence[Closed], *, idle: bool) -> None:
         topic = self._settings.topic("partials")
-        for target, partial in enumerate(run.partials(source.topic, source.partition, closed, idle=idle)):
+        said = run.partials(source.topic, source.partition, closed, idle=idle, max_bytes=self._settings.record_bytes)
+        for target, partial in said:
             await self._outbox.send(topic, encode_partial(partial), partition=target)
 
     # -- time -------------------------------------------------------------------------------------------------
@@ -293,7 +294,7 @@ class Ingest:
         snapshots = []
         for tp, source in moved:
             async with source.lock:
-                snapshots.append((tp, source, source.offset, source.snapshot(self._settings.source_checkpoint_bytes)))
+                snapshots.append((tp, source, source.offset, source.snapshot(self._settings.record_bytes)))
         # What had closed before the snapshot must have arrived first: after a crash nobody would say it again.
         await self._outbox.barrier()
         for _, _, _, records in snapshots:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby, pairwise
-
-import numpy as np
+from itertools import groupby
 
 from schemas.checkpoint import OpenWindow, RunCheckpoint, SourceCheckpoint
 from schemas.partial import NO_WINDOW, Partial
 from streams.columns import Column
 from streams.ingest.clock import SourceClock
 from streams.ingest.windows import Batch, Closed, RunWindows
+from streams.pieces import cut, cut_partial, joined, size
 from streams.plan import Plan
 
 
@@ -44,13 +43,15 @@ class RunSource:
         self.windows.fold(batch, next_offset)
         return batch
 
-    def partials(self, topic: str, partition: int, closed: Sequence[Closed], *, idle: bool) -> Iterator[Partial]:
-        """What is to be said to each model partition, in order; nothing when nothing is new."""
+    def partials(
+        self, topic: str, partition: int, closed: Sequence[Closed], *, idle: bool, max_bytes: int
+    ) -> Iterator[tuple[int, Partial]]:
+        """What is to be said: model partitions and records for them, in order; nothing when nothing is new."""
         if not closed and self.windows.closed_until == self.said_until and idle == self.said_idle:
             return
         self.said_until, self.said_idle = self.windows.closed_until, idle
         for target in range(self.plan.partitions):
-            yield Partial(
+            said = Partial(
                 owner=self.plan.owner,
                 run=self.plan.run,
                 topic=topic,
@@ -62,6 +63,8 @@ class RunSource:
                 records=self.windows.records,
                 windows=[window.parts[target] for window in closed if target in window.parts],
             )
+            for partial in cut_partial(said, self.plan.columns, max_bytes):
+                yield target, partial
 
 
 @dataclass
@@ -122,10 +125,7 @@ def assemble(parts: Iterable[SourceCheckpoint]) -> list[RunCheckpoint] | None:
 
 def _joined(windows: Iterable[OpenWindow]) -> Iterator[OpenWindow]:
     for end, same in groupby(windows, key=lambda window: window.end):
-        pieces = list(same)
-        entities = [entity for piece in pieces for entity in piece.entities]
-        columns = [b"".join(column) for column in zip(*(piece.columns for piece in pieces), strict=True)]
-        yield pieces[0] if len(pieces) == 1 else OpenWindow(end, entities, columns)
+        yield OpenWindow(end, *joined([(piece.entities, piece.columns) for piece in same]))
 
 
 def _pieces(run: RunCheckpoint, columns: Sequence[Column], max_bytes: int) -> Iterator[RunCheckpoint]:
@@ -141,16 +141,8 @@ def _pieces(run: RunCheckpoint, columns: Sequence[Column], max_bytes: int) -> It
 
 
 def _cut(window: OpenWindow, columns: Sequence[Column], max_bytes: int) -> Iterator[OpenWindow]:
-    if _size(window) <= max_bytes:
-        yield window
-        return
-    sizes = [column.sizes(data) for column, data in zip(columns, window.columns, strict=True)]
-    weights = np.array([len(entity) + 3 for entity in window.entities]) + sum(sizes)
-    ends = [np.concatenate([[0], np.cumsum(each)]) for each in sizes]
-    number = (np.cumsum(weights) - weights) // max_bytes
-    for start, stop in pairwise([0, *(np.flatnonzero(np.diff(number)) + 1).tolist(), len(weights)]):
-        parts = [data[end[start] : end[stop]] for end, data in zip(ends, window.columns, strict=True)]
-        yield OpenWindow(window.end, window.entities[start:stop], parts)
+    for rows in cut(window.entities, window.columns, columns, max_bytes):
+        yield OpenWindow(window.end, *rows)
 
 
 def _groups(pieces: list[RunCheckpoint], max_bytes: int) -> Iterator[list[RunCheckpoint]]:
@@ -168,7 +160,7 @@ def _groups(pieces: list[RunCheckpoint], max_bytes: int) -> Iterator[list[RunChe
 
 
 def _size(window: OpenWindow) -> int:
-    return sum(len(entity) + 3 for entity in window.entities) + sum(len(column) for column in window.columns)
+    return size(window.entities, window.columns)
 
 
 def _with_windows(run: RunCheckpoint, windows: list[OpenWindow]) -> RunCheckpoint:

@@ -13,14 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from schemas.partial import NO_WINDOW, Partial, WindowPart
+from schemas.partial import NO_WINDOW, Partial
 from schemas.scan import ScanCheckpoint
 from streams.ingest.entities import EntityTable
 from streams.ingest.windows import Batch, Closed, RunWindows
+from streams.pieces import cut_partial
 from streams.plan import Plan
-
-MAX_BYTES = 4_000_000
-"""About the most of one record of partials: a range of out-of-order records closes all its windows at once."""
 
 
 class RangeWindows:
@@ -63,7 +61,7 @@ class RangeWindows:
         self.reached = time if self.reached is None else max(self.reached, time)
 
     def partials(
-        self, topic: str, partition: int, closed: Sequence[Closed], *, finished: bool
+        self, topic: str, partition: int, closed: Sequence[Closed], *, finished: bool, max_bytes: int
     ) -> Iterator[tuple[int, Partial]]:
         """What is to be said about closed windows: model partitions and records for them, in order.
 
@@ -71,25 +69,20 @@ class RangeWindows:
         """
         until = self._last_word() if finished else self.windows.closed_until
         for target in range(self.plan.partitions):
-            mine = [window.parts[target] for window in closed if target in window.parts]
-            pieces = list(_pieces(mine))
-            for number, piece in enumerate(pieces):
-                last = number == len(pieces) - 1
-                yield (
-                    target,
-                    Partial(
-                        owner=self.plan.owner,
-                        run=self.plan.run,
-                        topic=topic,
-                        partition=partition,
-                        closed_until=until if last else min(until, piece[-1].end),
-                        idle=False,
-                        finished=finished and last,
-                        late=self.windows.late,
-                        records=self.windows.records,
-                        windows=piece,
-                    ),
-                )
+            said = Partial(
+                owner=self.plan.owner,
+                run=self.plan.run,
+                topic=topic,
+                partition=partition,
+                closed_until=until,
+                idle=False,
+                finished=finished,
+                late=self.windows.late,
+                records=self.windows.records,
+                windows=[window.parts[target] for window in closed if target in window.parts],
+            )
+            for partial in cut_partial(said, self.plan.columns, max_bytes):
+                yield target, partial
 
     def _last_word(self) -> int:
         if self.reached is None:
@@ -104,16 +97,3 @@ class RangeWindows:
         """Go on where a snapshot of the same scan was taken."""
         self.windows.restore(checkpoint.windows)
         self.first, self.reached = checkpoint.first, checkpoint.reached
-
-
-def _pieces(parts: list[WindowPart]) -> Iterator[list[WindowPart]]:
-    piece: list[WindowPart] = []
-    size = 0
-    for part in parts:
-        weight = sum(map(len, part.entities)) + sum(map(len, part.columns))
-        if piece and size + weight > MAX_BYTES:
-            yield piece
-            piece, size = [], 0
-        piece.append(part)
-        size += weight
-    yield piece

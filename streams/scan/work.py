@@ -160,7 +160,9 @@ class ScanWork:
         await self._say(self._range.finish(), finished=True)
 
     async def _say(self, closed: Sequence[Closed], *, finished: bool) -> None:
-        said = self._range.partials(self.scan.topic, self.scan.partition, closed, finished=finished)
+        said = self._range.partials(
+            self.scan.topic, self.scan.partition, closed, finished=finished, max_bytes=self._settings.record_bytes
+        )
         for target, partial in said:
             await self._outbox.send(self._settings.topic("partials"), encode_partial(partial), partition=target)
 
@@ -183,7 +185,7 @@ class ScanWork:
 
     async def _checkpoint(self) -> None:
         value = encode_checkpoint(self._range.snapshot())
-        if len(value) > self._settings.source_checkpoint_bytes:
+        if len(value) > self._settings.record_bytes:
             # A range out of order with a long window_delay: rather read again than write all of it every few seconds.
             log.info("open windows too many for a checkpoint", scan=self.scan.key, bytes=len(value))
             return

@@ -15,6 +15,7 @@ import numpy as np
 
 from schemas.partial import NO_WINDOW, Partial, WindowPart
 from streams.columns import Column
+from streams.pieces import joined
 
 Source = tuple[str, int]
 """Topic and partition."""
@@ -30,7 +31,7 @@ class _SourceState:
 @dataclass
 class _Pending:
     first_offset: int
-    parts: dict[Source, WindowPart] = field(default_factory=dict)
+    parts: dict[Source, list[WindowPart]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,10 @@ class RunMerge:
                 self.late += len(window.entities)
                 continue
             pending = self._pending.setdefault(window.end, _Pending(offset))
-            pending.parts.setdefault(source, window)
+            if window.piece == 0:
+                pending.parts[source] = [window]
+            elif window.piece == len(pending.parts.get(source, ())):
+                pending.parts[source].append(window)
         state.closed_until = max(state.closed_until, partial.closed_until)
         state.idle = partial.idle
         state.finished = state.finished or partial.finished
@@ -105,7 +109,8 @@ class RunMerge:
             len(part.entities)
             for end, pending in self._pending.items()
             if end <= watermark
-            for part in pending.parts.values()
+            for pieces in pending.parts.values()
+            for part in pieces
         )
 
     def take(self, most: int | None = None) -> list[FinalWindow]:
@@ -124,19 +129,22 @@ class RunMerge:
 
     def _merged(self, end: int, pending: _Pending) -> FinalWindow:
         # Sorted, so that sums of floats come out the same whichever source was heard first.
-        parts = [pending.parts[source] for source in sorted(pending.parts)]
+        parts = [
+            joined([(piece.entities, piece.columns) for piece in pending.parts[source]])
+            for source in sorted(pending.parts)
+        ]
         if len(parts) == 1:
-            entities = parts[0].entities
-            columns = [column.from_bytes(data) for column, data in zip(self._columns, parts[0].columns, strict=True)]
+            entities, data = parts[0]
+            columns = [column.from_bytes(each) for column, each in zip(self._columns, data, strict=True)]
             return FinalWindow(end, pending.first_offset, entities, columns)
         codes: dict[str, int] = {}
         rows = [
-            np.array([codes.setdefault(entity, len(codes)) for entity in part.entities], np.int64) for part in parts
+            np.array([codes.setdefault(entity, len(codes)) for entity in entities], np.int64) for entities, _ in parts
         ]
         columns = [
             column.merged(
                 len(codes),
-                [(at, column.from_bytes(part.columns[index])) for at, part in zip(rows, parts, strict=True)],
+                [(at, column.from_bytes(data[index])) for at, (_, data) in zip(rows, parts, strict=True)],
             )
             for index, column in enumerate(self._columns)
         ]

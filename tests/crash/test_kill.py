@@ -50,8 +50,14 @@ def run(
     expected = HOSTS * (last - first + 1)
     members = {"detection_interval": {"period": {"interval": interval, "unit": "Seconds"}}}
     with (
+        # Records so small that windows and checkpoints come in pieces, which a kill may cut off half way.
         Cluster(
-            broker.bootstrap, prefix + "a.", idle_timeout=1000, source_checkpoint_interval=1, model_checkpoint_windows=8
+            broker.bootstrap,
+            prefix + "a.",
+            idle_timeout=1000,
+            source_checkpoint_interval=1,
+            model_checkpoint_windows=8,
+            record_bytes=200,
         ) as disturbed,
         Cluster(broker.bootstrap, prefix + "b.", idle_timeout=1000) as undisturbed,
     ):

@@ -8,15 +8,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.checkpoint import SourceCheckpoint, decode_source, encode
-from schemas.partial import NO_WINDOW, decode_partial, encode_partial
+from schemas.partial import NO_WINDOW, Partial, decode_partial, encode_partial
 from streams.ingest.clock import SourceClock
 from streams.ingest.source import RunSource, Source, assemble
-from streams.ingest.windows import RunWindows
+from streams.ingest.windows import Closed, RunWindows
 from streams.score.merge import RunMerge
 from tests.streams.ingest.plans import ALL_KINDS, decoder, plan, records
 from tests.streams.ingest.test_windows import readable
 
 POINTS = st.fixed_dictionaries({"t": st.integers(0, 5_000), "host": st.text(max_size=3), "v": st.floats(-1e9, 1e9)})
+
+
+def said(run: RunSource, closed: list[Closed], *, idle: bool, partition: int = 3) -> list[Partial]:
+    """What a run says, as single records."""
+    return [partial for _, partial in run.partials("m", partition, closed, idle=idle, max_bytes=10**6)]
 
 
 def source_of(points: list[dict[str, Any]], *owners: str) -> Source:
@@ -85,25 +90,25 @@ def run() -> RunSource:
 
 
 def test_what_closed_is_said_once_to_every_model_partition(run: RunSource) -> None:
-    partials = list(run.partials("m", 3, run.windows.close(), idle=False))
+    partials = said(run, run.windows.close(), idle=False)
     assert [partial.closed_until for partial in partials] == [40_000] * run.plan.partitions
     assert sum(len(partial.windows) for partial in partials) == 1
     mine = run.plan.model_partition("a")
     assert [target for target, partial in enumerate(partials) if partial.windows] == [mine]
-    assert list(run.partials("m", 3, run.windows.close(), idle=False)) == []
+    assert said(run, run.windows.close(), idle=False) == []
 
 
 def test_idleness_is_news(run: RunSource) -> None:
     run.windows.close()
-    list(run.partials("m", 3, [], idle=False))
-    assert [partial.idle for partial in run.partials("m", 3, [], idle=True)] == [True] * run.plan.partitions
-    assert list(run.partials("m", 3, [], idle=True)) == []
-    assert [partial.idle for partial in run.partials("m", 3, [], idle=False)] == [False] * run.plan.partitions
+    said(run, [], idle=False)
+    assert [partial.idle for partial in said(run, [], idle=True)] == [True] * run.plan.partitions
+    assert said(run, [], idle=True) == []
+    assert [partial.idle for partial in said(run, [], idle=False)] == [False] * run.plan.partitions
 
 
 def test_a_run_without_news_says_nothing() -> None:
     run = source_of([], "d").runs["d"]
-    assert list(run.partials("m", 3, run.windows.close(), idle=False)) == []
+    assert said(run, run.windows.close(), idle=False) == []
     assert run.windows.closed_until == NO_WINDOW
 
 
@@ -117,7 +122,7 @@ def test_the_scorer_finds_the_same_features_however_records_are_spread_over_sour
         merge = RunMerge(one.columns, [("m", number) for number in range(len(sources))])
         for number, mine in enumerate(sources):
             run = source_of(mine, "d").runs["d"]
-            for partial in run.partials("m", number, run.windows.close_all(), idle=True):
+            for partial in said(run, run.windows.close_all(), idle=True, partition=number):
                 merge.add(decode_partial(encode_partial(partial)), 0)
         return {
             (window.end, entity): values

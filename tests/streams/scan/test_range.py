@@ -14,7 +14,7 @@ from schemas.state import Run
 from streams.detectors import Running, forest_spec
 from streams.ingest.windows import Closed, RunWindows
 from streams.plan import Plan
-from streams.scan.range import MAX_BYTES, RangeWindows
+from streams.scan.range import RangeWindows
 from streams.score.merge import RunMerge
 from streams.score.models import DetectorModels
 from streams.score.partition import RunScore
@@ -22,6 +22,7 @@ from tests.schemas.documents import parsed
 from tests.streams.ingest.plans import Record, decoder, plan, records, rows
 from tests.streams.ingest.test_windows import cut
 
+MAX_BYTES = 4_000_000
 CUTS = st.sets(st.integers(1, 200), max_size=8).map(sorted)
 
 
@@ -45,7 +46,8 @@ class Scan:
     def say(self, closed: list[Closed], *, finished: bool) -> None:
         self.closed += closed
         if closed or finished:
-            self.said += [partial for _, partial in self.range.partials("m", self.partition, closed, finished=finished)]
+            said = self.range.partials("m", self.partition, closed, finished=finished, max_bytes=MAX_BYTES)
+            self.said += [partial for _, partial in said]
 
 
 def scanned(plan: Plan, points: list[dict[str, Any]], cuts: Sequence[int] = (), **bounds: int) -> Scan:

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.partial import NO_WINDOW, Partial, WindowPart
+from streams.pieces import cut_partial
 from streams.score.merge import FinalWindow, RunMerge
 from tests.schemas.documents import feature
 from tests.streams.ingest.plans import plan
@@ -85,6 +86,29 @@ def test_a_source_that_wakes_up_with_windows_that_are_final_is_late() -> None:
     assert merge.take() == []
     merge.add(said(SOURCES[0], 6000), 3)
     assert sums(merge.take()) == [(6000, {"b": 2.0})]
+
+
+def test_a_window_in_pieces_is_final_with_its_last_one() -> None:
+    merge = RunMerge(COLUMNS, SOURCES[:1])
+    first, second = cut_partial(said(SOURCES[0], 1000, part(1000, a=1.0, b=2.0)), COLUMNS, 20)
+    merge.add(first, 0)
+    assert merge.take() == []
+    merge.add(second, 1)
+    assert sums(merge.take()) == [(1000, {"a": 1.0, "b": 2.0})]
+
+
+def test_pieces_of_a_source_that_was_cut_off_are_said_anew() -> None:
+    merge = RunMerge(COLUMNS, SOURCES[:1])
+    pieces = list(cut_partial(said(SOURCES[0], 1000, part(1000, a=1.0, b=2.0, c=3.0)), COLUMNS, 20))
+    assert len(pieces) == 3
+    # Cut off after two; what comes then holds another record more.
+    anew = list(cut_partial(said(SOURCES[0], 1000, part(1000, a=1.0, b=2.0, c=4.0)), COLUMNS, 20))
+    for offset, partial in enumerate([*pieces[:2], *anew]):
+        merge.add(partial, offset)
+    # And a repeat of the old ones, after the window was closed, changes nothing.
+    for partial in pieces:
+        merge.add(partial, 9)
+    assert sums(merge.take()) == [(1000, {"a": 1.0, "b": 2.0, "c": 4.0})]
 
 
 values = st.floats(-1e6, 1e6, allow_nan=False)
