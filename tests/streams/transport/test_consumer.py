@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, Message, Producer, TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
@@ -223,6 +225,38 @@ def test_offset_gaps_of_transactions_lose_nothing(broker: Broker, topic_prefix: 
     asyncio.run(main())
     # Each commit marker takes an offset: the last record lies at 8.
     assert committed(broker, topic_prefix, topic.name) == 9
+
+
+def ends_with(value: bytes, messages: list[Message]) -> bool:
+    return bool(messages) and messages[-1].value() == value
+
+
+def test_offset_gaps_of_compaction_lose_nothing(
+    broker: Broker, topic_prefix: str, new_topic: Callable[..., TopicUnderTest]
+) -> None:
+    quickly = {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.001", "segment.ms": "100"}
+    topic = new_topic(topic_prefix + "compacted", config=quickly)
+    for number in range(20):
+        topic.produce(b"same" if number % 5 else f"key-{number}".encode(), str(number).encode())
+    left = [b"0", b"5", b"10", b"15", b"19"]
+
+    # The segment that is written to is never compacted: a new one begins with the next record.
+    deadline = time.monotonic() + 60
+    found: list[bytes | None] = []
+    while found != left:
+        assert time.monotonic() < deadline, found
+        time.sleep(0.3)
+        last = str(time.monotonic()).encode()
+        topic.produce(b"roll", last)
+        messages = topic.consume_until(partial(ends_with, last))
+        found = [message.value() for message in messages if message.key() != b"roll"]
+
+    async def main() -> None:
+        async with reading(broker, topic_prefix, [topic.name]) as (_, recorder, _):
+            await recorder.until(len(left))
+            assert values(recorder.records)[: len(left)] == left
+
+    asyncio.run(main())
 
 
 def test_two_workers_share_the_partitions(
