@@ -118,9 +118,9 @@ def derive(values: Float64Array, before: Float64Array) -> list[Float64Array]:
     mean = total / SPAN
     incomplete = np.isnan(mean) & ~np.isnan(values)
     if incomplete.any():
-        window = np.concatenate([np.moveaxis(before, -2, -1)[incomplete], values[incomplete][:, None]], axis=1)
+        window = np.concatenate([values[incomplete][:, None], np.moveaxis(before, -2, -1)[incomplete]], axis=1)
         known = ~np.isnan(window)
         count = known.sum(axis=1)
-        some = np.where(known, window, 0.0).sum(axis=1) / count
+        some = np.add.accumulate(np.where(known, window, 0.0), axis=1)[:, -1] / count
         mean[incomplete] = np.where(count >= LEAST_KNOWN, some, np.nan)
     return [change, mean]

@@ -55,11 +55,17 @@ def learn(mean: Float64Array, variance: Float64Array, weight: Float64Array, rows
     known = ~np.isnan(rows)
     count = known.sum(axis=1)
     divisor = np.maximum(count, 1)
-    own_mean = np.where(known, rows, 0.0).sum(axis=1) / divisor
-    own_variance = np.where(known, (rows - own_mean[:, None]) ** 2, 0.0).sum(axis=1) / divisor
+    own_mean = _total(np.where(known, rows, 0.0)) / divisor
+    own_variance = _total(np.where(known, (rows - own_mean[:, None]) ** 2, 0.0)) / divisor
     share = np.maximum(count / np.maximum(weight + count, 1), count / (count + MEMORY))
     shift = own_mean - mean
     mean += share * shift
     variance *= 1 - share
     variance += share * ((1 - share) * shift**2 + own_variance)
     weight += count
+
+
+def _total(rows: Float64Array) -> Float64Array:
+    # sum() adds in another order when there is one column only.
+    total: Float64Array = np.add.accumulate(rows, axis=1)[:, -1]
+    return total

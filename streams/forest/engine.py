@@ -84,28 +84,37 @@ class DefaultBank(TableBank[Models]):
         """Sort the events, fill in and derive what the trees see. Marks what is ``imputed``."""
         models = self._models
         place = np.argsort(rows, kind="stable")
-        runs = Runs.of(rows[place])
         known = values[place]
         known = np.where(np.isfinite(known), np.clip(known, -HUGE, HUGE), np.nan)
         if self.spec.imputation is not None:
+            runs = Runs.of(rows[place])
             latest = carry_forward(known, runs, models.recent[runs.rows, 0])
             known, imputed[place] = self.spec.imputation.fill_in(known, latest)
         present = ~np.isnan(known).all(axis=1)
         if not present.all():
             # A row that tells nothing is neither scored nor learned.
             place, known = place[present], known[present]
-            runs = Runs.of(rows[place])
+        model = rows[place]
+        number, before, columns = self._derive(model, known)
+        return Events(model, number, place, hour_of(ends[place]), before, columns)
+
+    def _derive(self, rows: Int64Array, known: Float64Array) -> tuple[Int64Array, Float64Array, Float64Array]:
+        """The number of each event, the values before it and what the trees see. Counts them.
+
+        ``rows`` [n] are sorted, ``known`` [n, d] are the values.
+        """
+        models = self._models
+        runs = Runs.of(rows)
         carried = carry_forward(known, runs, models.recent[runs.rows, 0])
         before = lagged(carried, runs, models.recent)
         columns = np.empty((*known.shape, self._columns))
         columns[..., 0] = known
         columns[..., 1:GAP] = np.stack(derive(known, before), axis=-1)
         number = models.count[runs.rows] + runs.rank
-        events = Events(runs.rows, number, place, hour_of(ends[place]), before, columns)
         last = np.flatnonzero(runs.last)
         models.recent[runs.rows[last]] = np.concatenate([carried[last, None], before[last, :-1]], axis=1)
         models.count[runs.rows[last]] += runs.rank[last] + 1
-        return events
+        return number, before, columns
 
     def _by_chapter(self, events: Events) -> Iterator[Events]:
         """The events of each model's current chapter, then those of the next, and so on."""

@@ -65,24 +65,18 @@ class Learning:
         begin = models.begin[rows]
         models.begin[rows], models.end[rows] = counts, counts + self._chapters.length_after(counts)
         self._protect(models, rows, begin, counts)
-        chapter, marks = self._chapter(models, rows, begin, counts)
-        enough = (~np.isnan(chapter)).any(axis=2).sum(axis=1) >= LEAST_ROWS
+        enough = counts - begin + np.minimum(begin, SPAN) >= LEAST_ROWS
         if not enough.all():
             rows, counts, begin = rows[enough], counts[enough], begin[enough]
-            chapter, marks = chapter[enough], marks[enough]
         if not len(rows):
             return
-        self._take_in(models, rows, chapter, marks)
+        self._take_in(models, rows, begin, counts)
         refilled = np.flatnonzero((counts < self._spec.window) | (counts % self._spec.window == 0))
         if len(refilled):
             self._refer(models, rows[refilled])
         self._adapt(models, rows, counts, begin)
         if self._spec.seasonality:
-            levels, weights = models.levels[rows], models.hour_weights[rows]
-            values = chapter[:, SPAN:] - models.origin[rows][:, None]
-            values[marks >= season.PROTECTED] = np.nan
-            season.learn(levels, weights, marks % season.PROTECTED, values)
-            models.levels[rows], models.hour_weights[rows] = levels, weights
+            self._learn_hours(models, rows, begin, counts)
         if len(refilled):
             self._move_origin(models, rows[refilled])
 
@@ -147,8 +141,9 @@ class Learning:
         mean = models.frame[rows, CENTER, :, 0]
         columns[..., GAP] = columns[..., 0] - season.usual(level, weight, mean[:, None])
 
-    def _take_in(self, models: Models, rows: Int64Array, chapter: Float64Array, marks: UInt8Array) -> None:
+    def _take_in(self, models: Models, rows: Int64Array, begin: Int64Array, counts: Int64Array) -> None:
         """Move the moments by the chapter's rows."""
+        chapter, marks = self._chapter(models, rows, begin, counts)
         columns = self._see(chapter, marks)
         mean, variance, weight = models.frame[rows, CENTER], models.variance[rows], models.weight[rows]
         distance.learn(mean[..., :GAP], variance[..., :GAP], weight[..., :GAP], columns[..., :GAP])
@@ -213,6 +208,17 @@ class Learning:
         center += share * (ordered[model, (count - 1) // 2] - center)
         limit = threshold.threshold(peaks, self._spec.sensitivity)
         models.limits[rows, 0], models.limits[rows, 1] = center, np.maximum(limit, center + threshold.LEAST_REACH)
+
+    def _learn_hours(self, models: Models, rows: Int64Array, begin: Int64Array, counts: Int64Array) -> None:
+        """Move the means of the hours by the chapter's rows."""
+        number = begin[:, None] + np.arange(self._chapters.length)
+        slot = number % self._spec.window
+        values = models.window[rows[:, None], slot].astype(np.float64)
+        marks = models.marks[rows[:, None], slot]
+        values[(number >= counts[:, None]) | (marks >= season.PROTECTED)] = np.nan
+        levels, weights = models.levels[rows], models.hour_weights[rows]
+        season.learn(levels, weights, marks % season.PROTECTED, values)
+        models.levels[rows], models.hour_weights[rows] = levels, weights
 
     def _own_scores(self, models: Models, rows: Int64Array) -> Float64Array:
         """The scores [m, length] of the window's own first rows; NaN for those without a past of SPAN rows."""
