@@ -19,6 +19,7 @@ from api.errors import index_not_found, unavailable, unknown_detector
 from api.follower import Followed, Follower, Record
 from api.preview import Previews, is_preview
 from api.request import Request
+from api.retention import Retention
 from api.search.conditions import Condition
 from api.search.sql_slice import Run
 from api.security.authentication import Authenticator
@@ -65,9 +66,6 @@ def index_names(request: Request) -> IndexNames:
 RESULT_READERS = 4
 """Searches of results under way at once; each may use several cores."""
 
-RETAIN_SECONDS = 60.0
-"""How often the results store is asked to drop what is too old or too much."""
-
 
 class Services:
     """Everything behind the routes of one API process."""
@@ -101,7 +99,8 @@ class Services:
             self._deliver_results,
         )
         self.previews = Previews(self.control, self.catalog, self._results_read)
-        self._retained = 0.0
+        self._retention = Retention(self.catalog, self._writing, self._state_read, settings.retention_interval)
+        self._retaining: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._appliers: dict[str, Callable[[Record], None]] = {
             "detectors": lambda record: self.catalog.apply_detector(record.key, record.value, record.offset),
@@ -117,16 +116,20 @@ class Services:
         self.control.start()
         self._documents.start()
         self._results_follower.start()
+        self._retaining = asyncio.create_task(self._retention.run(self.results))
 
     async def stop(self) -> None:
         """Stop following and close every client."""
+        if self._retaining is not None:
+            self._retaining.cancel()
+            await asyncio.wait([self._retaining])
         await asyncio.to_thread(self._documents.stop)
         await asyncio.to_thread(self._results_follower.stop)
         await asyncio.to_thread(self.control.stop)
         await asyncio.to_thread(self.sources.stop)
         self._readers.shutdown(wait=True)
         if self.results is not None:
-            await asyncio.to_thread(self.results.close)
+            await asyncio.to_thread(self._close_results, self.results)
 
     def why_unavailable(self) -> str | None:
         """Why requests cannot be answered now, None when they can."""
@@ -204,6 +207,10 @@ class Services:
             max_age_ms=int(settings.results_days * 86_400_000),
         )
 
+    def _close_results(self, store: ResultsStore) -> None:
+        with self._writing:
+            store.close()
+
     def _results_positions(self) -> Mapping[int, int]:
         return {} if self.results is None else self.results.positions()
 
@@ -217,9 +224,6 @@ class Services:
                 loop.call_soon_threadsafe(self.previews.take, record)
         with self._writing:
             self.results.upsert([_without_preview(record) for record in records])
-            if time.monotonic() - self._retained > RETAIN_SECONDS:
-                self.results.retain(self.now())
-                self._retained = time.monotonic()
 
     async def ask_results(self, question: Callable[[Run], T]) -> T:
         """Put a question to the results store, in a thread; one that nobody waits for any more is broken off."""
@@ -253,9 +257,17 @@ class Services:
 
     async def _results_read(self) -> None:
         """Wait until the results that are on the topic now have been read."""
-        topic = TOPICS["results"].full_name(self.settings.prefix)
-        ends = await self.sources.ends(topic)
-        while not self._results_follower.passed("results", ends):  # noqa: ASYNC110 -- a thread moves it
+        await self._read("results", self._results_follower)
+
+    async def _state_read(self) -> None:
+        """Wait until the documents that are on the topic now have been read."""
+        await self._read("state", self._documents)
+
+    async def _read(self, name: str, follower: Follower) -> None:
+        ends = await self.sources.ends(TOPICS[name].full_name(self.settings.prefix))
+        if not ends:
+            raise unavailable(f"topic {name} is not there")
+        while not follower.passed(name, ends):  # noqa: ASYNC110 -- a thread moves it
             await asyncio.sleep(0.02)
 
     async def _apply(self, records: list[Record]) -> None:

@@ -45,6 +45,11 @@ class Settings:
     results_bytes: int = _setting(
         20 * 1024**3, "RIVERWATCH_RESULTS_BYTES", "the results store drops its oldest results above this size"
     )
+    retention_interval: float = _setting(
+        5.0,
+        "RIVERWATCH_RETENTION_INTERVAL",
+        "how often it is looked whether an analysis was deleted: its results go, too",
+    )
 
     command_timeout: float = _setting(
         15.0, "RIVERWATCH_COMMAND_TIMEOUT", "how long a request waits for the outcome of its command"

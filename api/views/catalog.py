@@ -30,7 +30,7 @@ class Document:
 
 
 class Catalog:
-    """Detectors, jobs and tasks.
+    """Detectors, jobs and tasks. ``analyses_deleted`` counts the tasks of historical analyses that came to be deleted.
 
     >>> catalog = Catalog()
     >>> catalog.apply_detector("d1", b'{"id":"d1","version":2,"control_offset":7,"document":{"name":"cpu"}}', 5)
@@ -43,6 +43,7 @@ class Catalog:
         self.jobs: dict[str, Document] = {}
         self.tasks: DocumentTable[Document] = DocumentTable(("detector_id", "parent_task_id", "state", "task_type"))
         self.hidden_tasks: dict[str, Document] = {}
+        self.analyses_deleted = 0
         self._names: dict[str, str] = {}
         self._many: set[str] = set()
         self._parents: dict[str, set[str]] = {}
@@ -83,6 +84,7 @@ class Catalog:
             before = self.tasks.delete(key)
             if before is not None:
                 self._drop_parent(before)
+                self.analyses_deleted += before.source["task_type"] in HISTORICAL_TYPES
 
     def _drop_parent(self, task: Document) -> None:
         detector_id = task.source["detector_id"]

@@ -201,9 +201,29 @@ class ResultsStore:
                 ).fetchone()
             gone += int(found[0]) if found else 0
         if gone:
-            with suppress(duckdb.TransactionException):  # somebody writes: the next checkpoint does it
-                self._connection.execute("CHECKPOINT")
+            self._free()
         return gone
+
+    def analyses(self) -> set[str]:
+        """The tasks that the results of analyses belong to."""
+        with self.reading() as cursor:
+            found = cursor.execute("SELECT DISTINCT task_id FROM results WHERE task_id IS NOT NULL").fetchall()
+        return {task for (task,) in found}
+
+    def drop_analyses(self, tasks: Sequence[str]) -> int:
+        """Drop all results of these tasks; how many went."""
+        with self._writing() as connection:
+            found = connection.execute(
+                "DELETE FROM results WHERE task_id IN (SELECT unnest(?::VARCHAR[]))", [list(tasks)]
+            ).fetchone()
+        gone = int(found[0]) if found else 0
+        if gone:
+            self._free()
+        return gone
+
+    def _free(self) -> None:
+        with suppress(duckdb.TransactionException):  # somebody writes: the next checkpoint does it
+            self._connection.execute("CHECKPOINT")
 
     def count(self) -> int:
         """How many results there are."""

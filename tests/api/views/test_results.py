@@ -136,6 +136,14 @@ def test_old_results_go(tmp_path: Path) -> None:
     store.close()
 
 
+def test_the_results_of_an_analysis_go_and_no_others(tmp_path: Path) -> None:
+    store = filled(tmp_path, [result("a", task_id="t1"), result("b"), result("c", task_id="t2"), result("d")])
+    assert store.analyses() == {"t1", "t2"}
+    assert store.drop_analyses(["t1", "t3"]) == 1
+    assert (store.analyses(), ids(ask(store, {}))) == ({"t2"}, ["b", "c", "d"])
+    store.close()
+
+
 def test_a_store_above_its_size_drops_the_oldest(tmp_path: Path) -> None:
     chance, limit = random.Random(1), 14_000_000
     store = ResultsStore(tmp_path, max_bytes=limit)
