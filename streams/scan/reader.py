@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from schemas.errors import RiverwatchError
@@ -14,6 +16,10 @@ _GONE = (
     KafkaError._UNKNOWN_PARTITION,
     KafkaError.UNKNOWN_TOPIC_ID,
 )
+
+
+CERTAIN = 2.0
+"""Seconds for which a topic must be seen to be gone: a broker that has just started may not know it for a moment."""
 
 
 class TopicGone(RiverwatchError):
@@ -42,7 +48,8 @@ class PartitionReader:
 
     ``position`` is the next offset; ``ended`` says that there is nothing more before ``end``. Where compaction or
     transactions leave no record right before ``end``, the partition's end tells. ``low`` is the first offset that
-    the partition held when reading began.
+    the partition held when reading began, 0 before it was looked at; ``lost`` are the offsets, first and next, that
+    were deleted before they could be read.
     """
 
     def __init__(self, settings: Settings, topic: str, partition: int, offset: int, end: int) -> None:
@@ -51,14 +58,18 @@ class PartitionReader:
         self._end = end
         self.position = offset
         self.low = 0
+        self.lost: list[tuple[int, int]] = []
         self.ended = offset >= end
+        self._gone_since: float | None = None
+        self._looked = False
+        self._out_of_range = False
         self._consumer = Consumer(
             settings.client(
                 **{
                     "group.id": settings.group + "-reader",  # required by the client; never joined, never committed
                     "enable.auto.commit": False,
                     "enable.partition.eof": True,
-                    "auto.offset.reset": "earliest",
+                    "auto.offset.reset": "error",  # "earliest" would leave out silently what retention deletes
                     "fetch.wait.max.ms": 50,
                     # A consumer for each scan: the default of 64 MB for each of them would be gigabytes.
                     "queued.max.messages.kbytes": 16_384,
@@ -69,26 +80,44 @@ class PartitionReader:
         self._consumer.assign([TopicPartition(topic, partition, offset)])
 
     def look(self) -> bool:
-        """Find ``low``, and whether what is to be read is still there; False when Kafka does not answer.
+        """Find ``low``, and whether what is to be read is still there; False while that can't be told.
 
-        Raises ``TopicGone``.
+        Raises ``TopicGone``, after ``CERTAIN`` seconds of looking.
         """
         try:
             found = self._consumer.list_topics(self._topic, timeout=5.0).topics[self._topic]
             if found.error is not None or self._partition not in found.partitions:
-                raise TopicGone(f"topic {self._topic} was deleted while it was analysed")
+                return self._gone("deleted")
             place = TopicPartition(self._topic, self._partition)
-            self.low, high = self._consumer.get_watermark_offsets(place, timeout=5.0)
+            low, high = self._consumer.get_watermark_offsets(place, timeout=5.0)
         except KafkaException as error:
-            if error.args[0].code() in _GONE:
-                raise TopicGone(f"topic {self._topic} was deleted while it was analysed") from error
-            return False
+            return self._gone("deleted") if error.args[0].code() in _GONE else False
         if high < self._end:
-            raise TopicGone(f"topic {self._topic} was deleted and made anew while it was analysed")
+            return self._gone("deleted and made anew")
+        self._gone_since = None
+        if not self._looked:
+            self.low, self._looked = low, True
+        if self._out_of_range:
+            self._skip_to(low)
         return True
 
+    def _skip_to(self, low: int) -> None:
+        self._out_of_range = False
+        if low > self.position:
+            self.lost.append((self.position, min(low, self._end)))
+            self.position = low
+        self.ended = self.position >= self._end
+        self._consumer.assign([TopicPartition(self._topic, self._partition, self.position)])
+
+    def _gone(self, what: str) -> bool:
+        now = time.monotonic()
+        self._gone_since = self._gone_since or now
+        if now - self._gone_since >= CERTAIN:
+            raise TopicGone(f"topic {self._topic} was {what} while it was analysed")
+        return False
+
     def read(self, most: int, seconds: float) -> list[ScanRecord]:
-        """The next records; nothing when none came in time. Raises ``TopicGone`` or ``KafkaException``."""
+        """The next records; nothing when none came in time. Raises ``KafkaException``."""
         messages = self._consumer.consume(most, seconds)
         records = [ScanRecord(message) for message in messages if message.error() is None]
         if len(records) < len(messages):
@@ -106,9 +135,9 @@ class PartitionReader:
             code = event.error().code()
             if code == KafkaError._PARTITION_EOF:
                 self.position = max(self.position, event.offset())
-            elif code in _GONE:
-                raise TopicGone(f"topic {self._topic} was deleted while it was analysed")
-            elif code not in _AWAY:
+            elif code == KafkaError._AUTO_OFFSET_RESET:
+                self._out_of_range = True
+            elif code not in _AWAY and code not in _GONE:  # of a topic that is gone ``look`` makes sure
                 raise KafkaException(event.error())
 
     def close(self) -> None:

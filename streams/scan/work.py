@@ -106,7 +106,7 @@ class ScanWork:
 
     async def _read(self, reader: PartitionReader) -> bool:
         heard = time.monotonic()
-        looked = reader.ended
+        looked = False
         while not reader.ended:
             if not self._live():
                 return False
@@ -126,7 +126,13 @@ class ScanWork:
                 looked, heard = False, time.monotonic()
             self._range.windows.skip_to(min(reader.position, self.scan.end_offset))
             await self._tell_now_and_then()
-        return self._live()
+        # What was fetched ahead is read to its end after a deletion, too: the outcome must not depend on luck.
+        while self._live():
+            if await asyncio.to_thread(reader.look):
+                self._missing = self._lacks(reader)
+                return True
+            await asyncio.sleep(0.2)
+        return False
 
     def _ahead(self) -> bool:
         """Whether another scan of this task has to come along first. The slowest one never waits."""
@@ -151,10 +157,12 @@ class ScanWork:
 
     def _lacks(self, reader: PartitionReader) -> str:
         """What the topic no longer holds of the range, in words."""
-        begun = self._range.first
-        if reader.low == 0 or self.scan.offset > reader.low or begun is None or begun <= self._range.start:
-            return ""
-        return f"{self.scan.topic}-{self.scan.partition} no longer holds records before {_utc(begun)}"
+        name, begun = f"{self.scan.topic}-{self.scan.partition}", self._range.first
+        lost = [f"offsets {first} to {after - 1} of {name} were deleted unread" for first, after in reader.lost]
+        cut_off = reader.low > 0 and self.scan.offset <= reader.low
+        if cut_off and begun is not None and begun > self._range.start:
+            lost.insert(0, f"{name} no longer holds records before {_utc(begun)}")
+        return "; ".join(lost)
 
     async def _finish(self) -> None:
         await self._say(self._range.finish(), finished=True)

@@ -34,10 +34,12 @@ def slow(broker: Broker) -> Iterator[Cluster]:
         assert worker.stop() == 0, "\n".join(worker.lines[-60:])
 
 
-def busy(cluster: Cluster, new_topic: NewTopic, prefix: str, size: int = 0) -> tuple[str, str, TopicUnderTest]:
+def busy(
+    cluster: Cluster, new_topic: NewTopic, prefix: str, *, seconds: int = 15_000, size: int = 0
+) -> tuple[str, str, TopicUnderTest]:
     """A detector, its running analysis of many records (of ``size`` bytes more than needed), and the topic."""
     topic = new_topic(prefix + "m", partitions=2)
-    points = interleaved(range(15_000), "ab")
+    points = interleaved(range(seconds), "ab")
     cluster.produce(topic.name, ({**point, "more": "x" * size} for point in points))
     detector = cluster.create(topic.name)
     task = analyse(cluster, detector, START, END)
@@ -120,11 +122,11 @@ def test_entity_tasks_of_an_earlier_analysis_are_no_longer_the_latest(
     assert latest(found, second) == [True] * 3
 
 
+@pytest.mark.parametrize("size", [0, 3_000], ids=["all of it fetched ahead", "more than is fetched ahead"])
 def test_a_topic_that_is_deleted_ends_the_analysis(
-    slow: Cluster, broker: Broker, new_topic: NewTopic, topic_prefix: str
+    slow: Cluster, broker: Broker, new_topic: NewTopic, topic_prefix: str, size: int
 ) -> None:
-    # More than the consumers fetch ahead: what they hold would be analysed to its end.
-    _, task, topic = busy(slow, new_topic, topic_prefix, size=3_000)
+    _, task, topic = busy(slow, new_topic, topic_prefix, seconds=1_500 if size == 0 else 15_000, size=size)
     for future in broker.admin().delete_topics([topic.name]).values():
         future.result(20)
     document = ended(slow, task)

@@ -1,0 +1,83 @@
+"""Reading a partition whose records go while they are read, on a real Kafka."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+
+import pytest
+from confluent_kafka import TopicPartition
+
+from streams.scan.reader import PartitionReader, TopicGone
+from streams.settings import Settings
+from tests.conftest import Broker, TopicUnderTest
+
+
+def filled(topic: TopicUnderTest) -> TopicUnderTest:
+    """With two hundred records."""
+    topic.produce_all([(None, b"%d" % number) for number in range(200)])
+    return topic
+
+
+def reader(topic: TopicUnderTest) -> closing[PartitionReader]:
+    """One that wants them all."""
+    return closing(PartitionReader(Settings(brokers=topic.bootstrap), topic.name, 0, 0, 200))
+
+
+def offsets(reading: PartitionReader) -> Iterator[int]:
+    """What it reads, as a scan does: it looks when nothing comes."""
+    deadline = time.monotonic() + 30
+    while not reading.ended:
+        assert time.monotonic() < deadline
+        records = reading.read(50, 0.2)
+        yield from (record.offset for record in records)
+        if not records:
+            reading.look()
+
+
+def gone(reading: PartitionReader) -> str:
+    """Look until it is certain."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            reading.look()
+        except TopicGone as error:
+            return str(error)
+        time.sleep(0.1)
+    raise AssertionError("it never was")
+
+
+def test_records_are_read_from_begin_to_end(topic: TopicUnderTest) -> None:
+    filled(topic)
+    topic.produce(None, b"later")
+    with reader(topic) as reading:
+        assert reading.look()
+        assert list(offsets(reading)) == list(range(200))
+        assert (reading.low, reading.lost) == (0, [])
+
+
+@pytest.mark.parametrize(("before", "left"), [(120, range(120, 200)), (200, range(0))])
+def test_what_is_deleted_before_it_is_read_is_known(
+    topic: TopicUnderTest, broker: Broker, before: int, left: range
+) -> None:
+    filled(topic)
+    for future in broker.admin().delete_records([TopicPartition(topic.name, 0, before)]).values():
+        future.result(20)
+    with reader(topic) as reading:
+        assert list(offsets(reading)) == list(left)
+        assert (reading.low, reading.lost) == (before, [(0, before)])
+
+
+def test_a_topic_that_is_deleted_is_gone_for_certain_only_after_a_while(
+    topic: TopicUnderTest, broker: Broker, new_topic: Callable[..., TopicUnderTest]
+) -> None:
+    filled(topic)
+    with reader(topic) as reading:
+        for future in broker.admin().delete_topics([topic.name]).values():
+            future.result(20)
+        began = time.monotonic()
+        assert gone(reading) == f"topic {topic.name} was deleted while it was analysed"
+        assert time.monotonic() - began > 1
+        new_topic(topic.name)
+        assert gone(reading) == f"topic {topic.name} was deleted and made anew while it was analysed"
