@@ -18,6 +18,7 @@ COMMANDS = {
     "broker": "Run a local Kafka.",
     "topics": "Create, repair and show Riverwatch's topics.",
     "tail": "Follow results or anomalies.",
+    "detectors": "Create, start, stop and look at detectors through the API.",
     "history": "Analyse the past of a detector's topics and watch how it goes.",
     "detect": "Find anomalies in a file, without Kafka.",
 }
@@ -59,6 +60,9 @@ Exit codes:
   7  data folder cannot be written or is in use
   8  Kafka did not start, or died
   9  topics have a number of partitions that cannot be used
+ 10  the API does not answer, or is not ready
+ 11  the API wants other credentials, or more permissions
+ 12  there is no such detector or topic
  75  a worker failed in a way that a new start mends (with RIVERWATCH_RESTART=false)""",
 )
 @click.version_option(version("riverwatch"), prog_name="riverwatch")

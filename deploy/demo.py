@@ -13,13 +13,16 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from deploy.broker import free_port, port_is_free
-from deploy.detectors_api import DetectorsApi, detector
+from deploy.client_settings import ClientSettings
+from deploy.detector_document import detector_document
+from deploy.detectors_api import DetectorsApi
 from deploy.errors import DeployError
 from deploy.feed import Feed, create_topic
 from deploy.series import INTERVAL_MS, in_time_order, load
 from deploy.stack import Stack
-from deploy.tail import ResultReader, utc
+from deploy.tail import ResultReader
 from deploy.tally import Tally, windows
+from deploy.times import utc
 from schemas.result import Result
 
 ARCHIVE_TOPIC = "demo-metrics"
@@ -121,7 +124,7 @@ class Demo:
                 if number == 0:
                     # Not before the first rows: a detector on an empty topic is refused, as it may be misspelt.
                     feed.flush()
-                    self._start_detector("demo", ARCHIVE_TOPIC, 5, "Minutes", "Metrics of real servers")
+                    self._start_detector("demo", ARCHIVE_TOPIC, "5m", "Metrics of real servers")
                 self._look(reader, tally)
                 progress.update(sent, completed=feed.confirmed)
                 progress.update(seen, completed=tally.results)
@@ -149,7 +152,7 @@ class Demo:
         for second in itertools.islice(seconds, LIVE_BACKLOG):
             feed.send(self._second(second, begin))
         feed.flush()
-        self._start_detector("demo-live", LIVE_TOPIC, 1, "Seconds", "The same metrics, one value a second")
+        self._start_detector("demo-live", LIVE_TOPIC, "1s", "The same metrics, one value a second")
         self._say(
             f"\nNow live: one value of each metric a second (the first {LIVE_BACKLOG} at once, to learn from)."
             " Stop with Ctrl-C."
@@ -163,12 +166,18 @@ class Demo:
         for each in self._series:
             yield second * 1000, each.name, each.values[(second - begin) % len(each.values)]
 
-    def _start_detector(self, name: str, topic: str, interval: int, unit: str, description: str) -> None:
-        api = DetectorsApi(self._stack.api_url)
-        try:
-            api.start(api.create(detector(name, topic, interval=interval, unit=unit, description=description)))
-        finally:
-            api.close()
+    def _start_detector(self, name: str, topic: str, interval: str, description: str) -> None:
+        document = detector_document(
+            topics=[topic],
+            time_field="time",
+            features=["value=avg:value"],
+            interval=interval,
+            by=["series"],
+            name=name,
+            description=description,
+        )
+        with DetectorsApi(ClientSettings(url=self._stack.api_url), patience=60.0) as api:
+            api.start(api.create(document), "earliest")
 
     def _look(self, reader: ResultReader, tally: Tally) -> bool:
         """Count and print what has come; whether anything has."""

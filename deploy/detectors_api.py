@@ -1,72 +1,183 @@
-"""The few requests to the REST API that the demo makes."""
+"""A client of the REST API: what ``riverwatch detectors`` and the demo ask of it."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import httpx
 
-from deploy.errors import DeployError
+from deploy.client_settings import ClientSettings
+from deploy.errors import AccessDenied, ApiUnreachable, DeployError, NotFound
 
 PREFIX = "/_plugins/_anomaly_detection/detectors"
-PATIENCE_SECONDS = 60.0
+MOST = 10_000
+"""The largest page of a search; there are at most RIVERWATCH_MAX_DETECTORS (1,000) detectors."""
+
+Document = dict[str, Any]
 
 
 class DetectorsApi:
-    """A client of the API at ``url``. Raises ``DeployError`` for an answer that is not a success."""
+    """A client of the API. Raises ``DeployError``, or the subclass that fits, for an answer that is not a success.
 
-    def __init__(self, url: str) -> None:
-        self._client = httpx.Client(base_url=url, timeout=30.0)
+    An API that is not ready (503) is asked again for ``patience`` seconds.
+    """
 
-    def create(self, document: dict[str, Any]) -> str:
-        """Create a detector; returns its id."""
-        return str(self._ask(PREFIX, document)["_id"])
+    def __init__(self, settings: ClientSettings, *, patience: float = 10.0) -> None:
+        self._url, self._patience = settings.url, patience
+        self._client = httpx.Client(
+            base_url=settings.url,
+            timeout=90.0,  # the API gives up after RIVERWATCH_REQUEST_TIMEOUT (60 s) and says so
+            headers=settings.headers(),
+            auth=settings.basic(),
+            verify=settings.tls(),
+        )
 
-    def start(self, detector_id: str) -> None:
-        """Start real-time detection, with the records that are in the topic already."""
-        self._ask(f"{PREFIX}/{detector_id}/_start?from=earliest", None)
+    def __enter__(self) -> DetectorsApi:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Let go of the connection."""
         self._client.close()
 
-    def _ask(self, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while True:
+    # -- detectors --------------------------------------------------------------------------------------------
+
+    def find(self, detector: str) -> str:
+        """The id of a detector that is given by its id or its name."""
+        either = [{"ids": {"values": [detector]}}, {"term": {"name.keyword": {"value": detector}}}]
+        found = [each["_id"] for each in self._hits("/_search", {"query": {"bool": {"should": either}}, "size": 2})]
+        if not found:
+            raise NotFound(f"there is no detector with the id or name {detector}")
+        return detector if detector in found else str(found[0])
+
+    def all(self) -> list[Document]:
+        """All detectors by name: hits with ``_id`` and ``_source``."""
+        query = {"query": {"match_all": {}}, "sort": [{"name.keyword": "asc"}], "size": MOST}
+        return self._hits("/_search", query)
+
+    def get(self, detector_id: str) -> Document:
+        """A detector with its job and its latest tasks."""
+        return self.ask("GET", f"{PREFIX}/{detector_id}", parameters={"job": "true", "task": "true"})
+
+    def create(self, document: Document) -> str:
+        """Create a detector; returns its id."""
+        return str(self.ask("POST", PREFIX, document)["_id"])
+
+    def delete(self, detector_id: str) -> None:
+        """Delete a detector that is not running."""
+        self.ask("DELETE", f"{PREFIX}/{detector_id}")
+
+    # -- jobs -------------------------------------------------------------------------------------------------
+
+    def start(self, detector_id: str, begin: str = "now") -> None:
+        """Start real-time detection with records from ``now`` on, or from the topics' beginning (``earliest``)."""
+        _refuse_soft(self.ask("POST", f"{PREFIX}/{detector_id}/_start", parameters={"from": begin}))
+
+    def analyse(self, detector_id: str, start_ms: int, end_ms: int) -> str:
+        """Start a historical analysis; returns the task's id."""
+        body = {"start_time": start_ms, "end_time": end_ms}
+        answer = self.ask("POST", f"{PREFIX}/{detector_id}/_start", body)
+        _refuse_soft(answer)
+        return str(answer["_id"])
+
+    def stop(self, detector_id: str, *, historical: bool = False) -> None:
+        """Stop real-time detection, or the running analysis."""
+        path = f"{PREFIX}/{detector_id}/_stop"
+        _refuse_soft(self.ask("POST", path, parameters={"historical": _text(historical)}))
+
+    def tasks(self, query: Document) -> list[Document]:
+        """Tasks that match a query: hits with ``_id`` and ``_source``."""
+        return self._hits("/tasks/_search", {"query": query, "size": MOST})
+
+    # -- results ----------------------------------------------------------------------------------------------
+
+    def results(self, body: Document) -> Document:
+        """The answer of a search for results."""
+        return self.ask("POST", f"{PREFIX}/results/_search", body)
+
+    def top(self, detector_id: str, body: Document, *, historical: bool) -> list[Document]:
+        """The entities with the worst or the most anomalies."""
+        path = f"{PREFIX}/{detector_id}/results/_topAnomalies"
+        buckets: list[Document] = self.ask("POST", path, body, {"historical": _text(historical)})["buckets"]
+        return buckets
+
+    def ask(
+        self, method: str, path: str, body: Document | None = None, parameters: Mapping[str, str] | None = None
+    ) -> Document:
+        """Any request; the answer's document."""
+        for attempt in _attempts(self._patience):
             try:
-                answer = self._client.post(path, json=body) if body is not None else self._client.post(path)
+                answer = self._client.request(method, path, json=body, params=parameters)
             except httpx.TransportError as error:
-                raise DeployError(f"the API does not answer: {error}") from error
-            # 503: the API listens, but its views have not read everything yet.
-            if answer.status_code != 503 or time.monotonic() > deadline:
+                raise ApiUnreachable(
+                    f"the API does not answer at {self._url} ({error}). Check --url ({_VARIABLE}), and that riverwatch"
+                    " api or riverwatch up is running."
+                ) from error
+            if answer.status_code != 503 or not attempt:
                 break
-            time.sleep(0.2)
-        if not answer.is_success:
-            raise DeployError(f"the API refuses POST {path} with {answer.status_code}: {answer.text}")
-        document: dict[str, Any] = answer.json()
-        return document
+        if answer.is_success:
+            document: Document = answer.json()
+            return document
+        raise _refusal(answer, f"{method} {path}")
+
+    def _hits(self, path: str, body: Document) -> list[Document]:
+        try:
+            hits: list[Document] = self.ask("POST", PREFIX + path, body)["hits"]["hits"]
+        except NotFound:
+            return []  # as OpenSearch: no index before the first detector, or task, was made
+        return hits
 
 
-def detector(name: str, topic: str, *, interval: int, unit: str, description: str) -> dict[str, Any]:
-    """A detector of the mean of ``value`` for each ``series`` of a topic.
+_VARIABLE = "RIVERWATCH_CLIENT_URL"
 
-    >>> detector("d", "t", interval=5, unit="Minutes", description="")["detection_interval"]
-    {'period': {'interval': 5, 'unit': 'Minutes'}}
-    """
-    return {
-        "name": name,
-        "description": description,
-        "time_field": "time",
-        "indices": [topic],
-        "feature_attributes": [
-            {
-                "feature_name": "value",
-                "feature_enabled": True,
-                "aggregation_query": {"value": {"avg": {"field": "value"}}},
-            }
-        ],
-        "detection_interval": {"period": {"interval": interval, "unit": unit}},
-        "window_delay": {"period": {"interval": 0, "unit": unit}},
-        "category_field": ["series"],
+
+def _attempts(seconds: float) -> Iterator[bool]:
+    """Whether there is another attempt after this one."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        yield True
+        time.sleep(0.2)
+    yield False
+
+
+def _text(flag: bool) -> str:
+    return "true" if flag else "false"
+
+
+def _refuse_soft(answer: Mapping[str, Any]) -> None:
+    """Raise what OpenSearch answers with 200, such as that a job is running already."""
+    if "error" in answer:
+        raise DeployError(reason_of(answer))
+
+
+def _refusal(answer: httpx.Response, request: str) -> DeployError:
+    try:
+        said = reason_of(answer.json())
+    except ValueError:
+        said = answer.text[:500]
+    kinds: dict[int, type[DeployError]] = {
+        401: AccessDenied,
+        403: AccessDenied,
+        404: NotFound,
+        503: ApiUnreachable,
     }
+    hint = " (give --user, --api-key, --token or --certificate)" if answer.status_code == 401 else ""
+    return kinds.get(answer.status_code, DeployError)(
+        f"the API refuses {request} with {answer.status_code}: {said}{hint}"
+    )
+
+
+def reason_of(answer: Mapping[str, Any]) -> str:
+    """What an answer in OpenSearch's error envelope says.
+
+    >>> reason_of({"error": {"type": "t", "reason": "no"}, "status": 400}), reason_of({"error": "no handler"})
+    ('no', 'no handler')
+    """
+    error = answer.get("error")
+    if isinstance(error, Mapping):
+        return str(error.get("reason") or error.get("type"))
+    return str(error if error is not None else answer.get("reason", answer))

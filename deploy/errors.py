@@ -8,7 +8,10 @@
         ├── PortTaken           6   another process listens on the port
         ├── DataFolderUnusable  7   the broker's data folder cannot be written, or another broker uses it
         ├── BrokerFailed        8   Kafka itself did not start, or died
-        └── TopicsUnfit         9   Riverwatch's topics have a number of partitions that cannot be used
+        ├── TopicsUnfit         9   Riverwatch's topics have a number of partitions that cannot be used
+        ├── ApiUnreachable     10   no answer from the API, or it is not ready
+        ├── AccessDenied       11   the API wants other credentials, or more permissions
+        └── NotFound           12   there is no such detector or topic
 
 Every message says what to do.
 """
@@ -64,3 +67,21 @@ class TopicsUnfit(DeployError):
     """Topics have a number of partitions that cannot be used, and that cannot be changed."""
 
     exit_code = 9
+
+
+class ApiUnreachable(DeployError):
+    """The API does not answer, or says that it cannot yet."""
+
+    exit_code = 10
+
+
+class AccessDenied(DeployError):
+    """The API wants other credentials (401), or more permissions (403)."""
+
+    exit_code = 11
+
+
+class NotFound(DeployError):
+    """There is no such detector or topic."""
+
+    exit_code = 12

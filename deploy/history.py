@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
 
+from deploy.analysis import Analysis
 from deploy.errors import DeployError, KafkaUnreachable
 from schemas.command import (
     HistoryStart,
@@ -25,76 +24,25 @@ from schemas.command import (
     encode_event,
 )
 from schemas.state import StoredTask, decode_detector, decode_state
-from schemas.task import LIVE_STATES, Task
 
 PATIENCE_SECONDS = 30.0
-_AGO = re.compile(r"-(\d+)([smhd])")
-_MILLISECONDS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-
-
-def parse_time(text: str, now_ms: int) -> int:
-    """Epoch ms from what people write: epoch ms, ISO 8601 (UTC where it doesn't say), ``now``, or ``-6h``.
-
-    Raises ``ValueError`` for anything else.
-
-    >>> parse_time("-2h", 10_000_000), parse_time("1970-01-01T00:01", 0), parse_time("1700000000000", 0)
-    (2800000, 60000, 1700000000000)
-    """
-    if text == "now":
-        return now_ms
-    if ago := _AGO.fullmatch(text):
-        return now_ms - int(ago[1]) * _MILLISECONDS[ago[2]]
-    if re.fullmatch(r"-?\d{5,}", text):
-        return int(text)
-    moment = datetime.fromisoformat(text)
-    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
 @dataclass
-class Progress:
+class Progress(Analysis):
     """What is known about one analysis, folded from the topics ``state`` and ``control``."""
 
-    task_id: str
-    task: Task | None = None
+    records: int | None = 0
     scans: dict[tuple[str, int], ScanProgress] = field(default_factory=dict)
     models: dict[int, TaskProgress] = field(default_factory=dict)
-
-    @property
-    def over(self) -> bool:
-        """Whether it has ended."""
-        return self.task is not None and self.task.state not in LIVE_STATES
-
-    @property
-    def share(self) -> float:
-        """How much has been done, from 0 to 1."""
-        share = self.task.task_progress if self.task is not None else 0.0
-        return share if isinstance(share, float) else 0.0
-
-    @property
-    def records(self) -> int:
-        """Records of the range that have been read."""
-        return sum(scan.records for scan in self.scans.values())
-
-    @property
-    def windows(self) -> int:
-        """Windows of the most advanced models."""
-        return max((model.windows for model in self.models.values()), default=0)
-
-    @property
-    def entities(self) -> int:
-        """Entities that have been found."""
-        return sum(model.entities for model in self.models.values())
-
-    @property
-    def anomalies(self) -> int:
-        """Anomalies that have been found."""
-        return sum(model.anomalies for model in self.models.values())
 
     def fold(self, topic: str, key: str, value: bytes) -> None:
         """Take in a record of ``state`` or ``control``; what is about something else changes nothing."""
         if topic == "state":
             if key == self.task_id and isinstance(stored := decode_state(value), StoredTask):
-                self.task = stored.document
+                task = stored.document
+                self.state, self.error = task.state, task.error
+                self.share = task.task_progress if isinstance(task.task_progress, float) else 0.0
             return
         try:
             event = decode_event(value)
@@ -102,28 +50,16 @@ class Progress:
             return  # anyone may write to control
         if isinstance(event, ScanProgress) and event.task_id == self.task_id:
             self.scans[event.topic, event.partition] = event
+            self.records = sum(scan.records for scan in self.scans.values())
         elif isinstance(event, TaskProgress) and event.task_id == self.task_id:
             self.models[event.partition] = event
-
-    def document(self, seconds: float) -> dict[str, Any]:
-        """This as a JSON object, ``seconds`` after the start."""
-        left = seconds * (1 - self.share) / self.share if 0 < self.share < 1 else None
-        return {
-            "task_id": self.task_id,
-            "state": "CREATED" if self.task is None else self.task.state,
-            "progress": self.share,
-            "records": self.records,
-            "records_per_second": round(self.records / seconds) if seconds > 0 else 0,
-            "entities": self.entities,
-            "windows": self.windows,
-            "anomalies": self.anomalies,
-            "seconds": round(seconds, 1),
-            "seconds_left": None if left is None or self.over else round(left, 1),
-            "error": None if self.task is None else self.task.error,
-        }
+            models = self.models.values()
+            self.windows = max(model.windows for model in models)
+            self.entities = sum(model.entities for model in models)
+            self.anomalies = sum(model.anomalies for model in models)
 
 
-class Analyses:
+class TopicAnalyses:
     """Sends commands and reads what comes of them. Raises ``KafkaUnreachable``, or ``DeployError`` for a refusal."""
 
     def __init__(self, client: Mapping[str, Any], prefix: str) -> None:

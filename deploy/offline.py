@@ -25,7 +25,6 @@ INTERVALS = tuple(
     1000 * seconds
     for seconds in (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400)
 )
-_UNITS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 
 @dataclass(frozen=True)
@@ -72,18 +71,6 @@ class Windows:
     entities: Int64Array
     values: Float64Array
     interval: int
-
-
-def parse_interval(text: str) -> int:
-    """Milliseconds of ``30s``, ``5m``, ``1h`` or ``1d``. Raises ``Refused`` (400).
-
-    >>> parse_interval("5m")
-    300000
-    """
-    number, unit = text[:-1], text[-1:]
-    if unit not in _UNITS or not number.isdigit() or not int(number):
-        raise Refused(400, f"{text!r} is no interval: say for example 30s, 5m, 1h or 1d")
-    return int(number) * _UNITS[unit]
 
 
 def read_rows(file: TextIO) -> Iterator[dict[str, Any]]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from deploy.errors import DeployError, KafkaUnreachable
+from deploy.times import utc
 from schemas.result import Result, decode_result
 
 PATIENCE_SECONDS = 15.0
@@ -95,12 +95,3 @@ def readable(result: Result) -> str:
     else:
         verdict = "still learning"
     return f"{utc(result.data_end_time)}  {result.detector_id}  {entity}  {values}  {verdict}"
-
-
-def utc(epoch_ms: int) -> str:
-    """A time as people write it.
-
-    >>> utc(60_000)
-    '1970-01-01 00:01:00'
-    """
-    return datetime.fromtimestamp(epoch_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")

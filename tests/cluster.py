@@ -81,6 +81,40 @@ class WorkerProcess:
             raise
 
 
+class ApiProcess:
+    """``riverwatch api`` as a process on a free port; ``url`` is where it listens, ``lines`` what it says."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "deploy.cli", "api", "--no-apply-topics", "--port", "0"],
+            env={**os.environ, **environment},
+            cwd=Path(__file__).parent.parent,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.lines: list[str] = []
+        self.url = ""
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self.lines.append(line.rstrip())
+            if line.startswith("api ready on "):
+                self.url = line.split()[-1]
+                break
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self.lines.append(line.rstrip())
+        self._process.stdout.close()
+
+    def stop(self) -> None:
+        """End it."""
+        self._process.terminate()
+        self._process.wait(30)
+
+
 class Cluster:
     """Topics of its own on a Kafka, and workers. Used as a context manager; settings as in ``RIVERWATCH_*``."""
 
@@ -100,6 +134,7 @@ class Cluster:
             **{f"RIVERWATCH_{name.upper()}": str(value) for name, value in settings.items()},
         }
         self.workers: list[WorkerProcess] = []
+        self.apis: list[ApiProcess] = []
         self._producer = Producer(
             {"bootstrap.servers": bootstrap, "partitioner": "murmur2_random", "linger.ms": 5, "acks": "all"}
         )
@@ -115,6 +150,8 @@ class Cluster:
         for worker in self.workers:
             if worker.alive():
                 worker.kill()
+        for api in self.apis:
+            api.stop()
         if error is not None:
             for worker in self.workers:
                 error.add_note("\n".join(worker.lines[-60:]))
@@ -126,6 +163,14 @@ class Cluster:
         if wait:
             worker.wait_until_ready()
         return worker
+
+    def start_api(self, data: Path, **settings: object) -> ApiProcess:
+        """An API with a folder of its own; it may still answer 503."""
+        given = {f"RIVERWATCH_{name.upper()}": str(value) for name, value in settings.items()}
+        api = ApiProcess({**self.environment, "RIVERWATCH_DATA": str(data), **given})
+        self.apis.append(api)
+        assert api.url, "\n".join(api.lines)
+        return api
 
     # -- records ----------------------------------------------------------------------------------------------
 

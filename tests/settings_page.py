@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from api.settings import Settings as ApiSettings
+from deploy.client_settings import VARIABLE, ClientSettings
 from streams.settings import Settings as WorkerSettings
 
 PAGE = Path(__file__).parent.parent / "docs" / "settings.md"
@@ -37,7 +38,15 @@ ELSEWHERE = """## Local Kafka and tests
 
 def render() -> str:
     """The page."""
-    return "\n".join([HEAD, *_table("Workers", _worker()), *_table("API", _api()), ELSEWHERE])
+    return "\n".join(
+        [
+            HEAD,
+            *_table("Workers", _worker()),
+            *_table("API", _api()),
+            *_table("Commands that ask the API", _client()),
+            ELSEWHERE,
+        ]
+    )
 
 
 def _table(title: str, rows: Iterator[tuple[str, str, str]]) -> Iterator[str]:
@@ -62,6 +71,11 @@ def _api() -> Iterator[tuple[str, str, str]]:
                 _default(entry),
                 entry.metadata["doc"][0].upper() + entry.metadata["doc"][1:] + ".",
             )
+
+
+def _client() -> Iterator[tuple[str, str, str]]:
+    for entry in fields(ClientSettings):
+        yield VARIABLE + entry.name.upper(), _default(entry), entry.metadata["doc"] + "."
 
 
 def _default(entry: Field[Any]) -> str:

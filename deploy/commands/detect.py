@@ -50,6 +50,7 @@ def command(
     import numpy as np
 
     from deploy import offline
+    from deploy.times import parse_interval
     from schemas.errors import Refused
     from schemas.result import encode_result
     from streams.forest import ForestSpec
@@ -62,7 +63,7 @@ def command(
         click.echo(f"{records.unusable} records have no usable {' or '.join((time_field, *by))}", err=True)
     if not len(records.times):
         raise Refused(400, f"No record has a usable {time_field}")
-    length = offline.parse_interval(interval) if interval else offline.find_interval(records)
+    length = parse_interval(interval) if interval else offline.find_interval(records)
     windows = offline.aggregate(records, wanted, length)
     grades = np.zeros(len(windows.ends))
     with click.progressbar(length=len(windows.ends), label="windows", file=sys.stderr) as bar:

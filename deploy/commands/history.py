@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ import click
 from deploy.environment import kafka_options, overlay, read_settings
 
 if TYPE_CHECKING:
-    from deploy.history import Analyses, Progress
+    from deploy.analysis import A, Analyses, Analysis
 
 SHOWN_SECONDS = 0.5
 
@@ -47,19 +48,27 @@ class _Interrupt:
 def command(detector: str, begin: str, end: str, as_json: bool, brokers: str | None, prefix: str | None) -> None:
     """Analyse the records between two times for DETECTOR (an id or a name) and show how it goes.
 
-    Workers do it; this command starts it and watches. Ctrl-C asks whether the analysis shall stop, too: without an
-    answer it goes on by itself. Exit code 0 when it has finished or was stopped here, 1 when it failed.
+    Workers do it; this command starts it and watches, through Kafka alone (riverwatch detectors history does the same
+    through the API). Ctrl-C asks whether the analysis shall stop, too: without an answer it goes on by itself. Exit
+    code 0 when it has finished or was stopped here, 1 when it failed.
     """
-    from deploy.history import Analyses, parse_time
+    from deploy.history import TopicAnalyses
     from streams.settings import Settings
 
     settings = read_settings(Settings, overlay(os.environ, brokers=brokers, prefix=prefix))
+    watch(lambda: TopicAnalyses(settings.client(), settings.prefix), detector, begin, end, as_json=as_json)
+
+
+def watch(open_analyses: Callable[[], Analyses[A]], detector: str, begin: str, end: str, *, as_json: bool) -> None:
+    """Start an analysis and show how it goes until it ends or Ctrl-C comes; exits with 1 when it failed."""
+    from deploy.times import parse_time
+
     now = int(time.time() * 1000)
     try:
         start_ms, end_ms = parse_time(begin, now), parse_time(end, now)
     except ValueError as error:
         raise click.UsageError(f"{error}: use epoch ms, ISO 8601, now, or -6h") from error
-    analyses = Analyses(settings.client(), settings.prefix)
+    analyses = open_analyses()
     try:
         detector_id = analyses.find(detector)
         progress = analyses.start(detector_id, start_ms, end_ms)
@@ -71,19 +80,19 @@ def command(detector: str, begin: str, end: str, as_json: bool, brokers: str | N
             return
         if not as_json:
             click.echo(_summary(progress, time.monotonic() - begun))
-        if progress.task is None or progress.task.state == "FAILED":
+        if progress.state == "FAILED":
             sys.exit(1)
     finally:
         analyses.close()
 
 
-def _print(analyses: Analyses, progress: Progress, begun: float, interrupt: _Interrupt) -> None:
+def _print(analyses: Analyses[A], progress: A, begun: float, interrupt: _Interrupt) -> None:
     while not (progress.over or interrupt.came):
         analyses.follow(progress, SHOWN_SECONDS)
         click.echo(json.dumps(progress.document(time.monotonic() - begun)))
 
 
-def _show(analyses: Analyses, progress: Progress, begun: float, interrupt: _Interrupt) -> None:
+def _show(analyses: Analyses[A], progress: A, begun: float, interrupt: _Interrupt) -> None:
     from rich.console import Console
     from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
@@ -102,24 +111,22 @@ def _show(analyses: Analyses, progress: Progress, begun: float, interrupt: _Inte
         while not (progress.over or interrupt.came):
             analyses.follow(progress, SHOWN_SECONDS)
             shown = progress.document(time.monotonic() - begun)
-            counts = (
-                f"{shown['records']:,} rows ({shown['records_per_second']:,}/s)"
-                f"  {shown['windows']:,} windows  {shown['anomalies']:,} anomalies"
-            )
-            bars.update(bar, completed=progress.share, description=shown["state"], counts=counts)
+            counts = f"{progress.windows:,} windows  {progress.anomalies:,} anomalies"
+            if progress.records is not None:
+                counts = f"{progress.records:,} rows ({shown['records_per_second']:,}/s)  {counts}"
+            bars.update(bar, completed=progress.share, description=progress.state, counts=counts)
 
 
-def _summary(progress: Progress, seconds: float) -> str:
-    shown = progress.document(seconds)
-    lines = [
-        f"{shown['state']}  task {progress.task_id}",
-        f"  {shown['records']:,} rows in {seconds:.1f} s ({shown['records_per_second']:,}/s)",
-        f"  {shown['entities']:,} entities, {shown['windows']:,} windows, {shown['anomalies']:,} anomalies",
-    ]
-    return "\n".join([*lines, *([f"  {shown['error']}"] if shown["error"] else [])])
+def _summary(progress: Analysis, seconds: float) -> str:
+    lines = [f"{progress.state}  task {progress.task_id}"]
+    if progress.records is not None:
+        rate = progress.document(seconds)["records_per_second"]
+        lines.append(f"  {progress.records:,} rows in {seconds:.1f} s ({rate:,}/s)")
+    lines.append(f"  {progress.entities:,} entities, {progress.windows:,} windows, {progress.anomalies:,} anomalies")
+    return "\n".join([*lines, *([f"  {progress.error}"] if progress.error else [])])
 
 
-def _interrupted(analyses: Analyses, progress: Progress, detector_id: str) -> None:
+def _interrupted(analyses: Analyses[A], progress: A, detector_id: str) -> None:
     stop = False
     if sys.stdin.isatty():
         with suppress(click.Abort, KeyboardInterrupt):
@@ -128,9 +135,8 @@ def _interrupted(analyses: Analyses, progress: Progress, detector_id: str) -> No
         analyses.stop(detector_id)
         while not progress.over:
             analyses.follow(progress, SHOWN_SECONDS)
-        click.echo(f"{progress.task.state if progress.task else ''}  task {progress.task_id}")
+        click.echo(f"{progress.state}  task {progress.task_id}")
     else:
         click.echo(
-            f"task {progress.task_id} goes on; POST .../detectors/{detector_id}/_stop?historical=true stops it",
-            err=True,
+            f"task {progress.task_id} goes on; riverwatch detectors stop --history {detector_id} stops it", err=True
         )

@@ -18,6 +18,7 @@ import pytest
 from deploy import errors
 from deploy.broker import free_port, port_is_free
 from deploy.cli import COMMANDS, riverwatch
+from deploy.commands.detectors import COMMANDS as DETECTORS
 from schemas.result import Result, encode_result
 from schemas.task import EntityValue
 from schemas.topics import TOPICS
@@ -72,6 +73,7 @@ def test_the_commands_are_those_promised() -> None:
     assert {" ".join(path) for path in EVERY_COMMAND} == {
         *COMMANDS,
         "topics apply",
+        *(f"detectors {name}" for name in DETECTORS),
     }
 
 
@@ -95,6 +97,7 @@ def test_the_help_names_every_exit_code() -> None:
 
 def test_variables_named_in_the_help_are_settings() -> None:
     from api.settings import Settings as ApiSettings
+    from deploy.client_settings import VARIABLE, ClientSettings
     from streams.settings import Settings as WorkerSettings
 
     text = "\n".join(
@@ -106,6 +109,7 @@ def test_variables_named_in_the_help_are_settings() -> None:
     known = {"RIVERWATCH_" + name.upper() for name in WorkerSettings.__dataclass_fields__} | {
         field.metadata["variable"] for field in ApiSettings.__dataclass_fields__.values()
     }
+    known |= {VARIABLE + name.upper() for name in ClientSettings.__dataclass_fields__}
     named = set(re.findall(r"RIVERWATCH_[A-Z_]+", text))
     assert named
     assert named <= known

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from deploy.history import Progress, parse_time
+from deploy.history import Progress
 from tests.cluster import Cluster, document
 from tests.conftest import Broker, TopicUnderTest
 from tests.streams.scan.conftest import START, ended, interleaved, tasks
@@ -40,15 +40,6 @@ def riverwatch(cluster: Cluster, *arguments: str, **options: Any) -> subprocess.
         text=True,
         **options,
     )
-
-
-def test_times() -> None:
-    assert parse_time("now", 5) == 5
-    assert parse_time("-1d", 86_400_001) == 1
-    assert parse_time("2023-11-14T22:13:20+00:00", 0) == 1_700_000_000_000
-    for wrong in ("yesterday", "-6y", ""):
-        with pytest.raises(ValueError, match="Invalid"):
-            parse_time(wrong, 0)
 
 
 def test_what_is_about_something_else_changes_nothing() -> None:

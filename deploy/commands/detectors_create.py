@@ -1,0 +1,77 @@
+"""``riverwatch detectors create``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import click
+
+from deploy.client_settings import ClientSettings, api_options
+
+
+@click.command("create")
+@click.option("--topic", "topics", required=True, multiple=True, help="Kafka topic, may have wildcards; repeatable.")
+@click.option("--time", "time_field", required=True, metavar="FIELD", help="Field with the record's time.")
+@click.option(
+    "--feature",
+    "features",
+    required=True,
+    multiple=True,
+    metavar="[NAME=]KIND:FIELD",
+    help="What to watch: avg, sum, min, max, count, distinct or p95 of a field; repeatable.",
+)
+@click.option("--interval", required=True, metavar="10s", help="Length of a window (s, m, h, d).")
+@click.option("--by", multiple=True, metavar="FIELD", help="One model for each value of the field; repeatable.")
+@click.option("--name", help="Unique; made from topic and features if not given.")
+@click.option("--description", default="", help="What it is for.")
+@click.option("--delay", metavar="30s", help="How late records may come; the API's default is 0.")
+@click.option("--where", metavar="QUERY", help="Only records that match, as in: status:200 AND NOT host:test*")
+@click.option("--start", "start", is_flag=True, help="Start real-time detection at once.")
+@click.option("--json", "as_json", is_flag=True, help="The detector as the API shows it.")
+@api_options
+def create_command(
+    topics: Sequence[str],
+    time_field: str,
+    features: Sequence[str],
+    interval: str,
+    by: Sequence[str],
+    name: str | None,
+    description: str,
+    delay: str | None,
+    where: str | None,
+    start: bool,
+    as_json: bool,
+    client: ClientSettings,
+) -> None:
+    """Create a detector.
+
+    \b
+    riverwatch detectors create --topic metrics --time timestamp --by host --feature avg:cpu --interval 10s
+    """
+    from deploy.detector_document import detector_document
+    from deploy.detectors_api import DetectorsApi
+    from schemas.errors import Refused
+
+    try:
+        document = detector_document(
+            topics=topics,
+            time_field=time_field,
+            features=features,
+            interval=interval,
+            by=by,
+            delay=delay,
+            name=name,
+            description=description,
+            where=where,
+        )
+    except Refused as refused:
+        raise click.UsageError(refused.reason) from refused
+    with DetectorsApi(client) as api:
+        id = api.create(document)
+        if start:
+            api.start(id)
+        if as_json:
+            click.echo(json.dumps(api.get(id)))
+        else:
+            click.echo(f"created {document['name']}  {id}" + ("  started" if start else ""))

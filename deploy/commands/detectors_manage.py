@@ -1,0 +1,143 @@
+"""``riverwatch detectors list|get|delete``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from deploy.client_settings import ClientSettings, api_options
+from schemas.task import HISTORICAL_TYPES, LIVE_STATES, REALTIME_TYPES
+
+
+@click.command("list")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@api_options
+def list_command(as_json: bool, client: ClientSettings) -> None:
+    """Show all detectors and what they are doing."""
+    from deploy.detectors_api import DetectorsApi
+    from deploy.table import print_table
+
+    with DetectorsApi(client) as api:
+        found = api.all()
+        kinds = [*REALTIME_TYPES, *HISTORICAL_TYPES]
+        latest = {"bool": {"filter": [{"term": {"is_latest": "true"}}, {"terms": {"task_type": kinds}}]}}
+        tasks = [hit["_source"] for hit in api.tasks(latest)] if found else []
+    live = {task["detector_id"]: task["state"] for task in tasks if task["task_type"] in REALTIME_TYPES}
+    past = {
+        task["detector_id"]: task
+        for task in tasks
+        if task["task_type"] in HISTORICAL_TYPES - {"HISTORICAL_HC_ENTITY"} and task["state"] in LIVE_STATES
+    }
+    if as_json:
+        for hit in found:
+            state = {"id": hit["_id"], "state": live.get(hit["_id"]), "analysis": past.get(hit["_id"], {}).get("state")}
+            click.echo(json.dumps({**state, "anomaly_detector": hit["_source"]}))
+        return
+    print_table(
+        ("NAME", "STATE", "ANALYSIS", "TOPICS", "BY", "FEATURES", "INTERVAL", "ID"),
+        [
+            (
+                hit["_source"]["name"],
+                live.get(hit["_id"]),
+                _analysis(past.get(hit["_id"])),
+                ",".join(hit["_source"]["indices"]),
+                ",".join(hit["_source"].get("category_field") or []),
+                ",".join(feature_text(each) for each in hit["_source"]["feature_attributes"]),
+                interval_text(hit["_source"]["detection_interval"]),
+                hit["_id"],
+            )
+            for hit in found
+        ],
+    )
+
+
+@click.command("get")
+@click.argument("detector")
+@click.option("--json", "as_json", is_flag=True, help="The API's document, with job and tasks.")
+@api_options
+def get_command(detector: str, as_json: bool, client: ClientSettings) -> None:
+    """Show DETECTOR (an id or a name) with its job and its latest tasks."""
+    from deploy.detectors_api import DetectorsApi
+    from deploy.table import print_table
+
+    with DetectorsApi(client) as api:
+        found = api.get(api.find(detector))
+    if as_json:
+        click.echo(json.dumps(found))
+        return
+    print_table(("WHAT", "VALUE"), rows(found))
+
+
+@click.command("delete")
+@click.argument("detectors", nargs=-1, required=True, metavar="DETECTOR...")
+@click.option("--yes", is_flag=True, help="Do not ask; also taken when nobody can be asked.")
+@api_options
+def delete_command(detectors: Sequence[str], yes: bool, client: ClientSettings) -> None:
+    """Delete each DETECTOR (ids or names), with its job and tasks; results are kept. Refused while it runs."""
+    from deploy.detectors_api import DetectorsApi
+
+    with DetectorsApi(client) as api:
+        ids = [api.find(detector) for detector in detectors]
+        if not yes and sys.stdin.isatty():
+            click.confirm(f"Delete {', '.join(detectors)}?", abort=True, err=True)
+        for detector, id in zip(detectors, ids, strict=True):
+            api.delete(id)
+            click.echo(f"deleted {detector}")
+
+
+def rows(found: dict[str, Any]) -> list[tuple[str, object]]:
+    """What is to be said about a detector, as the API shows it."""
+    document = found["anomaly_detector"]
+    shown: list[tuple[str, object]] = [
+        ("name", document["name"]),
+        ("id", found["_id"]),
+        ("description", document.get("description")),
+        ("topics", ", ".join(document["indices"])),
+        ("time", document["time_field"]),
+        ("by", ", ".join(document.get("category_field") or [])),
+        *(("feature", feature_text(each)) for each in document["feature_attributes"]),
+        ("interval", interval_text(document["detection_interval"])),
+        ("delay", interval_text(document["window_delay"]) if document.get("window_delay") else None),
+        ("query", json.dumps(document["filter_query"])),
+        ("user", (document.get("user") or {}).get("name")),
+    ]
+    for name, title in (("realtime_task", "real time"), ("historical_analysis_task", "analysis")):
+        task = found.get(name)
+        if task is not None:
+            shown.append((title, task["state"] if name == "realtime_task" else _analysis(task)))
+            shown += [(f"{title} error", task["error"])] if task.get("error") else []
+    return shown
+
+
+def feature_text(feature: dict[str, Any]) -> str:
+    """A feature in short: ``load=avg:cpu``; what is not that simple keeps its JSON.
+
+    >>> feature_text({"feature_name": "load", "aggregation_query": {"load": {"avg": {"field": "cpu"}}}})
+    'load=avg:cpu'
+    """
+    (computed,) = list(feature["aggregation_query"].values())[:1] or [{}]
+    if len(computed) == 1:
+        ((kind, members),) = computed.items()
+        if isinstance(members, dict) and "field" in members:
+            kind = f"p{members['percents'][0]:g}" if kind == "percentiles" else kind
+            return f"{feature['feature_name']}={kind}:{members['field']}"
+    return f"{feature['feature_name']}={json.dumps(computed)}"
+
+
+def interval_text(interval: dict[str, Any]) -> str:
+    """An interval in short.
+
+    >>> interval_text({"period": {"interval": 10, "unit": "Seconds"}})
+    '10s'
+    """
+    return f"{interval['period']['interval']}{interval['period']['unit'][0].lower()}"
+
+
+def _analysis(task: dict[str, Any] | None) -> str | None:
+    if task is None:
+        return None
+    return f"{task['state']} {100 * (task.get('task_progress') or 0):.0f}%"
