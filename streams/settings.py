@@ -42,7 +42,7 @@ class Settings:
     record_bytes: int = setting(8_000_000, "Windows and checkpoints are cut into records of about this size.")
     model_checkpoint_windows: int = setting(50, "A model is checkpointed about every so many windows,")
     model_checkpoint_interval: float = setting(900.0, "and at the latest so long after it changed.")
-    max_imputed_windows: int = setting(1000, "Most windows without any record that imputation fills at one time.")
+    max_imputed_windows: int = setting(1000, "Most windows without any record that are filled in, or told as empty, at one time.")
     statistics_interval: float = setting(1.0, "How often a worker writes its statistics and progress.")
     topic_refresh_interval: float = setting(5.0, "How often topics are looked up for patterns and new partitions.")
     max_detectors: int = setting(1000, "Most detectors.")

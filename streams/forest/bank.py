@@ -32,8 +32,9 @@ class Steps:
 
     ``score`` >= 0 and ``threshold`` > 0 are on one scale: 0 while a model warms up. ``grade`` in [0, 1] is
     above 0 for anomalies only; ``confidence`` in [0, 1] is the measured share of alarms that are real at this
-    maturity and completeness. ``imputed`` [n, features] tells filled-in values. ``explanations`` holds one
-    entry for each event with a grade, under its place among the events.
+    maturity and completeness. ``imputed`` [n, features] tells filled-in values, ``values`` [n, features] are the
+    given ones with those. ``explanations`` holds one entry for each event with a grade, under its place among the
+    events.
     """
 
     score: Float64Array
@@ -41,6 +42,7 @@ class Steps:
     grade: Float64Array
     confidence: Float64Array
     imputed: BoolArray
+    values: Float64Array
     explanations: dict[int, Explanation] = field(default_factory=dict)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from streams.forest.arrays import BoolArray, Float64Array, Int64Array, UInt8Array
+from streams.forest.arrays import Float64Array, Int64Array, UInt8Array
 from streams.forest.bank import Explanation, Steps
 from streams.forest.cells import cell_of, leaves_of, reachable
 from streams.forest.chapters import Chapters
@@ -59,20 +59,22 @@ class Events:
 class DefaultBank(TableBank[Models]):
     """See ``ForestBank``."""
 
+    learning = Learning
+
     def __init__(self, spec: ForestSpec, capacity: int) -> None:
         self._columns = columns_of(spec)
         self._chapters = Chapters(spec.window)
         structure = draw_spaced(spec.seed, spec.features * self._columns, spec.trees, spec.height)
         self._table = reachable(structure)
-        self._learning = Learning(spec, self._table)
+        self._learning = self.learning(spec, self._table)
         super().__init__(spec, capacity, structure.fingerprint)
 
     def _unseen(self, capacity: int) -> Models:
         return Models.unseen(self.spec, capacity)
 
     def step(self, rows: Int64Array, ends: Int64Array, values: Float64Array) -> Steps:
-        steps = no_steps(values)
-        for chapter in self._by_chapter(self._arrange(rows, ends, values, steps.imputed)):
+        steps = no_steps(values, imputes=self.spec.imputation is not None)
+        for chapter in self._by_chapter(self._arrange(rows, ends, values, steps)):
             self._judge(chapter, steps)
             self._remember(chapter, steps.score)
             finished = np.flatnonzero(chapter.number + 1 == self._models.end[chapter.model])
@@ -80,8 +82,8 @@ class DefaultBank(TableBank[Models]):
                 self._learning.learn(self._models, chapter.model[finished], chapter.number[finished] + 1)
         return steps
 
-    def _arrange(self, rows: Int64Array, ends: Int64Array, values: Float64Array, imputed: BoolArray) -> Events:
-        """Sort the events, fill in and derive what the trees see. Marks what is ``imputed``."""
+    def _arrange(self, rows: Int64Array, ends: Int64Array, values: Float64Array, steps: Steps) -> Events:
+        """Sort the events, fill in and derive what the trees see. Puts what is filled in into ``steps``."""
         models = self._models
         place = np.argsort(rows, kind="stable")
         known = values[place]
@@ -89,7 +91,8 @@ class DefaultBank(TableBank[Models]):
         if self.spec.imputation is not None:
             runs = Runs.of(rows[place])
             latest = carry_forward(known, runs, models.recent[runs.rows, 0])
-            known, imputed[place] = self.spec.imputation.fill_in(known, latest)
+            known, steps.imputed[place] = self.spec.imputation.fill_in(known, latest)
+            steps.values[place] = known
         present = ~np.isnan(known).all(axis=1)
         if not present.all():
             # A row that tells nothing is neither scored nor learned.

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streams.forest import distance, threshold
-from streams.forest.arrays import BoolArray, Float64Array, Int16Array, Int64Array
+from streams.forest.arrays import Float64Array, Int16Array, Int64Array
 from streams.forest.bank import Explanation, Steps
 from streams.forest.confidence import confidence
 from streams.forest.derive import Runs, carry_forward, running_max
@@ -136,8 +136,8 @@ class RiverBank(TableBank[RiverModels]):
         return RiverModels.unseen(self.spec, capacity)
 
     def step(self, rows: Int64Array, ends: Int64Array, values: Float64Array) -> Steps:
-        steps = no_steps(values)
-        events = self._arrange(rows, values, steps.imputed)
+        steps = no_steps(values, imputes=self.spec.imputation is not None)
+        events = self._arrange(rows, values, steps)
         if not len(events.model):
             return steps
         # Within a window, nothing that complete rows read is written: they need no order.
@@ -147,14 +147,15 @@ class RiverBank(TableBank[RiverModels]):
             self._step_in_window(events[np.flatnonzero(window == current)], steps)
         return steps
 
-    def _arrange(self, rows: Int64Array, values: Float64Array, imputed: BoolArray) -> Events:
+    def _arrange(self, rows: Int64Array, values: Float64Array, steps: Steps) -> Events:
         models = self._models
         place = np.argsort(rows, kind="stable")
         runs = Runs.of(rows[place])
         known = np.where(np.isfinite(values[place]), values[place], np.nan)
         if self.spec.imputation is not None:
             before = carry_forward(known, runs, models.last[runs.rows])
-            known, imputed[place] = self.spec.imputation.fill_in(known, before)
+            known, steps.imputed[place] = self.spec.imputation.fill_in(known, before)
+            steps.values[place] = known
         present = ~np.isnan(known).all(axis=1)
         if not present.all():
             # River has no answer to a row without features.

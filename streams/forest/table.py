@@ -98,11 +98,11 @@ class TableBank(ForestBank, Generic[T]):
             steps.explanations[event] = explanation
 
 
-def no_steps(values: Float64Array) -> Steps:
-    """The outcome of events that are neither scored nor learned."""
+def no_steps(values: Float64Array, *, imputes: bool) -> Steps:
+    """The outcome of events that are neither scored nor learned. ``imputes``: values may be filled in."""
     n = len(values)
     imputed: BoolArray = np.zeros(values.shape, np.bool_)
-    return Steps(np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n), imputed)
+    return Steps(np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n), imputed, values.copy() if imputes else values)
 
 
 def grades(severity: Float64Array, raised: BoolArray) -> Float64Array:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from schemas.entity import entity_values, result_id
-from schemas.result import SCHEMA_VERSION, ExpectedValues, FeatureData, FeatureShare, Result
+from schemas.result import SCHEMA_VERSION, ExpectedValues, FeatureData, FeatureImputed, FeatureShare, Result
 from schemas.task import EntityValue
 from streams.forest import Explanation
 from streams.plan import Plan
@@ -44,13 +44,18 @@ def result_documents(
     task_id = plan.owner if historical else None
     kept = scored.kept
     ends = events.ends[kept].tolist()
-    values = events.values[kept]
+    values = np.where(steps.imputed, steps.values, events.values[kept])
     scores, thresholds = steps.score.tolist(), steps.threshold.tolist()
     grades, confidences = steps.grade.tolist(), steps.confidence.tolist()
     features = [(feature.feature_id, feature.feature_name) for feature in plan.features]
+    known = np.logical_not(np.isnan(values)).any(axis=1)
+    flags: list[list[bool]] = steps.imputed.tolist() if steps.imputed.any() else []
     columns = [values[:, index].tolist() for index in range(len(features))]
     for position, index in enumerate(kept.tolist()):
         entity, end = events.entities[index], ends[position]
+        if not known[position]:
+            yield entity, _no_data(plan, entity, end, started, finished)
+            continue
         explanation = steps.explanations.get(position) if grades[position] > 0 else None
         result = Result(
             id=result_id(plan.owner, entity, end),
@@ -74,8 +79,32 @@ def result_documents(
             task_id=task_id,
             relevant_attribution=_shares(features, explanation.attribution) if explanation else None,
             expected_values=_expected(features, explanation) if explanation else None,
+            feature_imputed=_imputed(features, flags[position]) if flags and any(flags[position]) else None,
         )
         yield entity, result
+
+
+def _no_data(plan: Plan, entity: str, end: int, started: int, finished: int) -> Result:
+    """The result of a window of which nothing is known: that it was empty, in the anchor's words."""
+    start, historical = end - plan.interval_ms, plan.owner != plan.detector_id
+    if historical:
+        error = "No data in current detection window"
+    else:
+        error = f"No data in current window between {start} and {end} for {plan.detector_id}"
+    return Result(
+        id=result_id(plan.owner, entity, end),
+        detector_id=plan.detector_id,
+        schema_version=SCHEMA_VERSION,
+        data_start_time=start,
+        data_end_time=end,
+        feature_data=None if historical else [],
+        execution_start_time=started,
+        execution_end_time=finished,
+        error=error,
+        entity=entity_document(plan, entity),
+        model_id=model_id(plan, entity),
+        task_id=plan.owner if historical else None,
+    )
 
 
 def _shares(features: list[tuple[str, str]], numbers: npt.NDArray[np.float64]) -> list[FeatureShare]:
@@ -84,6 +113,10 @@ def _shares(features: list[tuple[str, str]], numbers: npt.NDArray[np.float64]) -
         for (feature_id, _), number in zip(features, numbers.tolist(), strict=True)
         if number == number
     ]
+
+
+def _imputed(features: list[tuple[str, str]], flags: list[bool]) -> list[FeatureImputed]:
+    return [FeatureImputed(feature_id, flag) for (feature_id, _), flag in zip(features, flags, strict=True)]
 
 
 def _expected(features: list[tuple[str, str]], explanation: Explanation) -> list[ExpectedValues]:

@@ -87,6 +87,12 @@ class DetectorModels:
         row = self._row_of.get(entity)
         return 0 if row is None else int(self._forest.seen(np.array([row], np.int64))[0])
 
+    def oldest_end(self, run: int) -> int | None:
+        """The end of the last window of the model that is furthest behind in this run, None without any."""
+        size = len(self.entities)
+        ends = self._last_end[:size][self._run[:size] == run]
+        return int(ends.min()) if ends.size else None
+
     def score(self, run: int, events: Events, now: int, since: int | None = None) -> Scored:
         """Score the events and learn from them, in the order given.
 

@@ -67,7 +67,7 @@ class RunScore:
         self.windows += len(windows)
         if self.limit is not None:
             windows = [self.limit.admit(window) for window in windows]
-        if self.running.spec.imputation is not None:
+        if self.running.spec.imputation is not None or not self.running.plan.categories:
             windows = self._with_gaps(windows, before, max_imputed)
         if not windows:
             return []
@@ -85,13 +85,16 @@ class RunScore:
     def _with_gaps(self, windows: list[FinalWindow], before: int, max_imputed: int) -> list[FinalWindow]:
         """The same windows with a row for every entity seen before, and the windows in which none had a record.
 
-        At most ``max_imputed`` whole windows are made up: a clock that jumps by years must not fill memory.
+        At most ``max_imputed`` whole windows are made up: a clock that jumps by years must not fill memory. After a
+        crash they begin where the models are, so that the same are made up again.
         """
         assert self.models is not None
         interval, until = self.running.plan.interval_ms, self.merge.scored_until
         known = {window.end: window for window in windows}
         start = before if before != NO_WINDOW else min(known, default=until)
-        ends = set(known) | set(range(max(start + interval, until - interval * max_imputed), until + 1, interval))
+        if before == NO_WINDOW and (restored := self.models.oldest_end(self.running.plan.run)) is not None:
+            start = min(start, restored)
+        ends = set(known) | set(range(max(start + interval, until - interval * (max_imputed - 1)), until + 1, interval))
         seen = dict.fromkeys(self.models.entities)
         filled = []
         for end in sorted(ends):

@@ -44,6 +44,7 @@ def run(bank: ForestBank, values: Float64Array, row: int = 0, first: int = 0) ->
 def assert_same(one: Steps, other: Steps) -> None:
     for name in ("score", "threshold", "grade", "confidence", "imputed"):
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
+    np.testing.assert_array_equal(one.values[one.imputed], other.values[other.imputed])
     assert one.explanations.keys() == other.explanations.keys()
     for event, explanation in one.explanations.items():
         np.testing.assert_array_equal(explanation.attribution, other.explanations[event].attribution)
@@ -54,9 +55,11 @@ def assert_same(one: Steps, other: Steps) -> None:
 def joined(parts: list[Steps], places: list[Int64Array], n: int) -> Steps:
     """The outcome of several calls as if it were one; ``places`` are where each call's events stood."""
     features = parts[0].imputed.shape[1]
-    whole = Steps(np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n), np.zeros((n, features), np.bool_))
+    whole = Steps(
+        np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n), np.zeros((n, features), np.bool_), np.zeros((n, features))
+    )
     for part, place in zip(parts, places, strict=True):
-        for name in ("score", "threshold", "grade", "confidence", "imputed"):
+        for name in ("score", "threshold", "grade", "confidence", "imputed", "values"):
             getattr(whole, name)[place] = getattr(part, name)
         whole.explanations.update({int(place[event]): text for event, text in part.explanations.items()})
     return whole
@@ -239,6 +242,7 @@ def test_missing_windows_are_filled_in_as_asked(kind: dict[str, Any]) -> None:
         plain = run(bank_of(kind, 2), filled)
         np.testing.assert_array_equal(steps.score, plain.score)
         np.testing.assert_array_equal(steps.imputed, np.isnan(values))
+        np.testing.assert_array_equal(steps.values, filled)
         assert (steps.confidence <= plain.confidence).all()
 
 
