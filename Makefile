@@ -13,7 +13,7 @@ help: ## say what there is
 
 install: $(STAMP) ## set up .venv from the lock file
 
-$(STAMP): pyproject.toml requirements.lock
+$(STAMP): pyproject.toml requirements.lock setup.py $(wildcard streams/forest/*.py streams/forest/*.c)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Riverwatch needs Python 3.11 or newer; set PYTHON=python3.x")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@test -x $(BIN)/uv || $(BIN)/pip install --quiet --disable-pip-version-check uv
@@ -51,4 +51,4 @@ lock: $(STAMP) ## resolve pyproject.toml into requirements.lock
 	$(BIN)/uv pip compile pyproject.toml --group dev --universal --no-header --no-annotate --quiet -o requirements.lock
 
 clean: ## remove .venv and what builds left
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build *.egg-info streams/forest/*.so .mypy_cache .ruff_cache .hypothesis

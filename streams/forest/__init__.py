@@ -13,8 +13,10 @@ array([280])
 """
 
 from streams.forest.bank import ROWS_TO_INIT, Explanation, ForestBank, Steps
+from streams.forest.compiled import CompiledBank
 from streams.forest.engine import DefaultBank
 from streams.forest.imputation import Imputation
+from streams.forest.kernel import in_use
 from streams.forest.record import WrongRecord
 from streams.forest.river import RiverBank
 from streams.forest.spec import ForestSpec
@@ -35,5 +37,7 @@ __all__ = [
 
 
 def open_bank(spec: ForestSpec, capacity: int) -> ForestBank:
-    """A bank of ``capacity`` unseen models of this kind."""
-    return RiverBank(spec, capacity) if spec.kind == "river" else DefaultBank(spec, capacity)
+    """A bank of ``capacity`` unseen models of this kind, on the kernel that is in use (kernel.py)."""
+    if spec.kind == "river":
+        return RiverBank(spec, capacity)
+    return CompiledBank(spec, capacity) if in_use().name == "compiled" else DefaultBank(spec, capacity)

@@ -15,7 +15,8 @@ from streams.forest.arrays import Float64Array
 
 STEP = 2.0**-10
 _BITS = 12
-_MANTISSA = np.array([round(math.log2(0.5 + (i + 0.5) / 2 ** (_BITS + 1)) / STEP) * STEP for i in range(2**_BITS)])
+MANTISSA = np.array([round(math.log2(0.5 + (i + 0.5) / 2 ** (_BITS + 1)) / STEP) * STEP for i in range(2**_BITS)])
+"""The logarithm of mantissas from 0.5 to 1."""
 
 
 def log2(values: Float64Array) -> Float64Array:
@@ -26,7 +27,7 @@ def log2(values: Float64Array) -> Float64Array:
     """
     mantissa, exponent = np.frexp(values)
     place = (mantissa * 2.0 ** (_BITS + 1)).astype(np.int64) - 2**_BITS
-    return _MANTISSA.take(place) + exponent
+    return MANTISSA.take(place) + exponent
 
 
 _POWERS = np.array([2.0 ** (i * STEP) for i in range(1 << 10)]).round(12)

@@ -19,7 +19,7 @@ SUMS = np.array([round(65536 * 2 ** (code * _OCTAVES / 255)) for code in range(2
 """What a byte stands for, in units of 1 / 65536 of the reference count: whole numbers, so that sums are exact."""
 
 _FINE = 256
-_CODES = np.searchsorted((SUMS[:-1] + SUMS[1:]) / 2, np.arange(128 * _FINE + 1) * (65536 // _FINE)).astype(np.uint8)
+CODES = np.searchsorted((SUMS[:-1] + SUMS[1:]) / 2, np.arange(128 * _FINE + 1) * (65536 // _FINE)).astype(np.uint8)
 """The byte of a sum in units of 1 / 256 of the reference count."""
 
 
@@ -40,7 +40,7 @@ def leaf_codes(leaves: UInt8Array, kept: BoolArray, height: int) -> UInt8Array:
     mass = np.bincount(place, minlength=width * models * trees).reshape(width, -1)
     count_of_tree = np.repeat(count, trees)
     total = sums_of_leaves(heap_order(mass, height), height, STOP * count_of_tree)
-    codes = _CODES.take((total * (_FINE / count_of_tree)).astype(np.int64))
+    codes = CODES.take((total * (_FINE / count_of_tree)).astype(np.int64))
     return np.ascontiguousarray(codes.T).reshape(models, trees, width)
 
 

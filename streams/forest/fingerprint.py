@@ -1,0 +1,18 @@
+"""Which sources the compiled kernel belongs to. Runs in setup.py too: the standard library only."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+SOURCE = "_kernel.c"
+REFERENCE = ("cells", "derive", "distance", "engine", "learning", "log2", "models", "reference", "scoring", "season")
+"""The files whose numbers the compiled kernel repeats."""
+
+
+def fingerprint(folder: Path) -> str:
+    """A hash of the kernel's source and of all that it repeats, as they lie in ``folder``."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name in (SOURCE, *(f"{name}.py" for name in REFERENCE)):
+        digest.update((folder / name).read_bytes())
+    return digest.hexdigest()
