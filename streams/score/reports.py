@@ -1,11 +1,13 @@
 """What the scorer says about historical analyses: progress to the coordinator, and the tasks of their entities.
 
-An entity's task is written when the entity appears, when it is initialised and at the end; in between only as far as
-``WRITES`` a second go, so that a hundred thousand entities do not flood the topic ``state``.
+A hundred thousand entities must not flood the topic ``state``: at most ``WRITES`` of their tasks are written at one
+time, first those of entities that have appeared, then those of models that are initialised, then progress. What
+changes while a task waits for its turn is written as one change. Only the end is written of every one of them.
 """
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import time
@@ -24,7 +26,7 @@ from streams.score.partition import RunScore
 from streams.settings import Settings
 
 WRITES = 500
-"""Entity tasks of one analysis and model partition whose progress is written in one second."""
+"""Entity tasks of one analysis and model partition that are written at one time."""
 
 SNAPSHOTS = 1_000
 """So many entity tasks of a model partition carry the detector: a hundred thousand copies would fill every view."""
@@ -42,6 +44,7 @@ class _Told:
     progress: TaskProgress | None = None
     versions: list[int] = field(default_factory=list)
     states: list[TaskState] = field(default_factory=list)
+    reached: list[tuple[int, int]] = field(default_factory=list)
     next: int = 0
 
 
@@ -119,14 +122,18 @@ class Reports:
         seen = run.models.rows_seen().tolist()
         due = list(range(len(told.states), len(seen)))
         due += [row for row, state in enumerate(told.states) if state == "INIT" and seen[row] >= ROWS_TO_INIT]
+        due = due[:WRITES]
         if told.states and len(due) < WRITES:
             rows = range(told.next, told.next + min(WRITES - len(due), len(told.states)))
             told.next = (rows.stop) % len(told.states)
-            due += sorted({row % len(told.states) for row in rows} - set(due))
+            until = run.merge.scored_until
+            others = {row % len(told.states) for row in rows} - set(due)
+            due += sorted(row for row in others if told.reached[row] != (seen[row], until))
         now = _now()
         for row in due:
             state: TaskState = "RUNNING" if seen[row] >= ROWS_TO_INIT else "INIT"
             await self._write(told, run, row, self._document(told, run, row, seen[row], state, None, now))
+            told.reached[row] = (seen[row], run.merge.scored_until)
 
     async def _end_entities(self, told: _Told, run: RunScore, state: TaskState, error: str | None) -> None:
         if run.models is None:
@@ -135,6 +142,8 @@ class Reports:
         for row, seen in enumerate(run.models.rows_seen().tolist()):
             if row < len(told.states) and told.states[row] not in LIVE_STATES:
                 continue
+            if row % WRITES == 0:
+                await asyncio.sleep(0)  # live work has its turn
             ends, why = state, error or None
             if state == "FINISHED" and seen < ROWS_TO_INIT:
                 ends, why = "FAILED", TOO_LITTLE
@@ -175,6 +184,7 @@ class Reports:
         while len(told.states) <= row:
             told.states.append("CREATED")
             told.versions.append(0)
+            told.reached.append((0, NO_WINDOW))
         told.states[row] = task.state
         told.versions[row] += 1
         stored = StoredTask(
