@@ -8,13 +8,13 @@ from schemas.task import EntityValue
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A model in a worker's memory."""
+    """A model in a worker's memory. Until its first checkpoint ``last_checkpoint_time`` is when it was made."""
 
     detector_id: str
     model_id: str
     model_type: str
     last_used_time: int
-    last_checkpoint_time: int | None = None
+    last_checkpoint_time: int
     entity: list[EntityValue] | None = None
 
 

@@ -101,7 +101,7 @@ class Statistics:
                         model_id=model_id(plan, entity),
                         model_type="entity" if plan.categories else "rcf",
                         last_used_time=int(models.used_at[row]),
-                        last_checkpoint_time=int(models.checkpoint_at[row]) or None,
+                        last_checkpoint_time=int(models.checkpoint_at[row]),
                         entity=entity_document(plan, entity),
                     )
                 )

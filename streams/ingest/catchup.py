@@ -60,7 +60,9 @@ class CatchUp:
                 records = [Record(message) for message in messages if _usable(message)]
                 position = consumer.position([TopicPartition(source.topic, source.partition)])[0].offset
                 async with source.lock:
-                    await self._take(records, position)
+                    # The run may have ended while we read: then nobody decodes for it any more.
+                    if source.runs.get(run.plan.owner) is run:
+                        await self._take(records, position)
         finally:
             await asyncio.to_thread(consumer.close)
 

@@ -48,12 +48,12 @@ def result_documents(
     scores, thresholds = steps.score.tolist(), steps.threshold.tolist()
     grades, confidences = steps.grade.tolist(), steps.confidence.tolist()
     features = [(feature.feature_id, feature.feature_name) for feature in plan.features]
-    known = np.logical_not(np.isnan(values)).any(axis=1)
+    unknown = frozenset(np.flatnonzero(np.isnan(values).all(axis=1)).tolist())
     flags: list[list[bool]] = steps.imputed.tolist() if steps.imputed.any() else []
     columns = [values[:, index].tolist() for index in range(len(features))]
     for position, index in enumerate(kept.tolist()):
         entity, end = events.entities[index], ends[position]
-        if not known[position]:
+        if position in unknown:
             yield entity, _no_data(plan, entity, end, started, finished)
             continue
         explanation = steps.explanations.get(position) if grades[position] > 0 else None

@@ -114,6 +114,8 @@ class DetectorModels:
         np.add.at(self._windows, rows, 1)
         self._changed_at[rows] = np.where(self._changed_at[rows] == 0, now, self._changed_at[rows])
         self.used_at[rows] = now
+        # A new model counts as saved: it was empty, and what it learned since is read again from the log.
+        self.checkpoint_at[rows] = np.where(self.checkpoint_at[rows] == 0, now, self.checkpoint_at[rows])
         return Scored(kept, rows, steps)
 
     def safe_offset(self, position: int) -> int:
@@ -163,7 +165,7 @@ class DetectorModels:
         self._forest.load(rows, [snapshot.state for snapshot in snapshots])
         self._run[rows] = [snapshot.run for snapshot in snapshots]
         self._last_end[rows] = [snapshot.last_end for snapshot in snapshots]
-        self.used_at[rows] = [snapshot.used_at for snapshot in snapshots]
+        self.used_at[rows] = self.checkpoint_at[rows] = [snapshot.used_at for snapshot in snapshots]
 
     def _rows_for(self, entities: Sequence[str]) -> Int64Array:
         known = self._row_of

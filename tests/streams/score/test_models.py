@@ -86,3 +86,15 @@ def test_models_are_due_after_enough_windows_or_enough_time_and_not_all_at_once(
     assert due == [2, 2, 2, 2]
     assert len(held.due(1_099, interval_ms=1000)) == 0
     assert len(held.due(1_100, interval_ms=1000)) == len(held.dirty()) == 6
+
+
+def test_a_model_counts_as_saved_when_it_was_made_until_its_first_checkpoint() -> None:
+    held = models()
+    held.score(1, series(3), now=5)
+    held.score(1, series(3, 3), now=7)
+    assert held.checkpoint_at[:1].tolist() == [5]
+    (snapshot,) = held.checkpoint(held.dirty(), position=9, now=8)
+    assert held.checkpoint_at[:1].tolist() == [8]
+    restored = models()
+    restored.load([snapshot])
+    assert restored.checkpoint_at[:1].tolist() == [7]
