@@ -8,7 +8,6 @@
 #define PY_SSIZE_T_CLEAN
 #define Py_LIMITED_API 0x030B0000
 #include <Python.h>
-#include <float.h>
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
@@ -30,7 +29,7 @@ static struct {
     double mantissas[1 << MANTISSA_BITS];
     int32_t sums[256];
     uint8_t codes[SUMS];
-    double step, cells, low, high, tree_share, highest, margin, stop, memory, leaning, hour_memory;
+    double step, cells, low, high, tree_share, highest, margin, stop, memory, leaning, hour_memory, farthest;
     int least_known, least_rows, protected;
 } constants;
 
@@ -410,7 +409,8 @@ remember_rows(PyObject *self, PyObject *args)
             double *origin = m.origin + row * m.d + f;
             if (isnan(*origin)) *origin = value;
             double relative = value - *origin;
-            relative = relative < -FLT_MAX ? -FLT_MAX : relative > FLT_MAX ? FLT_MAX : relative;
+            relative = relative < -constants.farthest ? -constants.farthest : relative;
+            relative = relative > constants.farthest ? constants.farthest : relative;
             m.window[(row * m.w + slot) * m.d + f] = (float)relative;
         }
         m.marks[row * m.w + slot] = hours[i];
@@ -691,10 +691,10 @@ configure(PyObject *self, PyObject *args)
     int got = 0;
     PyObject *answer = NULL;
     const int size[3] = {8, 8, 1}, items[3] = {1 << MANTISSA_BITS, 256, SUMS};
-    if (!PyArg_ParseTuple(args, "OOO(dddddddddddiii)", &given[0], &given[1], &given[2], &constants.step, &constants.cells,
+    if (!PyArg_ParseTuple(args, "OOO(ddddddddddddiii)", &given[0], &given[1], &given[2], &constants.step, &constants.cells,
                           &constants.low, &constants.high, &constants.tree_share, &constants.highest,
                           &constants.margin, &constants.stop, &constants.memory,
-                          &constants.leaning, &constants.hour_memory, &constants.least_known,
+                          &constants.leaning, &constants.hour_memory, &constants.farthest, &constants.least_known,
                           &constants.least_rows, &constants.protected))
         return NULL;
     for (; got < 3; got++)

@@ -18,7 +18,7 @@ from streams.forest.engine import DefaultBank, Events
 from streams.forest.kernel import compiled
 from streams.forest.learning import Learning
 from streams.forest.log2 import MANTISSA, STEP
-from streams.forest.models import Models
+from streams.forest.models import FARTHEST, Models
 from streams.forest.spec import ForestSpec
 
 
@@ -31,7 +31,7 @@ def configured() -> Any:
         reference.CODES,
         (
             *(STEP, cells.CELLS, cells.LOW, cells.HIGH, scoring.TREE_SHARE, scoring.HIGHEST),
-            *(learning.MARGIN, reference.STOP, distance.MEMORY, season.LEANING, season.MEMORY),
+            *(learning.MARGIN, reference.STOP, distance.MEMORY, season.LEANING, season.MEMORY, FARTHEST),
             *(derive.LEAST_KNOWN, distance.LEAST_ROWS, season.PROTECTED),
         ),
     )

@@ -22,7 +22,7 @@ from streams.forest.distance import distances
 from streams.forest.explain import nearness, past, shares, successors
 from streams.forest.learning import Learning
 from streams.forest.log2 import STEP
-from streams.forest.models import BASE, CENTER, CLOSENESS, GAIN, GAP, Models, columns_of
+from streams.forest.models import BASE, CENTER, CLOSENESS, FARTHEST, GAIN, GAP, Models, columns_of
 from streams.forest.scoring import score
 from streams.forest.season import PROTECTED, hour_of, usual
 from streams.forest.spec import ForestSpec
@@ -196,7 +196,6 @@ class DefaultBank(TableBank[Models]):
                 row = model[event]
                 models.origin[row] = np.where(new[event], known[event], models.origin[row])
         slot = number % self.spec.window
-        limit = np.finfo(np.float32).max
-        models.window[model, slot] = np.clip(known - models.origin[model], -limit, limit)
+        models.window[model, slot] = np.clip(known - models.origin[model], -FARTHEST, FARTHEST)
         models.marks[model, slot] = events.hour
         models.scores[model, number - models.begin[model]] = scores[events.place] / STEP

@@ -21,7 +21,7 @@ from streams.forest.chapters import Chapters
 from streams.forest.derive import LAGS, SPAN, derive
 from streams.forest.distance import least_spread, spread_of_constant
 from streams.forest.log2 import STEP
-from streams.forest.models import BASE, CENTER, CLOSENESS, GAIN, GAP, Models, columns_of
+from streams.forest.models import BASE, CENTER, CLOSENESS, FARTHEST, GAIN, GAP, Models, columns_of
 from streams.forest.reference import leaf_codes
 from streams.forest.scoring import score
 from streams.forest.spec import ForestSpec
@@ -94,7 +94,7 @@ class Learning:
         rows, shift = rows[moved], shift[moved]
         models.origin[rows] += shift
         models.window[rows] = window[moved] - shift[:, None]
-        models.levels[rows] = models.levels[rows] - shift[:, None]
+        models.levels[rows] = np.clip(models.levels[rows] - shift[:, None], -FARTHEST, FARTHEST)
 
     def _protect(self, models: Models, rows: Int64Array, begin: Int64Array, counts: Int64Array) -> None:
         """Take the chapter's severe rows out of the window."""

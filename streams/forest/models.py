@@ -26,6 +26,9 @@ CHANGE, MEAN, GAP = range(1, 4)
 BASE, GAIN, CENTER, CLOSENESS = range(4)
 """Rows of ``Models.frame``."""
 
+FARTHEST = float(np.finfo(np.float32).max) / 4
+"""Values are stored within this distance from their origin: beyond, differences of two would be infinite."""
+
 
 def columns_of(spec: ForestSpec) -> int:
     """How many columns the trees see of one feature."""
