@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from deploy.broker import LocalBroker, free_port
@@ -18,7 +19,8 @@ END = START + SECONDS * 1000
 SLOW = {"statistics_interval": 0.2, "scan_slice": 1, "source_checkpoint_interval": 0.5}
 
 
-def test_an_analysis_goes_on_when_kafka_is_back(tmp_path: Path) -> None:
+@pytest.mark.parametrize("seconds", [15, pytest.param(60, marks=[pytest.mark.slow, pytest.mark.timeout(400)])])
+def test_an_analysis_goes_on_when_kafka_is_back(tmp_path: Path, seconds: int) -> None:
     port = free_port()
     with LocalBroker(port, tmp_path, quick=True, heap="384m") as kafka:
         cluster = Cluster(kafka.bootstrap, "outage.", **SLOW)
@@ -31,7 +33,7 @@ def test_an_analysis_goes_on_when_kafka_is_back(tmp_path: Path) -> None:
         task = analyse(cluster, detector, START, END)
         tasks(cluster, lambda found: found.get(task, {}).get("task_progress", 0) > 0.05)
     try:
-        time.sleep(15)
+        time.sleep(seconds)
         with LocalBroker(port, tmp_path, quick=True, heap="384m"):
             assert ended(cluster, task, seconds=120)["state"] == "FINISHED"
             assert len(of_task(cluster.results(detector, 2 * (SECONDS - 1)), task)) == 2 * (SECONDS - 1)
