@@ -54,8 +54,10 @@ class Previews:
         if result.detector_id in self._found:
             self._found[result.detector_id].append(result)
 
-    async def run(self, document: Mapping[str, Any], start: int, end: int) -> list[Result]:
-        """The results of a detector over ``[start, end)`` (epoch ms), by time.
+    async def run(
+        self, document: Mapping[str, Any], start: int, end: int, most: int | None = MOST_RESULTS
+    ) -> list[Result]:
+        """The results of a detector over ``[start, end)`` (epoch ms), by time, the first ``most`` of them.
 
         Raises ``Refused``: throttled, refused by the coordinator, or not finished within a minute.
         """
@@ -70,7 +72,7 @@ class Previews:
                 reply = await self._control.submit(HistoryStart(detector_id=id, start_time=start, end_time=end))
                 await self._ended(reply.id)
                 await self._results_read()
-            return shown(self._found[id])
+            return shown(self._found[id], most)
         except TimeoutError:
             raise Refused(500, f"the preview did not end within {SECONDS:g} s", "timeout_exception") from None
         finally:
@@ -93,13 +95,16 @@ class Previews:
                     log.warning("a preview's detector could not be deleted", id=id, reason=refused.reason)
 
 
-def shown(results: list[Result]) -> list[Result]:
-    """The results that a preview answers with: those of the largest entities, not too many, by time."""
-    last = {result.id: result for result in results}.values()
+def shown(results: list[Result], most: int | None) -> list[Result]:
+    """The results that a preview answers with: those of the largest entities, not too many, by time.
+
+    Windows without data are left out, as the anchor does.
+    """
+    last = {result.id: result for result in results if result.error is None}.values()
     sizes = Counter(_entity(result) for result in last)
     largest = {entity for entity, _ in sizes.most_common(MOST_ENTITIES)}
     kept = sorted((each for each in last if _entity(each) in largest), key=lambda each: each.data_start_time)
-    return kept[:MOST_RESULTS]
+    return kept[:most]
 
 
 def _entity(result: Result) -> bytes:

@@ -8,8 +8,9 @@ import msgspec
 
 from api.errors import Text
 from api.request import Answer, Request
+from api.routes.detectors import new_id
 from api.services import Services
-from schemas.detector import DEFAULT_INTERVAL, render_detector
+from schemas.detector import DEFAULT_INTERVAL, load_detector, render_detector
 from schemas.errors import Refused
 from schemas.result import Result
 from schemas.token import as_object
@@ -33,6 +34,9 @@ async def preview(request: Request, services: Services) -> Answer:
         detector = services.checks.read(given, body=request.body, user=request.user, default_interval=DEFAULT_INTERVAL)
         document = render_detector(detector)
         document.pop("last_update_time", None)
+        for feature in document["feature_attributes"]:
+            # Here, so that the results name the features of the detector that is shown.
+            feature["feature_id"] = feature["feature_id"] or new_id()
     else:
         raise Text(400, "Must set detector id or detector")
     if not document["feature_attributes"]:
@@ -47,15 +51,59 @@ async def preview(request: Request, services: Services) -> Answer:
 
 
 async def run(request: Request, services: Services) -> Answer:
-    """``POST /detectors/{detectorID}/_run``: refused, since here data close windows, not requests."""
-    _range(request.json_object())
-    if services.catalog.detectors.get(request.path_parameters["detectorID"]) is None:
+    """``POST /detectors/{detectorID}/_run``: the verdict on one period, with the history before it as cold start.
+
+    A model of its own is trained on the detector's history before the period and gives the verdict on its last
+    window. Nothing is kept and the models of a running job are left alone.
+    """
+    start, end = _range(request.json_object())
+    stored = services.catalog.detectors.get(request.path_parameters["detectorID"])
+    if stored is None:
         raise Refused(500, "config is not available.", "end_run_exception")
-    raise Refused(
-        501,
-        "_run is not supported: windows are scored when their records have come; use _start or _preview",
-        "unsupported_operation_exception",
-    )
+    services.allow(stored, request)
+    detector = load_detector(stored.source)
+    if not detector.enabled_features:
+        raise Refused(500, "Having trouble querying data because all of your features have been disabled.")
+    interval = detector.window_interval_ms
+    if detector.category_fields:
+        return Answer(verdict(None, 0, interval, "a detector with category fields has no single result: use _preview"))
+    begin = start // interval * interval - detector.history * interval
+    results = await services.previews.run(stored.source, begin, end, most=None)
+    last = max(results, key=lambda each: each.data_end_time, default=None)
+    if last is None or last.data_end_time <= start:
+        return Answer(verdict(None, len(results), interval, "No data in current detection window"))
+    return Answer(verdict(last, len(results), interval, None))
+
+
+def verdict(result: Result | None, updates: int, interval_ms: int, error: str | None) -> dict[str, Any]:
+    """A single run's answer; numbers that there are not are the text ``NaN``, as in the anchor.
+
+    >>> shown = verdict(None, 3, 60_000, "No data in current detection window")
+    >>> shown["anomalyGrade"], shown["rcfTotalUpdates"], shown["detectorIntervalInMinutes"], shown["features"]
+    ('NaN', 3, 1, [])
+    """
+    document = {} if result is None else msgspec.to_builtins(result)
+    expected = document.get("expected_values")
+    return {
+        "anomalyGrade": document.get("anomaly_grade", "NaN"),
+        "confidence": document.get("confidence", "NaN"),
+        "anomalyScore": document.get("anomaly_score", "NaN"),
+        "error": error,
+        "features": document.get("feature_data", []),
+        "rcfTotalUpdates": updates,
+        "detectorIntervalInMinutes": interval_ms // 60_000,
+        "relativeIndex": 0 if expected else None,
+        "relevantAttribution": _numbers(document.get("relevant_attribution")),
+        "pastValues": _numbers(document.get("past_values")),
+        "expectedValuesList": expected and [_numbers(each["value_list"]) for each in expected],
+        "likelihoodOfValues": expected and [each["likelihood"] for each in expected],
+        "threshold": document.get("threshold", "NaN"),
+        "task_id": None,
+    }
+
+
+def _numbers(shares: list[dict[str, Any]] | None) -> list[float] | None:
+    return None if shares is None else [share["data"] for share in shares]
 
 
 def _range(body: dict[str, Any]) -> tuple[int, int]:
