@@ -1,10 +1,11 @@
-"""The API describes itself: an OpenAPI document and a page to try it, without any outside host."""
+"""The API describes itself, without any outside host: the routes, the topics, and a page to try it."""
 
 from __future__ import annotations
 
 from functools import cache
 from importlib.resources import files
 
+from api.asyncapi import document as asyncapi_document
 from api.request import Answer, Request
 from api.services import Services
 
@@ -12,6 +13,11 @@ from api.services import Services
 async def openapi(_request: Request, _services: Services) -> Answer:
     """``GET /_openapi.json``."""
     return Answer(_document())
+
+
+async def asyncapi(_request: Request, services: Services) -> Answer:
+    """``GET /_asyncapi.json``: the topics, under the prefix that this API works with."""
+    return Answer(_topics(services.settings.prefix))
 
 
 async def page(_request: Request, _services: Services) -> Answer:
@@ -25,6 +31,11 @@ def _document() -> dict[str, object]:
     from api.openapi import document
 
     return document()
+
+
+@cache
+def _topics(prefix: str) -> dict[str, object]:
+    return asyncapi_document(prefix)
 
 
 @cache

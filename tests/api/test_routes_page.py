@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
-from api.route_table import ROUTES
+from api.app import build_router
+from api.route_table import ROUTES, Route
 from tests.api.conftest import RunningApi, minute_records
 
 PAGE = (Path(__file__).parents[2] / "docs" / "routes.md").read_text()
@@ -45,3 +48,18 @@ def test_the_lines_run(api: RunningApi) -> None:
     )
     assert done.returncode == 0, done.stderr[-1500:]
     assert "no handler found" not in done.stdout
+    asked = set(requests(done.stderr, api.url))
+    assert {route.tail for route in ROUTES} == {route.tail for route in asked}
+
+
+def requests(trace: str, url: str) -> Iterator[Route]:
+    """The routes of the curl lines that a shell has traced."""
+    router = build_router()
+    for line in re.findall(r"^\++ (curl .*?)(?=^\+|\Z)", trace, re.MULTILINE | re.DOTALL):
+        words = shlex.split(line)
+        method = words[words.index("-X") + 1] if "-X" in words else ("HEAD" if "-sfI" in words else "GET")
+        path = next(word for word in words if word.startswith(url)).removeprefix(url).partition("?")[0]
+        found = router.match(method, path)
+        assert found is not None, line
+        assert found.handler is not None, line
+        yield found.handler.route
