@@ -42,7 +42,9 @@ class Settings:
     record_bytes: int = setting(8_000_000, "Windows and checkpoints are cut into records of about this size.")
     model_checkpoint_windows: int = setting(50, "A model is checkpointed about every so many windows,")
     model_checkpoint_interval: float = setting(900.0, "and at the latest so long after it changed.")
-    max_imputed_windows: int = setting(1000, "Most windows without any record that are filled in, or told as empty, at one time.")
+    max_imputed_windows: int = setting(
+        1000, "Most windows without records that are filled in or told as empty at once."
+    )
     statistics_interval: float = setting(1.0, "How often a worker writes its statistics and progress.")
     topic_refresh_interval: float = setting(5.0, "How often topics are looked up for patterns and new partitions.")
     max_detectors: int = setting(1000, "Most detectors.")
@@ -55,6 +57,7 @@ class Settings:
     scan_backlog: int = setting(100_000, "Rows that an analysis may leave unscored before its reading waits.")
     max_entities_per_task: int = setting(200_000, "Entities of one analysis, shared out evenly among model partitions.")
     max_old_tasks: int = setting(1, "Ended historical tasks that are kept for each detector.")
+    kernel: str = setting("auto", "What scores: numpy, compiled (faster, same results), or auto: what there is.")
     restart: bool = setting(True, "A worker that failed starts itself anew; false ends it with exit code 75.")
     log_level: str = setting("info", "debug, info, warning or error.")
     kafka: Mapping[str, str] = setting((), "Kafka client properties: RIVERWATCH_KAFKA_SECURITY_PROTOCOL and so on.")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib
 import logging
 import os
 import signal
@@ -21,6 +20,7 @@ from streams.app import App
 from streams.coordinate.agent import Coordinate
 from streams.detectors import Detectors
 from streams.follower import Follower
+from streams.forest.kernel import choose
 from streams.ingest.agent import Ingest
 from streams.outbox import Outbox
 from streams.scan.agent import Scans
@@ -78,8 +78,6 @@ class Worker:
         settings = self._settings
         follower = Follower(settings, [settings.topic("detectors"), settings.topic("state")], self._apply)
         loops: list[asyncio.Task[None]] = []
-        # River draws the trees. Imported with the first detector it would hold up the event loop for seconds.
-        drawing = asyncio.ensure_future(asyncio.to_thread(importlib.import_module, "river.anomaly"))
         try:
             await self._first(follower.caught_up.wait(), follower.failed)
             self._app = app = App(
@@ -105,7 +103,6 @@ class Worker:
                 self._loop(self._statistics.write, settings.statistics_interval),
             ]
             await self._first(app.assigned.wait(), follower.failed)
-            await self._first(drawing, follower.failed)
             ready()
             await self._first(app.faust.wait_until_stopped(), follower.failed)
             app.check()
@@ -210,9 +207,15 @@ def run(settings: Settings) -> int:
     """Run a worker until SIGINT or SIGTERM. Returns the exit code.
 
     After a failure the process starts itself anew: state is rebuilt from Kafka, which is the one path that is
-    tried all the time. Set RIVERWATCH_RESTART=false to end with exit code 75 instead.
+    tried all the time. Set RIVERWATCH_RESTART=false to end with exit code 75 instead. Raises
+    ``KernelUnavailable``.
     """
     _configure_logging(settings.log_level)
+    kernel = choose(settings.kernel)
+    if kernel.reason:
+        log.warning("kernel", name=kernel.name, why_not_compiled=kernel.reason)
+    else:
+        log.info("kernel", name=kernel.name)
     try:
         asyncio.run(_main(settings, lambda: print(f"worker {settings.node_id} ready", flush=True)))  # noqa: T201
     except Exception as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.forest import ForestBank, ForestSpec, Imputation, Steps, WrongRecord, open_bank
+from streams.forest import ForestBank, ForestSpec, Imputation, Steps, WrongRecord, kernel, open_bank
 from streams.forest.arrays import Float64Array, Int64Array
 
 MINUTE = 60_000
@@ -22,6 +23,17 @@ KINDS: dict[str, dict[str, Any]] = {
     "river with a long window": {"type": "river", "window": 300, "trees": 2, "height": 9},
 }
 every_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS.keys())
+
+
+@pytest.fixture(scope="module", params=["numpy", "compiled"], autouse=True)
+def chosen_kernel(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Every test of this file runs on both kernels."""
+    try:
+        kernel.choose(request.param)
+    except kernel.KernelUnavailable as unavailable:
+        pytest.skip(str(unavailable))
+    yield
+    kernel.choose("auto")
 
 
 def bank_of(kind: dict[str, Any], features: int = 1, capacity: int = 3, **more: Any) -> ForestBank:
