@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from river.anomaly import HalfSpaceTrees
+from river.preprocessing import MinMaxScaler
+
 from streams.forest.arrays import Int64Array
 from streams.forest.spec import ForestSpec
 
@@ -24,9 +27,6 @@ def pipeline(
     ``names`` are the features that the trees ask for; ``low`` and ``high`` the ranges seen; ``current`` and
     ``reference`` [trees, nodes] the masses of the current and of the finished window, in heap order.
     """
-    from river.anomaly import HalfSpaceTrees
-    from river.preprocessing import MinMaxScaler
-
     trees = HalfSpaceTrees(n_trees=spec.trees, height=spec.height, window_size=spec.window, seed=spec.seed)
     trees.learn_one(dict.fromkeys(names, 0.0))
     for tree, root in enumerate(trees.trees):

@@ -14,6 +14,10 @@ from typing import Any
 
 import numpy as np
 
+# Seconds of work, done when a worker is loaded: beside a running event loop it starved for a minute on a busy machine,
+# or held up the loop with the first detector.
+from river.anomaly import HalfSpaceTrees
+
 from streams.forest.arrays import Float64Array, Int64Array
 
 Limits = tuple[float, float]
@@ -75,9 +79,6 @@ def draw_spaced(seed: int, features: int, trees: int, height: int) -> Structure:
 
 
 def _grow(seed: int, limits: dict[int, Limits], trees: int, height: int) -> list[Any]:
-    # Importing River's anomaly package takes 1.3 s and 155 MB: only those who draw trees pay for it.
-    from river.anomaly import HalfSpaceTrees
-
     model = HalfSpaceTrees(n_trees=trees, height=height, limits=limits, seed=seed)
     model.learn_one(dict.fromkeys(limits, 0.0))
     return list(model.trees)
