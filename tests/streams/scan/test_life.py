@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from confluent_kafka import Producer, TopicPartition
+from confluent_kafka import Message, Producer, TopicPartition
 
+from schemas.node import decode_node
 from tests.cluster import PARTITIONS, Cluster
 from tests.conftest import Broker, TopicUnderTest
 from tests.streams.scan.conftest import START, Tasks, analyse, ended, interleaved, of_task, points, tasks
@@ -26,6 +27,7 @@ def slow(broker: Broker) -> Iterator[Cluster]:
         f"slow-{uuid.uuid4().hex[:6]}.",
         statistics_interval=0.2,
         scan_slice=1,
+        source_checkpoint_interval=0.5,
         max_historical_tasks=2,
         max_entities_per_task=2 * PARTITIONS,
     ) as running:
@@ -65,6 +67,27 @@ def test_a_stop_is_done_within_two_seconds(slow: Cluster, new_topic: NewTopic, t
     assert all(child["execution_end_time"] - asked < 2000 for child in stopped)
     cancelled = [line for line in slow.workers[0].lines if "scan cancelled" in line and task in line]
     assert cancelled
+
+
+def test_its_models_and_checkpoints_are_gone_when_it_ends(
+    slow: Cluster, new_topic: NewTopic, topic_prefix: str
+) -> None:
+    detector, task, _ = busy(slow, new_topic, topic_prefix)
+
+    def historical_models(messages: list[Message]) -> int:
+        node = decode_node(messages[-1].value())
+        return node.model_count - sum(run.entities for run in node.runs)
+
+    def checkpoints(messages: list[Message]) -> list[bytes]:
+        newest = {message.key(): message.value() for message in messages}
+        return [key for key, value in newest.items() if key.startswith(task.encode()) and value is not None]
+
+    slow.read("nodes", lambda messages: bool(messages) and historical_models(messages) == 2)
+    slow.read("windows", lambda messages: bool(checkpoints(messages)))
+    slow.command("history.stop", detector)
+    assert ended(slow, task)["state"] == "STOPPED"
+    slow.read("nodes", lambda messages: bool(messages) and historical_models(messages) == 0)
+    slow.read("windows", lambda messages: bool(messages) and not checkpoints(messages))
 
 
 def test_what_is_running_can_neither_be_deleted_nor_started_again(
