@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from api.openapi_bodies import ANSWERS, REQUESTS, SCHEMAS
 from api.route_table import ROUTES, SEARCH_PARAMETERS, Route
 
 _PARAMETER = re.compile(r"\{([^}]*)\}")
@@ -31,6 +32,9 @@ _ERROR: dict[str, Any] = {
         },
     },
 }
+
+_SAYS_TEXT = ("/_preview", "/_run")
+"""Routes with refusals that are plain text, as OpenSearch's are."""
 
 _FLAGS = frozenset({"job", "task", "historical", "_all", "pretty", "human", "error_trace"})
 _NUMBERS = frozenset({"if_seq_no", "if_primary_term", "version"})
@@ -58,7 +62,7 @@ def document(routes: Iterable[Route] = ROUTES) -> dict[str, Any]:
         },
         "paths": paths,
         "components": {
-            "schemas": {"Error": _ERROR},
+            "schemas": {"Error": _ERROR, **SCHEMAS},
             "securitySchemes": {
                 "basic": {"type": "http", "scheme": "basic"},
                 "bearer": {"type": "http", "scheme": "bearer"},
@@ -81,12 +85,13 @@ def _operation(route: Route, method: str, path: str) -> dict[str, Any]:
         "responses": {
             "201" if route.tail == "/detectors" else "200": {
                 "description": "done",
-                "content": {"application/json": {"schema": {}}},
+                "content": {
+                    "text/html" if route.tail == "/_docs" else "application/json": {
+                        "schema": _schema(ANSWERS.get((method, route.tail)))
+                    }
+                },
             },
-            "default": {
-                "description": "refused",
-                "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
-            },
+            "default": {"description": "refused", "content": _refusals(route)},
         },
     }
     if method == "HEAD":
@@ -94,9 +99,24 @@ def _operation(route: Route, method: str, path: str) -> dict[str, Any]:
     if route.body != "none":
         operation["requestBody"] = {
             "required": route.body == "required",
-            "content": {"application/json": {"schema": {"type": "object"}}},
+            "content": {
+                "application/json": {
+                    "schema": _schema("Search" if route.body == "search" else REQUESTS.get(route.tail))
+                }
+            },
         }
     return operation
+
+
+def _schema(name: str | None) -> dict[str, Any]:
+    return {} if name is None else {"$ref": f"#/components/schemas/{name}"}
+
+
+def _refusals(route: Route) -> dict[str, Any]:
+    refusals: dict[str, Any] = {"application/json": {"schema": _schema("Error")}}
+    if route.tail.endswith(_SAYS_TEXT):
+        refusals["text/plain"] = {"schema": {"type": "string"}}
+    return refusals
 
 
 def _names(path: str) -> list[str]:
