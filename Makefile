@@ -17,7 +17,7 @@ $(STAMP): pyproject.toml requirements.lock setup.py $(wildcard streams/forest/*.
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Riverwatch needs Python 3.11 or newer; set PYTHON=python3.x")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@test -x $(BIN)/uv || $(BIN)/pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.lock
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -r requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e .
 	@touch $@
 

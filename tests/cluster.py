@@ -54,7 +54,7 @@ class WorkerProcess:
         """The process."""
         return self._process.pid
 
-    def wait_until_ready(self, seconds: float = 60.0) -> None:
+    def wait_until_ready(self, seconds: float = 120.0) -> None:
         """Return when it has said that it is ready; fails when it has not."""
         deadline = time.monotonic() + seconds
         while not self._ready.wait(0.1):
@@ -75,7 +75,7 @@ class WorkerProcess:
         if self.alive():
             self._process.send_signal(signal.SIGTERM)
         try:
-            return self._process.wait(40)
+            return self._process.wait(60)
         except subprocess.TimeoutExpired:
             self._process.kill()
             raise
