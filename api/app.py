@@ -114,7 +114,8 @@ class Application:
         route = found.handler.route
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         _check_origin(headers)
-        identity = await self._services.identify(headers, route.permission)
+        certificate = scope.get("extensions", {}).get("tls", {}).get("client_cert_name")
+        identity = await self._services.identify(headers, route.permission, certificate)
         request = Request(
             method,
             path,

@@ -28,6 +28,15 @@ VIEWED = frozenset({"detectors", "state"})
 """Topics whose records the views hold; a command may lead to records on others, too."""
 
 
+def _about(command: Command) -> dict[str, str | None]:
+    """What the log says of a command."""
+    return {
+        "user": None if command.user is None else command.user.name,
+        "action": str(command.__struct_config__.tag),
+        "detector": command.detector_id,
+    }
+
+
 class Control:
     """Writes commands and matches replies. All methods but ``start`` and ``stop`` belong to the event loop."""
 
@@ -86,9 +95,12 @@ class Control:
             raise Refused(504, reason, "timeout_exception") from error
         finally:
             self._waiting.pop(request_id, None)
+        about = _about(command)
         if outcome.error is not None:
-            kind = outcome.error.get("type", "status_exception")
-            raise Refused(outcome.status, outcome.error.get("reason", ""), kind)
+            kind, reason = outcome.error.get("type", "status_exception"), outcome.error.get("reason", "")
+            log.warning("command refused", **about, status=outcome.status, reason=reason)
+            raise Refused(outcome.status, reason, kind)
+        log.info("command carried out", **about)
         return outcome
 
     async def passed(self, offsets: Mapping[str, int]) -> None:

@@ -19,7 +19,7 @@ import structlog
 from api.control import Control
 from api.follower import Record
 from api.views.catalog import HIDDEN, Catalog
-from schemas.command import DetectorDelete, DetectorPut, HistoryStart, HistoryStop
+from schemas.command import DetectorDelete, DetectorPut, HistoryStart, HistoryStop, User
 from schemas.errors import Refused
 from schemas.result import Result, decode_result
 from schemas.task import LIVE_STATES
@@ -55,7 +55,7 @@ class Previews:
             self._found[result.detector_id].append(result)
 
     async def run(
-        self, document: Mapping[str, Any], start: int, end: int, most: int | None = MOST_RESULTS
+        self, document: Mapping[str, Any], start: int, end: int, user: User | None, most: int | None = MOST_RESULTS
     ) -> list[Result]:
         """The results of a detector over ``[start, end)`` (epoch ms), by time, the first ``most`` of them.
 
@@ -67,9 +67,10 @@ class Previews:
         self._found[id] = []
         hidden = {**document, "name": id, "result_index": None}
         try:
-            await self._control.submit(DetectorPut(detector_id=id, detector=hidden, mode="create"))
+            await self._control.submit(DetectorPut(detector_id=id, detector=hidden, mode="create", user=user))
             async with asyncio.timeout(SECONDS):
-                reply = await self._control.submit(HistoryStart(detector_id=id, start_time=start, end_time=end))
+                command = HistoryStart(detector_id=id, start_time=start, end_time=end, user=user)
+                reply = await self._control.submit(command)
                 await self._ended(reply.id)
                 await self._results_read()
             return shown(self._found[id], most)
@@ -77,7 +78,7 @@ class Previews:
             raise Refused(500, f"the preview did not end within {SECONDS:g} s", "timeout_exception") from None
         finally:
             del self._found[id]
-            self._cleaning = asyncio.create_task(self._clean(id))
+            self._cleaning = asyncio.create_task(self._clean(id, user))
 
     async def _ended(self, task_id: str) -> None:
         while True:
@@ -86,8 +87,8 @@ class Previews:
                 return
             await asyncio.sleep(0.05)
 
-    async def _clean(self, id: str) -> None:
-        for command in (HistoryStop(detector_id=id), DetectorDelete(detector_id=id)):
+    async def _clean(self, id: str, user: User | None) -> None:
+        for command in (HistoryStop(detector_id=id, user=user), DetectorDelete(detector_id=id, user=user)):
             try:
                 await self._control.submit(command)
             except Refused as refused:

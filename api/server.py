@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ipaddress
+import logging
 import socket
 import sys
 
+import structlog
 import uvicorn
+from cryptography import x509
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from api.app import Application
 from api.services import Services
@@ -28,6 +33,24 @@ class _Server(uvicorn.Server):
             sys.stdout.flush()
 
 
+class _Protocol(HttpToolsProtocol):
+    """Tells the application who showed a client certificate, by ASGI's TLS extension: uvicorn does not."""
+
+    _subject: str | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        tls = transport.get_extra_info("ssl_object")
+        certificate = None if tls is None else tls.getpeercert(True)
+        if certificate:
+            self._subject = x509.load_der_x509_certificate(certificate).subject.rfc4514_string()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        if self._subject is not None:
+            self.scope["extensions"] = {"tls": {"client_cert_name": self._subject}}
+
+
 def run(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT; prints one line when the API listens. 0 after a clean stop, 1 otherwise.
 
@@ -35,6 +58,7 @@ def run(settings: Settings) -> int:
     ``UsersInvalid`` for a file of users that cannot be used.
     """
     check_exposure(settings)
+    configure_log(settings.log_level)
     try:
         listener = socket.create_server(
             (settings.host, settings.port),
@@ -50,7 +74,7 @@ def run(settings: Settings) -> int:
     config = uvicorn.Config(
         Application(Services(settings)),
         loop="uvloop",
-        http="httptools",
+        http=_Protocol,
         ws="none",
         lifespan="on",
         log_level=settings.log_level,
@@ -67,6 +91,23 @@ def run(settings: Settings) -> int:
     with contextlib.closing(listener), contextlib.suppress(KeyboardInterrupt):
         server.run(sockets=[listener])
     return 0 if server.started else 1
+
+
+def configure_log(level: str) -> None:
+    """One line an event on standard error, as ``timestamp=… level=… event=… name=value``."""
+    levels = logging.getLevelNamesMapping()
+    if level.upper() not in levels:
+        raise SettingInvalid(f"RIVERWATCH_LOG_LEVEL={level!r}: expected debug, info, warning or error")
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.processors.format_exc_info,
+            structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(levels[level.upper()]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
 
 
 def check_exposure(settings: Settings) -> None:

@@ -157,12 +157,15 @@ class Services:
         if not self.ever_written("detectors"):
             raise index_not_found(OPENSEARCH.detectors, resource)
 
-    async def identify(self, headers: Mapping[str, str], permission: str) -> Identity | None:
+    async def identify(
+        self, headers: Mapping[str, str], permission: str, certificate: str | None = None
+    ) -> Identity | None:
         """Who asks, and that they may; None where nobody is asked. Raises 401 or 403."""
         if self._authenticator is None or permission == "":
             return None
-        identity = await self._authenticator.identify(headers)
+        identity = await self._authenticator.identify(headers, certificate)
         if not identity.may(permission):
+            log.warning("permission denied", user=identity.user.name, action=permission)
             raise denied(permission, identity.user)
         return identity
 
@@ -179,6 +182,12 @@ class Services:
         identity = request.identity
         if detector is None or identity is None or identity.sees(detector.source.get("user")):
             return
+        log.warning(
+            "permission denied",
+            user=identity.user.name,
+            action=f"{request.method} {request.path}",
+            detector=detector.id,
+        )
         raise Refused(403, f"User does not have permissions to access config: {detector.id}")
 
     @staticmethod

@@ -41,7 +41,7 @@ async def preview(request: Request, services: Services) -> Answer:
         raise Text(400, "Must set detector id or detector")
     if not document["feature_attributes"]:
         raise Refused(400, "Can't preview detector without feature")
-    results = await services.previews.run(document, start, end)
+    results = await services.previews.run(document, start, end, request.user)
     return Answer(
         {
             "anomaly_result": [_shown(result, None if id is None else str(id)) for result in results],
@@ -68,7 +68,7 @@ async def run(request: Request, services: Services) -> Answer:
     if detector.category_fields:
         return Answer(verdict(None, 0, interval, "a detector with category fields has no single result: use _preview"))
     begin = start // interval * interval - detector.history * interval
-    results = await services.previews.run(stored.source, begin, end, most=None)
+    results = await services.previews.run(stored.source, begin, end, request.user, most=None)
     last = max(results, key=lambda each: each.data_end_time, default=None)
     if last is None or last.data_end_time <= start:
         return Answer(verdict(None, len(results), interval, "No data in current detection window"))
@@ -125,4 +125,4 @@ def _shown(result: Result, detector_id: str | None) -> dict[str, Any]:
     shown = msgspec.to_builtins(result)
     for name in _LEFT_OUT:
         shown.pop(name, None)
-    return {"detector_id": detector_id, **shown}
+    return {**shown, "detector_id": detector_id, "schema_version": 0}

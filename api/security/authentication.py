@@ -1,4 +1,4 @@
-"""From an ``Authorization`` header to a user: HTTP basic, API keys, bearer tokens."""
+"""From what a request shows to a user: HTTP basic, API keys, bearer tokens, client certificates."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ class Authenticator:
     def __init__(self, users: Users) -> None:
         self._users = users
         self._permissions = users.permissions()
+        self._by_certificate = users.by_certificate()
         self._hasher = PasswordHasher()
         # Hashed for unknown names, too: the time of an answer must not tell which names exist.
         self._nobody = self._hasher.hash("nobody")
@@ -48,8 +49,11 @@ class Authenticator:
         self._salt = secrets.token_bytes(64)
         self._tokens = None if users.bearer is None else _Tokens(users)
 
-    async def identify(self, headers: Mapping[str, str]) -> Identity:
-        """The user of a request. Raises ``Challenge`` (401) when nobody, or the wrong one, is shown."""
+    async def identify(self, headers: Mapping[str, str], certificate: str | None = None) -> Identity:
+        """The user of a request. Raises ``Challenge`` (401) when nobody, or the wrong one, is shown.
+
+        ``certificate`` is the subject of a client certificate that has been checked; headers go first.
+        """
         scheme, _, credentials = headers.get("authorization", "").partition(" ")
         credentials = credentials.strip()
         if scheme.lower() == "basic":
@@ -60,6 +64,8 @@ class Authenticator:
             return self._key(headers["x-api-key"])
         if scheme.lower() == "bearer" and self._tokens is not None:
             return await self._bearer(credentials, self._tokens)
+        if certificate is not None and scheme == "":
+            return self._certificate(certificate)
         raise Challenge("authentication is required")
 
     async def _basic(self, credentials: str) -> Identity:
@@ -70,9 +76,9 @@ class Authenticator:
         entry = self._users.users.get(name)
         seen = hashlib.blake2b(f"{name}:{password}".encode(), key=self._salt).digest()
         if entry is None or self._remembered.get(seen, 0.0) < time.monotonic():
-            hashed = self._nobody if entry is None else entry.password
+            hashed = self._nobody if entry is None or entry.password is None else entry.password
             right = await asyncio.get_running_loop().run_in_executor(self._executor, self._verify, hashed, password)
-            if entry is None or not right or not colon:
+            if entry is None or entry.password is None or not right or not colon:
                 log.warning("wrong credentials", user=name)
                 raise Challenge("wrong user or password")
             if len(self._remembered) >= REMEMBERED:
@@ -100,6 +106,14 @@ class Authenticator:
         if entry is None or not right:
             log.warning("wrong API key", key=name)
             raise Challenge("wrong API key")
+        return self._identity(name, entry.roles, entry.backend_roles)
+
+    def _certificate(self, subject: str) -> Identity:
+        name = self._by_certificate.get(subject)
+        if name is None:
+            log.warning("a certificate of nobody", subject=subject)
+            raise Challenge(f"no user has the certificate of {subject}")
+        entry = self._users.users[name]
         return self._identity(name, entry.roles, entry.backend_roles)
 
     async def _bearer(self, token: str, tokens: _Tokens) -> Identity:

@@ -7,6 +7,10 @@ password = "$argon2id$v=19$..."        # `riverwatch password` makes one
 roles = ["operate"]
 backend_roles = ["team-a"]
 
+[users.scraper]
+certificate = "CN=scraper,O=Example"   # the subject of the client certificate, as RFC 4514 writes it
+roles = ["read"]
+
 [api_keys.ci]
 secret_sha256 = "9f86d0..."            # hex; the secret itself is shown once, when it is made
 roles = ["read"]
@@ -29,6 +33,7 @@ import tomllib
 from pathlib import Path
 
 import msgspec
+from cryptography import x509
 
 from api.security.permissions import ROLES
 from schemas.errors import RiverwatchError
@@ -39,10 +44,11 @@ class UsersInvalid(RiverwatchError):
 
 
 class UserEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A user who shows a name and a password."""
+    """A user who shows a name and a password, or a client certificate with this subject."""
 
-    password: str
     roles: list[str]
+    password: str | None = None
+    certificate: str | None = None
     backend_roles: list[str] = []
 
 
@@ -81,6 +87,10 @@ class Users(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     roles: dict[str, RoleEntry] = {}
     filter_by_backend_role: bool = False
 
+    def by_certificate(self) -> dict[str, str]:
+        """The names of the users with a certificate, by its subject."""
+        return {subject(each.certificate): name for name, each in self.users.items() if each.certificate is not None}
+
     def permissions(self) -> dict[str, tuple[str, ...]]:
         """The permissions of every role, ready ones and further ones."""
         return {**ROLES, **{name: tuple(role.permissions) for name, role in self.roles.items()}}
@@ -99,7 +109,26 @@ def read_users(path: Path) -> Users:
         unknown = sorted(set(entry.roles) - known.keys())
         if unknown:
             raise UsersInvalid(f"{path}: {name} has unknown roles {', '.join(unknown)}")
+    subjects: dict[str, str] = {}
     for name, user in users.users.items():
-        if not user.password.startswith("$argon2"):
+        if user.password is None and user.certificate is None:
+            raise UsersInvalid(f"{path}: {name} has neither a password nor a certificate")
+        if user.password is not None and not user.password.startswith("$argon2"):
             raise UsersInvalid(f"{path}: the password of {name} is not an argon2 hash")
+        if user.certificate is not None:
+            try:
+                other = subjects.setdefault(subject(user.certificate), name)
+            except ValueError as error:
+                raise UsersInvalid(f"{path}: the certificate of {name} is not a subject: {error}") from error
+            if other != name:
+                raise UsersInvalid(f"{path}: {other} and {name} have the same certificate")
     return users
+
+
+def subject(text: str) -> str:
+    """The subject of a certificate in the one form in which subjects are compared. Raises ``ValueError``.
+
+    >>> subject("CN=anna, O=Example")
+    'CN=anna,O=Example'
+    """
+    return x509.Name.from_rfc4514_string(text.replace(", ", ",")).rfc4514_string()
