@@ -93,28 +93,29 @@ def _print(analyses: Analyses[A], progress: A, begun: float, interrupt: _Interru
 
 
 def _show(analyses: Analyses[A], progress: A, begun: float, interrupt: _Interrupt) -> None:
-    from rich.console import Console
-    from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.console import Console, Group
+    from rich.live import Live
+    from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
+    from rich.text import Text
 
     columns = (
         TextColumn("{task.description}"),
-        BarColumn(),
+        BarColumn(bar_width=None),
         TaskProgressColumn(),
-        TextColumn("{task.fields[counts]}"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
         TimeRemainingColumn(),
+        TextColumn("left"),
     )
-    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
-        bar = bars.add_task("CREATED", total=1.0, counts="")
+    bars, counts = Bars(*columns, expand=True), Text()  # two lines: in one, 80 columns would cut off the time left
+    bar = bars.add_task("CREATED", total=1.0)
+    with Live(Group(bars, counts), console=Console(stderr=True), transient=True):
         while not (progress.over or interrupt.came):
             analyses.follow(progress, SHOWN_SECONDS)
             shown = progress.document(time.monotonic() - begun)
-            counts = f"{progress.windows:,} windows  {progress.anomalies:,} anomalies"
+            bars.update(bar, completed=progress.share, description=progress.state)
+            counts.plain = f"{progress.windows:,} windows, {progress.anomalies:,} anomalies"
             if progress.records is not None:
-                counts = f"{progress.records:,} rows ({shown['records_per_second']:,}/s)  {counts}"
-            bars.update(bar, completed=progress.share, description=progress.state, counts=counts)
+                counts.plain = f"{progress.records:,} rows ({shown['records_per_second']:,}/s), {counts.plain}"
 
 
 def _summary(progress: Analysis, seconds: float) -> str:

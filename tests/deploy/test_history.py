@@ -3,9 +3,12 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
+import select
 import signal
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -104,3 +107,67 @@ def test_an_interrupt_asks_whether_to_stop(
     finally:
         os.close(keyboard)
         os.close(terminal)
+
+
+class Terminal:
+    """The command on a terminal of its own, of ``columns`` characters."""
+
+    def __init__(self, cluster: Cluster, columns: int, *arguments: str) -> None:
+        self._keyboard, terminal = pty.openpty()
+        termios.tcsetwinsize(terminal, (24, columns))
+        # A new session: Ctrl-C must reach the command as it does from a keyboard.
+        begin = "import os, sys; os.login_tty(0); os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", begin, "-m", "deploy.cli", "history", *arguments],
+            env={**os.environ, **cluster.environment, "TERM": "xterm", "COLUMNS": str(columns)},
+            cwd=Path(__file__).parents[2],
+            stdin=terminal,
+        )
+        os.close(terminal)
+        self.shown = ""
+
+    def wait_for(self, pattern: str, seconds: float = 60.0) -> re.Match[str]:
+        """The first match in what has been shown since the last one."""
+        deadline = time.monotonic() + seconds
+        while (found := re.search(pattern, self.shown)) is None:
+            assert time.monotonic() < deadline, self.shown
+            if select.select([self._keyboard], [], [], 0.2)[0]:
+                try:
+                    read = os.read(self._keyboard, 65_536)
+                except OSError:  # so Linux says that nobody has the terminal open any more
+                    raise AssertionError(self.shown) from None
+                self.shown += re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", read.decode())
+        self.shown = self.shown[found.end() :]
+        return found
+
+    def type(self, text: str) -> None:
+        """Press keys."""
+        os.write(self._keyboard, text.encode())
+
+    def close(self) -> int:
+        """The exit code."""
+        try:
+            return self.process.wait(60)
+        finally:
+            os.close(self._keyboard)
+
+
+def test_a_terminal_shows_a_bar_and_takes_ctrl_c(cluster: Cluster, new_topic: NewTopic, topic_prefix: str) -> None:
+    topic = new_topic(topic_prefix + "m")
+    cluster.produce(topic.name, interleaved(range(20_000), "a"))
+    detector = cluster.create(topic.name)
+    terminal = Terminal(cluster, 80, detector, "--from", str(START))
+    line = (
+        r"RUNNING [━╸╺ ]+ +(\d+)% (\d:\d\d:\d\d) left\s+"
+        r"([\d,]+) rows \(([\d,]+)/s\), ([\d,]+) windows, ([\d,]+) anomalies"
+    )
+    first = terminal.wait_for(line)
+    later = terminal.wait_for(line)
+    for group in (1, 3, 5):
+        assert 0 <= int(first[group].replace(",", "")) <= int(later[group].replace(",", "")) <= 20_000
+    terminal.type("\x03")
+    terminal.wait_for(re.escape("Stop the analysis? [y/N]: "))
+    terminal.type("y\n")
+    task = terminal.wait_for(r"STOPPED  task (\S+)")[1]
+    assert terminal.close() == 0
+    assert ended(cluster, task)["state"] == "STOPPED"
