@@ -6,7 +6,6 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -18,6 +17,7 @@ from api.control import Control
 from api.errors import index_not_found, unavailable, unknown_detector
 from api.follower import Followed, Follower, Record
 from api.preview import Previews, is_preview
+from api.questions import Questions
 from api.request import Request
 from api.retention import Retention
 from api.search.conditions import Condition
@@ -63,10 +63,6 @@ def index_names(request: Request) -> IndexNames:
     return SEARCH_GUARD if request.search_guard else OPENSEARCH
 
 
-RESULT_READERS = 4
-"""Searches of results under way at once; each may use several cores."""
-
-
 class Services:
     """Everything behind the routes of one API process."""
 
@@ -91,7 +87,7 @@ class Services:
         )
         self.query_limits = Limits(depth=settings.max_query_depth, clauses=settings.max_clauses)
         self._writing = threading.Lock()
-        self._readers = ThreadPoolExecutor(RESULT_READERS, "results")
+        self._questions = Questions(settings.result_readers)
         self.results: ResultsStore | None = None
         self._results_follower = Follower(
             client,
@@ -127,7 +123,7 @@ class Services:
         await asyncio.to_thread(self._results_follower.stop)
         await asyncio.to_thread(self.control.stop)
         await asyncio.to_thread(self.sources.stop)
-        self._readers.shutdown(wait=True)
+        await asyncio.to_thread(self._questions.close)
         if self.results is not None:
             await asyncio.to_thread(self._close_results, self.results)
 
@@ -239,18 +235,7 @@ class Services:
         store = self.results
         if store is None:
             raise unavailable("the results store is not open yet")
-        with store.reading() as cursor:
-            asked = asyncio.get_running_loop().run_in_executor(
-                self._readers,
-                question,
-                lambda sql, values: cursor.execute(sql, values).fetchall(),
-            )
-            try:
-                return await asyncio.shield(asked)
-            except asyncio.CancelledError:
-                cursor.interrupt()
-                await asyncio.wait([asked])
-                raise
+        return await self._questions.ask(store, question)
 
     async def delete_results(self, condition: Condition) -> int:
         """Delete results from the store; how many there were."""

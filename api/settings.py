@@ -63,6 +63,10 @@ class Settings:
     )
     max_clauses: int = _setting(1024, "RIVERWATCH_MAX_CLAUSES", "the most clauses of one query")
     max_query_depth: int = _setting(30, "RIVERWATCH_MAX_QUERY_DEPTH", "how deep queries and aggregations may nest")
+    max_buckets: int = _setting(65_535, "RIVERWATCH_MAX_BUCKETS", "the most buckets of one answer")
+    result_readers: int = _setting(
+        4, "RIVERWATCH_RESULT_READERS", "searches of results under way at once; each may use several cores"
+    )
     max_detectors: int = _setting(1000, "RIVERWATCH_MAX_DETECTORS", "the most detectors")
     max_hc_detectors: int = _setting(
         1000, "RIVERWATCH_MAX_MULTI_ENTITY_DETECTORS", "the most detectors with category fields"

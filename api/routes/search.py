@@ -59,4 +59,4 @@ def _search(
     identity = request.identity
     if identity is not None and not identity.sees_all:
         documents = [each for each in table if identity.sees(each.source.get("user"))]
-    return search_documents(search, documents, types, index, services.now())
+    return search_documents(search, documents, types, index, services.now(), services.settings.max_buckets)

@@ -3,7 +3,7 @@
 filter_by_backend_role = true
 
 [users.anna]
-password = "$argon2id$v=19$..."        # `riverwatch password` makes one
+password = "$argon2id$v=19$..."        # docs/security.md says how to make one
 roles = ["operate"]
 backend_roles = ["team-a"]
 

@@ -1,0 +1,71 @@
+"""Questions to the results store, asked in threads so that the event loop never waits for the disk."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import duckdb
+
+from api.search.sql_slice import Run
+from api.views.results import ResultsStore
+from schemas.errors import Refused
+
+T = TypeVar("T")
+
+
+class Questions:
+    """At most ``threads`` questions are under way at once; each may use several cores."""
+
+    def __init__(self, threads: int) -> None:
+        self._threads = ThreadPoolExecutor(threads, "results")
+
+    async def ask(self, store: ResultsStore, question: Callable[[Run], T]) -> T:
+        """The answer to a question. One that nobody waits for any more is broken off, or not begun."""
+        asked = _Asked()
+        answer = asyncio.get_running_loop().run_in_executor(self._threads, asked.answer, store, question)
+        try:
+            return await asyncio.shield(answer)
+        except asyncio.CancelledError:
+            asked.give_up()
+            # A thread that still reads keeps its place: whoever comes next must not find the store overrun.
+            await asyncio.wait([answer])
+            if not answer.cancelled():
+                answer.exception()
+            raise
+
+    def close(self) -> None:
+        """Wait for what is under way."""
+        self._threads.shutdown(wait=True)
+
+
+class _Asked:
+    """One question: begun in one thread, given up by another."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._cursor: duckdb.DuckDBPyConnection | None = None
+        self._given_up = False
+
+    def answer(self, store: ResultsStore, question: Callable[[Run], T]) -> T:
+        """Read from the store. Raises ``Refused`` (408) when it was given up."""
+        with store.reading() as cursor:
+            with self._lock:
+                if self._given_up:
+                    raise Refused(408, "The search took too long and was broken off", "timeout_exception")
+                self._cursor = cursor
+            try:
+                return question(lambda sql, values: cursor.execute(sql, values).fetchall())
+            finally:
+                with self._lock:
+                    self._cursor = None
+
+    def give_up(self) -> None:
+        """Break it off."""
+        with self._lock:
+            self._given_up = True
+            if self._cursor is not None:
+                self._cursor.interrupt()

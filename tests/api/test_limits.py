@@ -1,0 +1,159 @@
+"""Each limit is kept to, and refused as OpenSearch refuses it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from api.questions import Questions
+from api.search.sql_slice import Run
+from api.views.results import ResultsStore
+from tests.api.conftest import AD, RunningApi, minute_records, running_api
+from tests.api.routes.test_results import create, result, write
+from tests.conftest import Broker
+
+SECONDS = 1.5
+
+
+@pytest.fixture(scope="module")
+def api(broker: Broker) -> Iterator[RunningApi]:
+    """An API that allows little."""
+    with running_api(
+        broker,
+        max_body_bytes=3000,
+        max_clauses=20,
+        max_query_depth=4,
+        max_buckets=10,
+        max_concurrent_requests=3,
+        request_timeout=SECONDS,
+        max_detectors=2,
+        max_hc_detectors=1,
+    ) as running:
+        for number in range(12):
+            write(running, [result("d", number, "h", 0.5)])
+        id = create(running)
+        assert running.call("POST", f"/detectors/{id}/_start").status_code == 200
+        yield running
+
+
+def nested(depth: int) -> dict[str, Any]:
+    query: dict[str, Any] = {"match_all": {}}
+    for _ in range(depth):
+        query = {"bool": {"filter": [query]}}
+    return {"query": query}
+
+
+def aggregated(depth: int) -> dict[str, Any]:
+    body: dict[str, Any] = {}
+    for _ in range(depth):
+        body = {"aggs": {"a": {"filter": {"match_all": {}}, **body}}}
+    return body
+
+
+MANY: dict[str, Any] = {"aggs": {"a": {"filters": {"filters": [{"match_all": {}}] * 11}}}}
+
+
+@pytest.mark.parametrize("path", ["results/_search", "tasks/_search", "_search"])
+@pytest.mark.parametrize(
+    ("body", "kind", "said"),
+    [
+        (nested(5), "illegal_argument_exception", "indices.query.bool.max_nested_depth]: [4]"),
+        (aggregated(6), "illegal_argument_exception", "nested deeper than [4]"),
+        (
+            {"query": {"bool": {"should": [{"term": {"a": n}} for n in range(30)]}}},
+            "illegal_argument_exception",
+            "maxClauseCount is set to 20",
+        ),
+        (MANY, "too_many_buckets_exception", "less than or equal to: [10]"),
+    ],
+    ids=["depth of a query", "depth of aggregations", "clauses", "buckets"],
+)
+def test_searches(api: RunningApi, path: str, body: dict[str, Any], kind: str, said: str) -> None:
+    answer = api.call("POST", f"/detectors/{path}", body)
+    error = answer.json()["error"]
+    assert (answer.status_code, error["type"]) == (400, kind)
+    assert said in error["reason"]
+
+
+def test_what_is_within_the_limits_is_answered(api: RunningApi) -> None:
+    for body in (nested(3), aggregated(4), {"query": {"bool": {"should": [{"term": {"a": n}} for n in range(9)]}}}):
+        assert api.call("POST", "/detectors/results/_search", body).status_code == 200
+
+
+def test_a_body_that_is_too_large(api: RunningApi) -> None:
+    for content in (b" " * 3001, iter([b" " * 2000] * 2)):  # the second comes in chunks and does not say its length
+        answer = api.client.post(AD + "/detectors", content=content, headers={"Content-Type": "application/json"})
+        assert (answer.status_code, answer.json()["error"]["type"]) == (413, "content_too_long_exception")
+        assert "3000 bytes" in answer.json()["error"]["reason"]
+
+
+def unfinished(api: RunningApi) -> socket.socket:
+    """A request whose body does not come."""
+    address = urlsplit(api.url)
+    assert address.hostname is not None
+    assert address.port is not None
+    connection = socket.create_connection((address.hostname, address.port), timeout=20)
+    lines = [f"POST {AD}/detectors HTTP/1.1", "Host: x", "Content-Type: application/json", "Content-Length: 9", "", ""]
+    connection.sendall("\r\n".join(lines).encode())
+    return connection
+
+
+def test_too_many_requests_and_too_slow_ones(api: RunningApi) -> None:
+    waiting = [unfinished(api) for _ in range(3)]
+    time.sleep(0.3)
+    answer = api.call("GET", "/detectors/count")
+    assert (answer.status_code, answer.json()["error"]["type"]) == (429, "rejected_execution_exception")
+    for connection in waiting:
+        status, _, rest = connection.recv(100_000).partition(b"\r\n")
+        assert status == b"HTTP/1.1 504 Gateway Timeout"
+        error = json.loads(rest.partition(b"\r\n\r\n")[2])["error"]
+        assert (error["type"], error["reason"]) == ("timeout_exception", "not answered within 1.5 s")
+        connection.close()
+    assert api.call("GET", "/detectors/count").status_code == 200
+
+
+def test_too_many_detectors(api: RunningApi) -> None:
+    source = api.source(minute_records())
+    many = api.call("POST", "/detectors", api.detector(source, category_field=["host"]))
+    assert many.status_code == 400
+    assert many.json()["error"]["reason"] == "Can't create more than 1 HC anomaly detectors."
+    assert api.call("POST", "/detectors", api.detector(source)).status_code == 201
+    single = api.call("POST", "/detectors", api.detector(source))
+    assert single.json()["error"]["reason"] == "Can't create more than 2 single-stream anomaly detectors."
+
+
+def test_a_search_that_nobody_waits_for_is_broken_off(tmp_path: Path) -> None:
+    store, questions = ResultsStore(tmp_path), Questions(1)
+    begun = threading.Event()
+
+    def endless(run: Run) -> int:
+        begun.set()
+        return len(run("SELECT count(*) FROM range(1000000) a, range(1000000) b WHERE a.range + b.range = 7", {}))
+
+    async def ask() -> tuple[float, int]:
+        first = asyncio.create_task(questions.ask(store, endless))
+        await asyncio.to_thread(begun.wait)
+        behind = asyncio.create_task(questions.ask(store, endless))
+        await asyncio.sleep(0.1)
+        asked = time.monotonic()
+        for task in (first, behind):
+            task.cancel()
+        given_up = await asyncio.gather(first, behind, return_exceptions=True)
+        assert [type(each) for each in given_up] == [asyncio.CancelledError, asyncio.CancelledError]
+        answer = await questions.ask(store, lambda run: run("SELECT 42", {})[0][0])
+        return time.monotonic() - asked, answer
+
+    took, answer = asyncio.run(ask())
+    questions.close()
+    store.close()
+    assert answer == 42
+    assert took < 20
