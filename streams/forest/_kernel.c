@@ -15,7 +15,8 @@
 #define MAX_COLUMNS 40 /* 10 features, 4 columns each */
 #define MAX_TREES 100
 #define MAX_LEAVES 64
-#define BLOCK 16 /* rows between asking memory for their leaves and using these */
+#define AHEAD 16 /* rows between asking memory for something and using it */
+#define MAX_WINDOW 1024
 #define SPAN 8
 #define LAGS (SPAN - 1)
 #define MANTISSA_BITS 12
@@ -103,7 +104,7 @@ open_models(PyObject *arrays, Models *m)
     };
     for (int i = 0; i < ARRAYS; i++)
         if (m->views[i].len != m->capacity * widths[i] * SIZES[i]) goto wrong;
-    if (m->d * m->k > MAX_COLUMNS || m->k < GAP || m->k > GAP + 1 || m->trees > MAX_TREES || m->leaves > MAX_LEAVES
+    if (m->d * m->k > MAX_COLUMNS || m->k < GAP || m->k > GAP + 1 || m->trees > MAX_TREES || m->leaves > MAX_LEAVES || m->w > MAX_WINDOW
         || 2 * m->length != m->w || (m->k > GAP) != (m->hours > 0))
         goto wrong;
     m->recent = m->views[RECENT].buf;
@@ -235,34 +236,61 @@ farthest_of(const Models *m, const double *columns, const double *frame)
     return far;
 }
 
-/* scoring.py: score, for n rows. Where the models' codes lie is known early, so memory is asked for them early. */
+/* scoring.py: score, of a row of which the leaves are known. */
+static inline void
+finish(const Models *m, const uint8_t **leaf, const double *columns, int64_t row, int height, double *score)
+{
+    int32_t sum = 0;
+    for (int t = 0; t < m->trees; t++) sum += constants.sums[*leaf[t]];
+    double thin = height + 1 - log2_of(sum / (m->trees * 65536.0));
+    double far = farthest_of(m, columns, m->frame + row * FRAME_ROWS * m->d * m->k);
+    double bits = constants.tree_share * thin + log2_of(1 + far);
+    bits = rint(bits / constants.step) * constants.step;
+    *score = bits < constants.highest ? bits : constants.highest;
+}
+
+static inline void
+prefetch(const void *start, size_t size)
+{
+    const char *line = (const char *)((uintptr_t)start & ~(uintptr_t)63);
+    for (; line < (const char *)start + size; line += 64) __builtin_prefetch(line);
+}
+
+/* engine.py: _score, and scoring.py: score, for n rows. With `hours`, their gaps are written among the columns first.
+ * Most of the time goes into waiting for models that lie anywhere in memory, so they are asked for AHEAD rows before
+ * they are used, and their leaves as soon as these are known. */
 static void
-score(const Models *m, const uint64_t *table, const int64_t *rows, const double *columns, Py_ssize_t n, double *scores)
+score(const Models *m, const uint64_t *table, const int64_t *rows, const uint8_t *hours, double *columns, Py_ssize_t n,
+      double *scores)
 {
     int q = m->d * m->k, height = __builtin_ctz(m->leaves);
     uint64_t standing[MAX_TREES];
-    const uint8_t *leaf[BLOCK][MAX_TREES];
-    for (Py_ssize_t start = 0; start < n; start += BLOCK) {
-        int some = n - start < BLOCK ? (int)(n - start) : BLOCK;
-        for (int i = 0; i < some; i++) {
-            int64_t row = rows[start + i];
-            const double *frame = m->frame + row * FRAME_ROWS * q;
-            const uint8_t *codes = m->codes + row * m->trees * m->leaves;
-            stand(m, table, columns + (start + i) * q, frame + BASE * q, frame + GAIN * q, m->neutral + row * q, standing);
-            for (int t = 0; t < m->trees; t++) {
-                leaf[i][t] = codes + t * m->leaves + __builtin_ctzll(standing[t]);
-                __builtin_prefetch(leaf[i][t]);
+    const uint8_t *leaf[AHEAD][MAX_TREES];
+    for (Py_ssize_t i = -AHEAD; i < n + AHEAD; i++) {
+        if (i + AHEAD < n) {
+            int64_t row = rows[i + AHEAD];
+            prefetch(m->frame + row * FRAME_ROWS * q, FRAME_ROWS * q * sizeof *m->frame);
+            if (hours) {
+                int64_t place = (row * m->hours + hours[i + AHEAD]) * m->d;
+                prefetch(m->levels + place, m->d * sizeof *m->levels);
+                prefetch(m->hour_weights + place, m->d * sizeof *m->hour_weights);
+                prefetch(m->origin + row * m->d, m->d * sizeof *m->origin);
             }
         }
-        for (int i = 0; i < some; i++) {
-            int64_t sum = 0;
-            for (int t = 0; t < m->trees; t++) sum += constants.sums[*leaf[i][t]];
-            double thin = height + 1 - log2_of((double)sum / (m->trees * 65536.0));
-            double far = farthest_of(m, columns + (start + i) * q, m->frame + rows[start + i] * FRAME_ROWS * q);
-            double bits = constants.tree_share * thin + log2_of(1 + far);
-            bits = rint(bits / constants.step) * constants.step;
-            scores[start + i] = bits < constants.highest ? bits : constants.highest;
+        if (0 <= i && i < n) {
+            const double *frame = m->frame + rows[i] * FRAME_ROWS * q;
+            const uint8_t *codes = m->codes + rows[i] * m->trees * m->leaves, **own = leaf[i % AHEAD];
+            for (int f = 0; f < m->d && hours; f++)
+                columns[i * q + f * m->k + GAP] = gap_of(m, rows[i], hours[i], f, columns[i * q + f * m->k]);
+            stand(m, table, columns + i * q, frame + BASE * q, frame + GAIN * q, m->neutral + rows[i] * q, standing);
+            if (i >= AHEAD) finish(m, own, columns + (i - AHEAD) * q, rows[i - AHEAD], height, &scores[i - AHEAD]);
+            for (int t = 0; t < m->trees; t++) {
+                own[t] = codes + t * m->leaves + __builtin_ctzll(standing[t]);
+                __builtin_prefetch(own[t]);
+            }
         }
+        else if (i >= n && i >= AHEAD)
+            finish(m, leaf[i % AHEAD], columns + (i - AHEAD) * q, rows[i - AHEAD], height, &scores[i - AHEAD]);
     }
 }
 
@@ -292,9 +320,9 @@ derive_rows(PyObject *self, PyObject *args)
     double *before = v[3].buf, *columns = v[4].buf;
     if (!all_inside(rows, n, m.capacity)) goto done;
     for (Py_ssize_t i = 0; i < n; i++) {
-        if (i + BLOCK < n) {
-            __builtin_prefetch(m.recent + rows[i + BLOCK] * LAGS * m.d, 1);
-            __builtin_prefetch(m.count + rows[i + BLOCK], 1);
+        if (i + AHEAD < n) {
+            prefetch(m.recent + rows[i + AHEAD] * LAGS * m.d, LAGS * m.d * sizeof *m.recent);
+            __builtin_prefetch(m.count + rows[i + AHEAD]);
         }
         double *recent = m.recent + rows[i] * LAGS * m.d;
         number[i] = m.count[rows[i]]++;
@@ -314,30 +342,6 @@ done:
     give_back(v, got);
     close_models(&m);
     return answer;
-}
-
-/* The gaps of rows that lie in `hours`; 0 and a Python error for an hour that doesn't exist. */
-static int
-add_gaps(const Models *m, const int64_t *rows, const uint8_t *hours, Py_ssize_t n, double *columns)
-{
-    int q = m->d * m->k;
-    for (Py_ssize_t i = 0; i < n; i++) {
-        if (hours[i] >= m->hours) {
-            PyErr_SetString(PyExc_IndexError, "there is no such hour");
-            return 0;
-        }
-        if (i + BLOCK < n && hours[i + BLOCK] < m->hours) {
-            const double *frame = m->frame + rows[i + BLOCK] * FRAME_ROWS * q;
-            int64_t place = (rows[i + BLOCK] * m->hours + hours[i + BLOCK]) * m->d;
-            __builtin_prefetch(frame);
-            __builtin_prefetch(frame + FRAME_ROWS * q - 1);
-            __builtin_prefetch(m->levels + place);
-            __builtin_prefetch(m->hour_weights + place);
-        }
-        for (int f = 0; f < m->d; f++)
-            columns[i * q + f * m->k + GAP] = gap_of(m, rows[i], hours[i], f, columns[i * q + f * m->k]);
-    }
-    return 1;
 }
 
 /* score(models, table, rows [n], hours [n], columns [n, d, k], scores [n]): engine.py: _score. Writes the gaps among
@@ -365,9 +369,13 @@ score_rows(PyObject *self, PyObject *args)
     if (hours != Py_None) {
         if (borrow(hours, &v[4], 1, n) < 0) goto done;
         got = 5;
-        if (m.k > GAP && !add_gaps(&m, rows, v[4].buf, n, columns)) goto done;
+        for (Py_ssize_t i = 0; i < n && m.hours; i++)
+            if (((uint8_t *)v[4].buf)[i] >= m.hours) {
+                PyErr_SetString(PyExc_IndexError, "there is no such hour");
+                goto done;
+            }
     }
-    score(&m, v[0].buf, rows, columns, n, scores);
+    score(&m, v[0].buf, rows, got == 5 && m.hours ? v[4].buf : NULL, columns, n, scores);
     for (Py_ssize_t i = 0; i < n && hours != Py_None; i++)
         if (!isfinite(m.limits[2 * rows[i] + 1])) scores[i] = 0.0;
     answer = Py_NewRef(Py_None);
@@ -399,6 +407,13 @@ remember_rows(PyObject *self, PyObject *args)
     const double *columns = v[3].buf, *scores = v[4].buf;
     if (!all_inside(rows, n, m.capacity)) goto done;
     for (Py_ssize_t i = 0; i < n; i++) {
+        if (i + AHEAD < n) {
+            int64_t row = rows[i + AHEAD], slot = number[i + AHEAD] % m.w;
+            prefetch(m.window + (row * m.w + slot) * m.d, m.d * sizeof *m.window);
+            __builtin_prefetch(m.marks + row * m.w + slot);
+            __builtin_prefetch(m.scores + row * m.length + slot % m.length);
+            __builtin_prefetch(m.begin + row);
+        }
         int64_t row = rows[i], slot = number[i] % m.w, place = number[i] - m.begin[row];
         if (place < 0 || place >= m.length) {
             PyErr_SetString(PyExc_IndexError, "an event is not of its model's current chapter");
@@ -425,27 +440,25 @@ done:
 
 /* ---- Functions of the module: learning ---------------------------------------------------------------------- */
 
-/* learning.py: _see. What the trees see of n events from number `first` on, but the gaps: columns [n, d, k]. Event
- * `first - 1` and so on may be missing; protected rows are NaN. */
+/* learning.py: _see. What the trees see of n events from number `first` on, but the gaps: columns [n, d, k]. Before
+ * event 0 there is nothing; protected rows are NaN. */
 static void
 see(const Models *m, int64_t row, int64_t first, int64_t n, double *columns)
 {
-    double values[SPAN]; /* the value itself, then those before, the latest first */
+    double values[LAGS + MAX_WINDOW];
+    const uint8_t *marks = m->marks + row * m->w;
     for (int f = 0; f < m->d; f++) {
         double origin = m->origin[row * m->d + f];
         const float *window = m->window + row * m->w * m->d + f;
-        for (int lag = 1; lag < SPAN; lag++)
-            values[lag - 1] = first - lag < 0 ? NAN : window[(first - lag) % m->w * m->d] + origin;
+        for (int64_t i = -LAGS; i < n; i++)
+            values[LAGS + i] = first + i < 0 ? NAN : window[(first + i) % m->w * m->d] + origin;
         for (int64_t i = 0; i < n; i++) {
-            int64_t slot = (first + i) % m->w;
             double *own = columns + (i * m->d + f) * m->k;
-            memmove(values + 1, values, LAGS * sizeof *values);
-            values[0] = window[slot * m->d] + origin;
-            if (m->marks[row * m->w + slot] >= constants.protected)
+            if (marks[(first + i) % m->w] >= constants.protected)
                 own[VALUE] = own[CHANGE] = own[MEAN] = NAN;
             else {
-                own[VALUE] = values[0];
-                derive(values[0], values + 1, 1, &own[CHANGE], &own[MEAN]);
+                own[VALUE] = values[LAGS + i];
+                derive(own[VALUE], values + LAGS + i - 1, -1, &own[CHANGE], &own[MEAN]);
             }
         }
     }
@@ -522,24 +535,25 @@ take_in(const Models *m, int64_t row, int64_t first, int64_t n, double *columns)
     }
 }
 
-/* reference.py: leaf_codes, of one tree, from the rows that fell into each leaf. mass is scratch, in heap order. */
+/* reference.py: leaf_codes, of one tree, from the number of rows that fell into each leaf. */
 static void
-encode(const int32_t *rows_of_leaf, int32_t *mass, int leaves, int64_t count, uint8_t *codes)
+encode(const int32_t *fallen, int leaves, int64_t count, uint8_t *codes)
 {
-    int64_t total[2 * MAX_LEAVES];
-    uint8_t walking[2 * MAX_LEAVES];
-    double least = constants.stop * count, fine = FINE / (double)count;
-    memcpy(mass + leaves - 1, rows_of_leaf, leaves * sizeof *mass);
+    /* In heap order. `walking` is all ones where a walk goes on, and `least` whole: masses are. */
+    int32_t mass[2 * MAX_LEAVES], total[2 * MAX_LEAVES], walking[2 * MAX_LEAVES];
+    int32_t least = (int32_t)ceil(constants.stop * count);
+    double fine = FINE / (double)count;
+    memcpy(mass + leaves - 1, fallen, leaves * sizeof *mass);
     for (int node = leaves - 2; node >= 0; node--) mass[node] = mass[2 * node + 1] + mass[2 * node + 2];
     total[0] = mass[0];
-    walking[0] = mass[0] >= least;
-    for (int node = 1, depth = 1; node < 2 * leaves - 1; node++) {
-        if (node == (2 << depth) - 1) depth++;
-        int parent = (node - 1) / 2;
-        total[node] = total[parent] + (walking[parent] ? (int64_t)mass[node] << depth : 0);
-        walking[node] = walking[parent] && mass[node] >= least;
-    }
-    for (int leaf = 0; leaf < leaves; leaf++) codes[leaf] = constants.codes[(int64_t)(total[leaves - 1 + leaf] * fine)];
+    walking[0] = -(mass[0] >= least);
+    for (int first = 1, depth = 1; first < 2 * leaves - 1; first = 2 * first + 1, depth++)
+        for (int node = first; node < 2 * first + 1; node++) {
+            int parent = (node - 1) / 2;
+            total[node] = total[parent] + (walking[parent] & (mass[node] << depth));
+            walking[node] = walking[parent] & -(mass[node] >= least);
+        }
+    for (int leaf = 0; leaf < leaves; leaf++) codes[leaf] = constants.codes[(int32_t)(total[leaves - 1 + leaf] * fine)];
 }
 
 /* learning.py: _refer */
@@ -556,8 +570,9 @@ refer(const Models *m, const uint64_t *table, int64_t row, double *columns)
     for (int c = 0; c < q; c++) {
         double low = NAN, high = NAN;
         for (int64_t i = 0; i < n; i++) {
-            low = fmin(low, columns[i * q + c]);
-            high = fmax(high, columns[i * q + c]);
+            double value = columns[i * q + c];
+            if (!(low <= value)) low = isnan(value) ? low : value;
+            if (!(high >= value)) high = isnan(value) ? high : value;
         }
         if (c % m->k == VALUE) size = fmax(fabs(low), fabs(high));
         double width = spread_or(high - low, size, 1);
@@ -565,7 +580,7 @@ refer(const Models *m, const uint64_t *table, int64_t row, double *columns)
         base[c] = isnan(width) ? 0.0 : low - constants.margin / (1 - 2 * constants.margin) * width;
         neutral[c] = (int16_t)cell_of((frame[CENTER * q + c] - base[c]) * gain[c]);
     }
-    int32_t fallen[MAX_TREES * MAX_LEAVES], mass[2 * MAX_LEAVES];
+    int32_t fallen[MAX_TREES * MAX_LEAVES];
     uint64_t standing[MAX_TREES];
     memset(fallen, 0, m->trees * m->leaves * sizeof *fallen);
     for (int64_t i = 0; i < n; i++) {
@@ -577,7 +592,7 @@ refer(const Models *m, const uint64_t *table, int64_t row, double *columns)
         for (int t = 0; t < m->trees; t++) fallen[t * m->leaves + __builtin_ctzll(standing[t])]++;
     }
     for (int t = 0; t < m->trees && count; t++)
-        encode(fallen + t * m->leaves, mass, m->leaves, count, m->codes + (row * m->trees + t) * m->leaves);
+        encode(fallen + t * m->leaves, m->leaves, count, m->codes + (row * m->trees + t) * m->leaves);
 }
 
 /* season.py: learn, of one model's chapter. sums and counts [hours, d] are scratch. */
