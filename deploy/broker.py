@@ -63,8 +63,9 @@ class LocalBroker:
     """A Kafka that runs while the ``with`` block does, and answers from its first line on.
 
     ``data_dir`` is created and formatted when it is new; topics in it survive. ``quick`` starts faster and runs
-    slower (tests). ``say`` gets a line when something takes long. Raises a ``DeployError`` that says what to do.
-    When this process dies, whichever way, the broker stops as well.
+    slower (tests). ``say`` gets a line when something takes long. ``more`` are properties of Kafka's server besides
+    ours, or instead of them. Raises a ``DeployError`` that says what to do. When this process dies, whichever way,
+    the broker stops as well.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class LocalBroker:
         heap: str = "1g",
         environment: Mapping[str, str] = os.environ,
         say: Callable[[str], None] = lambda _line: None,
+        more: Mapping[str, object] | None = None,
     ) -> None:
         self.name = "broker"
         self.port = port
@@ -85,6 +87,7 @@ class LocalBroker:
         self._flags = (f"-Xmx{heap}", *(QUICK if quick else ()))
         self._environment = environment
         self._say = say
+        self._more = more or {}
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -111,7 +114,7 @@ class LocalBroker:
         if not logs.exists():
             self._format(java, classpath, logs)
         properties = self.data_dir / "server.properties"
-        properties.write_text(server_properties(self.port, free_port(), logs))
+        properties.write_text(server_properties(self.port, free_port(), logs, self._more))
         with self.log_file.open("wb") as output:
             self._process = subprocess.Popen(
                 [
@@ -177,7 +180,7 @@ class LocalBroker:
         # Formatted under another name first: a format that was cut off must not pass for a formatted folder.
         fresh = self.data_dir / f"log.new-{os.getpid()}"
         properties = self.data_dir / "format.properties"
-        properties.write_text(server_properties(self.port, free_port(), fresh))
+        properties.write_text(server_properties(self.port, free_port(), fresh, self._more))
         cluster = base64.urlsafe_b64encode(os.urandom(16)).rstrip(b"=").decode()
         run = subprocess.run(
             [
@@ -231,7 +234,7 @@ def _is_locked(file: Path) -> bool:
     return False
 
 
-def server_properties(port: int, controller_port: int, logs: Path) -> str:
+def server_properties(port: int, controller_port: int, logs: Path, more: Mapping[str, object]) -> str:
     """Kafka's configuration: broker and controller in one process, small internal topics, no replicas."""
     return (
         "\n".join(
@@ -256,6 +259,7 @@ def server_properties(port: int, controller_port: int, logs: Path) -> str:
                 "group.initial.rebalance.delay.ms": 0,
                 "auto.create.topics.enable": "false",
                 "log.cleaner.backoff.ms": 1000,
+                **more,
             }.items()
         )
         + "\n"

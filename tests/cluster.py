@@ -61,6 +61,13 @@ class WorkerProcess:
             assert self._process.poll() is None, "\n".join(self.lines[-40:])
             assert time.monotonic() < deadline, "\n".join(self.lines[-40:])
 
+    def wait_for(self, *words: str, seconds: float = 60.0) -> None:
+        """Return when it has printed a line with all these words; fails when it has not."""
+        deadline = time.monotonic() + seconds
+        while not any(all(word in line for word in words) for line in list(self.lines)):
+            assert time.monotonic() < deadline, "\n".join(self.lines[-40:])
+            time.sleep(0.002)
+
     def alive(self) -> bool:
         """Whether it still runs."""
         return self._process.poll() is None
@@ -108,6 +115,11 @@ class ApiProcess:
         for line in self._process.stdout:
             self.lines.append(line.rstrip())
         self._process.stdout.close()
+
+    @property
+    def pid(self) -> int:
+        """The process."""
+        return self._process.pid
 
     def stop(self) -> None:
         """End it."""

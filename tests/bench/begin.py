@@ -16,14 +16,7 @@ from pathlib import Path
 
 from deploy.broker import LocalBroker, free_port
 from tests.bench.throughput import create
-from tests.cluster import Cluster, WorkerProcess
-
-
-def wait_for(worker: WorkerProcess, topic: str) -> float:
-    """When the worker said that it begins to read the topic."""
-    while not any("source begins" in line and f"topic={topic}" in line for line in list(worker.lines)):
-        time.sleep(0.002)
-    return time.monotonic()
+from tests.cluster import Cluster
 
 
 def main() -> None:
@@ -45,7 +38,8 @@ def main() -> None:
             begun = time.monotonic()
             cluster.start(detector)
             cluster.produce(topic, [{"time": 1_000_000 + 5_000 * k, "host": "a", "value": 1} for k in range(2)])
-            reading.append(wait_for(worker, topic) - begun)
+            worker.wait_for("source begins", f"topic={topic}")
+            reading.append(time.monotonic() - begun)
             cluster.results(detector, 1)
             resulting.append(time.monotonic() - begun)
         for what, seconds in (("reading begins", reading), ("first result at a consumer", resulting)):
