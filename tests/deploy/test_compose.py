@@ -29,7 +29,7 @@ OURS = sorted(name for name, service in COMPOSE["services"].items() if service["
 
 
 def local_kafka() -> dict[str, str]:
-    lines = server_properties(9092, 9093, Path("/var/lib/kafka/data")).splitlines()
+    lines = server_properties(9092, 9093, Path("/var/lib/kafka/data"), {}).splitlines()
     return dict(line.split("=", 1) for line in lines)
 
 
