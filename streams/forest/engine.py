@@ -7,7 +7,7 @@ into the window, and at the end of a chapter the model learns its window anew (l
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -35,6 +35,9 @@ HUGE = 1e150
 
 ROWS_AT_ONCE = 2048
 """So many at a time, temporary arrays stay in the processor's cache."""
+
+MODELS_TO_LEARN = 32
+"""When so many have finished a chapter they learn, if none of them was needed before."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,8 @@ class DefaultBank(TableBank[Models]):
         structure = draw_spaced(spec.seed, spec.features * self._columns, spec.trees, spec.height)
         self._table = reachable(structure)
         self._learning = self.learning(spec, self._table)
+        self._finished: list[Int64Array] = []
+        self._is_finished = np.zeros(capacity, np.bool_)
         super().__init__(spec, capacity, structure.fingerprint)
 
     def _unseen(self, capacity: int) -> Models:
@@ -77,10 +82,41 @@ class DefaultBank(TableBank[Models]):
         for chapter in self._by_chapter(self._arrange(rows, ends, values, steps)):
             self._judge(chapter, steps)
             self._remember(chapter, steps.score)
-            finished = np.flatnonzero(chapter.number + 1 == self._models.end[chapter.model])
+            finished = chapter.model[chapter.number + 1 == self._models.end[chapter.model]]
             if len(finished):
-                self._learning.learn(self._models, chapter.model[finished], chapter.number[finished] + 1)
+                self._finished.append(finished)
+                self._is_finished[finished] = True
+        if sum(map(len, self._finished)) >= MODELS_TO_LEARN:
+            self._learn()
         return steps
+
+    def _learn(self) -> None:
+        """Let the models learn that have finished a chapter since this was called last.
+
+        That waits until one of them is needed, or some are together: with one or two models at a time, most of the
+        time would go into calling NumPy.
+        """
+        if self._finished:
+            rows = np.concatenate(self._finished)
+            self._finished.clear()
+            self._is_finished[rows] = False
+            self._learning.learn(self._models, rows, self._models.end[rows])
+
+    def grow(self, capacity: int) -> None:
+        self._is_finished = np.append(self._is_finished, np.zeros(capacity - self.capacity, np.bool_))
+        super().grow(capacity)
+
+    def reset(self, rows: Int64Array) -> None:
+        self._learn()
+        super().reset(rows)
+
+    def dump(self, rows: Int64Array) -> list[bytes]:
+        self._learn()
+        return super().dump(rows)
+
+    def load(self, rows: Int64Array, states: Sequence[bytes]) -> None:
+        self._learn()
+        super().load(rows, states)
 
     def _arrange(self, rows: Int64Array, ends: Int64Array, values: Float64Array, steps: Steps) -> Events:
         """Sort the events, fill in and derive what the trees see. Puts what is filled in into ``steps``."""
@@ -123,6 +159,8 @@ class DefaultBank(TableBank[Models]):
         """The events of each model's current chapter, then those of the next, and so on."""
         if not len(events.model):
             return
+        if self._is_finished[events.model].any():
+            self._learn()
         beyond = events.number >= self._models.end[events.model]
         if not beyond.any():
             yield events
@@ -130,6 +168,8 @@ class DefaultBank(TableBank[Models]):
         current = self._chapters.of(self._models.begin[events.model])
         chapter = np.where(beyond, self._chapters.of(events.number) - current, 0)
         for number in range(int(chapter.max()) + 1):
+            if number > 0:
+                self._learn()
             yield events[np.flatnonzero(chapter == number)]
 
     def _judge(self, events: Events, steps: Steps) -> None:

@@ -131,6 +131,25 @@ def test_growing_and_resetting_leave_the_other_models_alone(kind: dict[str, Any]
 
 
 @every_kind
+@pytest.mark.parametrize("rows", [250, 256])
+def test_growing_resetting_and_loading_right_after_a_chapter(kind: dict[str, Any], rows: int) -> None:
+    values = series(500)
+    bank, other = bank_of(kind), bank_of(kind)
+    run(other, values[:77])
+    for row in range(3):
+        run(bank, values[:rows], row=row)
+    bank.grow(4)
+    bank.reset(np.array([1]))
+    bank.load(np.array([2]), other.dump(np.array([0])))
+    assert bank.dump(np.array([1])) == bank_of(kind).dump(np.array([0]))
+    assert bank.dump(np.array([2])) == other.dump(np.array([0]))
+    other = bank_of(kind)
+    run(other, values[:rows])
+    assert bank.dump(np.array([0])) == other.dump(np.array([0]))
+    assert_same(run(bank, values[rows:], row=1), run(bank_of(kind), values[rows:]))
+
+
+@every_kind
 def test_no_grade_before_a_model_has_warmed_up(kind: dict[str, Any]) -> None:
     values = series(32)
     values[20] = 1e9
