@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -138,14 +138,15 @@ def test_growing_resetting_and_loading_right_after_a_chapter(kind: dict[str, Any
     run(other, values[:77])
     run(whole, values[:rows])
     (unseen,), (young,), (old,) = (bank.dump(np.array([0])) for bank in (bank_of(kind), other, whole))
-    for change, changed in (
+    changes: list[tuple[Callable[[ForestBank], None], bytes]] = [
         (lambda bank: bank.grow(4), old),
         (lambda bank: bank.reset(np.array([1])), unseen),
         (lambda bank: bank.load(np.array([1]), [young]), young),
-    ):
+    ]
+    for change, changed in changes:
         bank = bank_of(kind)
-        run(bank, values[:rows], row=1)
         run(bank, values[:rows])
+        run(bank, values[:rows], row=1)
         change(bank)
         assert bank.dump(np.array([0, 1])) == [old, changed]
 
