@@ -16,7 +16,7 @@ import structlog
 
 from api.errors import Challenge, Plain, error_body
 from api.rendering import JSON_TYPE, TEXT_TYPE, render
-from api.request import Answer, Request, check_parameters
+from api.request import FLAGS, Answer, Request, check_parameters
 from api.route_table import ROUTES, SEARCH_PARAMETERS, Route
 from api.routing import Router
 from api.services import Services
@@ -130,6 +130,8 @@ class Application:
             _check_content_type(headers.get("content-type", ""))
         known = (*route.parameters, *(SEARCH_PARAMETERS if route.body == "search" else ()))
         check_parameters(path, parameters, known)
+        for name in FLAGS:
+            request.flag(name)
         if request.body and route.body == "none":
             raise illegal_argument(f"request [{method} {path}] does not support having a body")
         if route.gated:

@@ -15,7 +15,8 @@ from schemas.errors import Refused
 from schemas.query.errors import suggestion
 from schemas.token import illegal_argument, parsing_failed, token
 
-RESPONSE_PARAMETERS = ("pretty", "human", "filter_path", "error_trace", "format")
+FLAGS = ("pretty", "human", "error_trace")
+RESPONSE_PARAMETERS = (*FLAGS, "filter_path", "format")
 """Parameters that every route takes: they shape the answer only."""
 
 
@@ -71,7 +72,7 @@ class Request:
         try:
             return int(value)
         except ValueError as error:
-            raise illegal_argument(f"Failed to parse int parameter [{name}] with value [{value}]") from error
+            raise illegal_argument(f"Failed to parse long parameter [{name}] with value [{value}]") from error
 
     def refresh(self) -> None:
         """Check ``refresh``: every write is visible when it is answered, whatever it says."""
@@ -95,6 +96,25 @@ class Request:
         if not self.parameters.get("source_content_type"):
             raise Refused(400, "source and source_content_type parameters are required", "illegal_argument_exception")
         return as_object(parse_json(source.encode()))
+
+
+def milliseconds(value: Any) -> int:
+    """A time in a body as epoch ms; digits in a string count, too.
+
+    >>> milliseconds("1795493335499"), milliseconds(1.5)
+    (1795493335499, 1)
+    """
+    if isinstance(value, dict | list):
+        raise parsing_failed(f"Failed to parse object: unexpected token [{token(value)}] found")
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise illegal_argument(f"time must be epoch milliseconds, found [{token(value)}]")
+    try:
+        number = int(value)
+    except (ValueError, OverflowError):
+        raise illegal_argument(f'For input string: "{value}"') from None
+    if not -(2**63) <= number < 2**63:
+        raise illegal_argument(f"Numeric value ({value}) out of range of long")
+    return number
 
 
 def as_object(value: Any) -> dict[str, Any]:

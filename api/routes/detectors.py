@@ -6,6 +6,7 @@ import base64
 import secrets
 from typing import Any
 
+from api.errors import unknown_detector
 from api.request import Answer, Request
 from api.services import Services, index_names
 from api.views.catalog import Document, task_document
@@ -13,6 +14,9 @@ from schemas.command import DetectorDelete, DetectorPut, Reply
 from schemas.errors import Refused
 
 TWIN = "/_opendistro/_anomaly_detection"
+
+ANY_VERSION, NO_SEQ_NO = -3, -2
+"""What OpenSearch takes as not given."""
 
 
 def new_id() -> str:
@@ -35,8 +39,7 @@ async def update(request: Request, services: Services) -> Answer:
     id = request.path_parameters["detectorID"]
     document = request.json_object()
     request.refresh()
-    seq_no, primary_term = request.whole_number("if_seq_no"), request.whole_number("if_primary_term")
-    _check_concurrency(seq_no, primary_term)
+    seq_no, primary_term = _concurrency(request)
     services.require_detectors(resource=None)
     before = services.detector(id, request)
     await services.checks.check(document, body=request.body, user=request.user, before=before)
@@ -57,7 +60,10 @@ async def get(request: Request, services: Services) -> Answer:
     """``GET /detectors/{detectorID}``, with ``job`` and ``task`` as asked for."""
     id = request.path_parameters["detectorID"]
     job, task = request.flag("job"), request.flag("task")
+    version = request.whole_number("version")
     detector = services.detector(id, request)
+    if version not in (None, ANY_VERSION, detector.version):
+        raise unknown_detector(id)
     shown: dict[str, Any] = {
         "_id": id,
         "_version": detector.version,
@@ -139,8 +145,16 @@ def _offset(reply: Reply) -> int:
     return reply.seq_no or reply.offsets.get("detectors", 0)
 
 
-def _check_concurrency(seq_no: int | None, primary_term: int | None) -> None:
-    if seq_no is not None and not primary_term:
+def _concurrency(request: Request) -> tuple[int | None, int | None]:
+    """``if_seq_no`` and ``if_primary_term``: both or none, checked as OpenSearch does."""
+    seq_no, primary_term = request.whole_number("if_seq_no"), request.whole_number("if_primary_term")
+    seq_no, primary_term = None if seq_no == NO_SEQ_NO else seq_no, primary_term or None
+    if seq_no is not None and seq_no < 0:
+        raise Refused(400, f"sequence numbers must be non negative. got [{seq_no}].")
+    if primary_term is not None and primary_term < 0:
+        raise Refused(400, f"primary term must be non negative. got [{primary_term}]")
+    if seq_no is not None and primary_term is None:
         raise Refused(400, "Validation Failed: 1: ifSeqNo is set, but primary term is [0];")
-    if seq_no is None and primary_term:
+    if seq_no is None and primary_term is not None:
         raise Refused(400, f"Validation Failed: 1: ifSeqNo is unassigned, but primary term is [{primary_term}];")
+    return seq_no, primary_term

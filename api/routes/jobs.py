@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from api.request import Answer, Request, as_object, parse_json
+from api.request import Answer, Request, as_object, milliseconds, parse_json
 from api.services import Services
 from schemas.command import HistoryStart, HistoryStop, JobStart, JobStop, Reply
-from schemas.errors import Refused
 from schemas.token import illegal_argument
 
 
@@ -59,7 +58,7 @@ def _range(body: dict[str, Any]) -> tuple[int, int]:
     bounds = {}
     for name in ("start_time", "end_time"):
         value = body.get(name)
-        bounds[name] = None if value is None else _milliseconds(value)
+        bounds[name] = None if value is None else milliseconds(value)
     if bounds["start_time"] is None:
         raise illegal_argument("Detection data range's start time must not be null")
     if bounds["end_time"] is None:
@@ -67,15 +66,3 @@ def _range(body: dict[str, Any]) -> tuple[int, int]:
     if bounds["start_time"] > bounds["end_time"]:
         raise illegal_argument("Detection data range's end time must be after start time")
     return bounds["start_time"], bounds["end_time"]
-
-
-def _milliseconds(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise Refused(400, "time must be epoch milliseconds", "illegal_argument_exception")
-    try:
-        number = int(value)
-    except (ValueError, OverflowError):
-        raise illegal_argument(f'For input string: "{value}"') from None
-    if not -(2**63) <= number < 2**63:
-        raise illegal_argument(f"Numeric value ({value}) out of range of long")
-    return number

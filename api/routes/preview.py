@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from api.errors import Text
-from api.request import Answer, Request
+from api.request import Answer, Request, milliseconds
 from api.routes.detectors import new_id
 from api.services import Services
 from schemas.detector import DEFAULT_INTERVAL, load_detector, render_detector
@@ -107,18 +107,12 @@ def _numbers(shares: list[dict[str, Any]] | None) -> list[float] | None:
 
 
 def _range(body: dict[str, Any]) -> tuple[int, int]:
-    start, end = _time(body.get("period_start")), _time(body.get("period_end"))
-    if start is None or end is None:
+    if body.get("period_start") is None or body.get("period_end") is None:
         raise Text(400, "Must set both period start and end date with epoch of milliseconds")
+    start, end = milliseconds(body["period_start"]), milliseconds(body["period_end"])
     if start >= end:
         raise Text(400, "Period start date should be before end date")
     return start, end
-
-
-def _time(value: Any) -> int | None:
-    if isinstance(value, bool) or not isinstance(value, int) or not -(2**63) <= value < 2**63:
-        return None
-    return value
 
 
 def _shown(result: Result, detector_id: str | None) -> dict[str, Any]:

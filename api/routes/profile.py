@@ -202,6 +202,9 @@ def _entity_task(task: Document, node: str) -> dict[str, Any]:
 
 def _entity(request: Request) -> dict[str, str] | None:
     """The entity that is asked about, by field; None for the detector as a whole."""
+    field, value = request.parameters.get("category_field"), request.parameters.get("entity")
+    if field is not None and value is not None:
+        return {field: value}
     if request.body:
         body = as_object(parse_json(request.body))
         if "entity" not in body:
@@ -211,8 +214,7 @@ def _entity(request: Request) -> dict[str, str] | None:
         if not entity:
             raise Refused(400, "Empty entity attributes")
         return entity
-    field, value = request.parameters.get("category_field"), request.parameters.get("entity")
-    return {field: value} if field is not None and value is not None else None
+    return None
 
 
 async def _entity_profile(

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from api.request import Answer, Request, unrecognized
+from api.search.request import check_timeout
 from api.services import Services
 from schemas.node import Node
 from schemas.token import illegal_argument
@@ -47,6 +48,7 @@ LEGACY_CLUSTER_STATS = ("single_entity_detector_count", "multi_entity_detector_c
 async def stats(request: Request, services: Services) -> Answer:
     """``GET [/{nodeId}]/stats[/{stat}]``."""
     names = _names(request)
+    check_timeout(request.parameters.get("timeout"), "StatsRequest.timeout")
     cluster = _cluster(services, legacy=request.search_guard)
     answer = {name: value for name, value in cluster.items() if name in names}
     nodes = _nodes(request.path_parameters.get("nodeId"), services)

@@ -74,7 +74,7 @@ def parse_search(body: Any, limits: Limits = DEFAULT_LIMITS, max_window: int = M
     for name in ("version", "seq_no_primary_term", "track_scores"):
         _flag(body, name)
     start, size = _whole(body, "from", 0), _whole(body, "size", 10)
-    _check_timeout(body.get("timeout"))
+    check_timeout(body.get("timeout"))
     sort = parse_sort(body.get("sort"), limits)
     search_after = _search_after(body.get("search_after"), sort, start)
     if start + size > max_window:
@@ -124,7 +124,8 @@ def _whole(body: Mapping[str, Any], name: str, default: int) -> int:
     return number
 
 
-def _check_timeout(value: Any) -> None:
+def check_timeout(value: Any, setting: str = "timeout") -> None:
+    """Refuse what is no length of time, in OpenSearch's words."""
     if value is None or value == -1 or value == 0:
         return
     text = value if isinstance(value, str) else str(value)
@@ -132,7 +133,7 @@ def _check_timeout(value: Any) -> None:
         if text.endswith(unit) and text.removesuffix(unit).strip().replace(".", "", 1).lstrip("-").isdigit():
             return
     raise wrong_value(
-        f"failed to parse setting [timeout] with value [{text}] as a time value: unit is missing or unrecognized"
+        f"failed to parse setting [{setting}] with value [{text}] as a time value: unit is missing or unrecognized"
     )
 
 
