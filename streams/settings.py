@@ -42,6 +42,7 @@ class Settings:
     record_bytes: int = setting(8_000_000, "Windows and checkpoints are cut into records of about this size.")
     model_checkpoint_windows: int = setting(50, "A model is checkpointed about every so many windows,")
     model_checkpoint_interval: float = setting(900.0, "and at the latest so long after it changed.")
+    models_in_memory: int = setting(1_000_000, "Models in a worker's memory; those unused for longest wait in a file.")
     max_imputed_windows: int = setting(
         1000, "Most windows without records that are filled in or told as empty at once."
     )

@@ -93,7 +93,7 @@ class Statistics:
         shown: list[Model] = []
         for run in runs:
             models, plan = run.models, run.running.plan
-            for row, entity in enumerate(models.entities[: MODELS_SHOWN - len(shown)] if models is not None else ()):
+            for row, entity in models.rows_of(MODELS_SHOWN - len(shown)) if models is not None else ():
                 assert models is not None
                 shown.append(
                     Model(
@@ -121,8 +121,8 @@ class Statistics:
                 RunStatistics(
                     detector_id=plan.detector_id,
                     run=plan.run,
-                    entities=sum(len(model) for model in models),
-                    active_entities=sum(int((model.used_at[: len(model)] >= recent).sum()) for model in models),
+                    entities=sum(model.total for model in models),
+                    active_entities=sum(model.active_since(recent) for model in models),
                     rows=max((model.most_rows_seen() for model in models), default=0),
                     model_bytes=sum(len(model) * model.bytes_per_model for model in models),
                     late_records=late + sum(share.merge.late for share in shares),

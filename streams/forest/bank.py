@@ -86,6 +86,10 @@ class ForestBank(ABC):
         """The state of each model, as ``load`` reads it."""
 
     @abstractmethod
+    def reads(self, state: bytes) -> bool:
+        """Whether a dumped model is one of these: of the same kind, structure, seed and version."""
+
+    @abstractmethod
     def load(self, rows: Int64Array, states: Sequence[bytes]) -> None:
         """Replace models by dumped ones. Raises ``WrongRecord`` for records of another structure or version,
         and then changes nothing."""

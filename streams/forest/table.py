@@ -84,6 +84,9 @@ class TableBank(ForestBank, Generic[T]):
     def dump(self, rows: Int64Array) -> list[bytes]:
         return [self._header + record for record in pack(*self._models.parts(), rows)]
 
+    def reads(self, state: bytes) -> bool:
+        return state.startswith(self._header)
+
     def load(self, rows: Int64Array, states: Sequence[bytes]) -> None:
         loaded = self._unseen(len(states))
         if not unpack([body(state, self._header) for state in states], *loaded.parts()):

@@ -20,11 +20,10 @@ from schemas.partial import Partial, decode_partial
 from schemas.result import Result, encode_result
 from streams.detectors import Detectors, Running
 from streams.follower import read_to_end
-from streams.forest import WrongRecord
 from streams.outbox import Outbox
 from streams.score.limit import EntityLimit
 from streams.score.merge import RunMerge
-from streams.score.models import DetectorModels
+from streams.score.models import DetectorModels, least_recently_used
 from streams.score.partition import ModelPartition, RunScore
 from streams.score.reports import Reports
 from streams.settings import Settings
@@ -33,7 +32,7 @@ from streams.transport.ledger import Ledger
 log = structlog.get_logger()
 
 SLICE = 500
-"""Rows of an analysis scored in one go: live windows wait for so many at most."""
+"""Rows of an analysis scored, and models taken out of memory, in one go: live windows wait for so many at most."""
 
 
 @dataclass
@@ -127,16 +126,15 @@ class Score:
             run = partition.runs.get(owner)
             if run is None or run.models is not None:
                 continue
-            models = self._new_models(run.running)
-            found = snapshots.get(owner, {})
-            try:
-                models.load(list(found.values()))
-            except WrongRecord as error:
-                # The detector's model was changed while it was stopped: its models begin anew.
-                log.warning("models begin anew", detector=owner, reason=str(error))
-                models = self._new_models(run.running)
+            models, found = self._new_models(run.running), list(snapshots.get(owner, {}).values())
+            in_memory = sum(len(each) for _, _, each in self._held())
             run.models = models
-            log.info("models read back", detector=owner, partition=partition.number, models=len(found))
+            room = None if run.idle_models is None else self._settings.models_in_memory - in_memory
+            kept = models.load(found, room)
+            if kept < len(found):
+                # The detector's model was changed while it was stopped, now or at an earlier time.
+                log.warning("models begin anew", detector=owner, models=len(found) - kept)
+            log.info("models read back", detector=owner, partition=partition.number, models=kept)
 
     def _read_models(self, number: int, owners: frozenset[str]) -> dict[str, dict[str, ModelCheckpoint]]:
         found: dict[str, dict[str, ModelCheckpoint]] = {owner: {} for owner in owners}
@@ -187,7 +185,7 @@ class Score:
         )
 
     async def _forget_models(self, tp: TP, run: RunScore) -> None:
-        for entity in run.models.entities if run.models is not None else ():
+        for entity in run.models.everyone() if run.models is not None else ():
             await self._outbox.send(
                 self._settings.topic("checkpoints"),
                 None,
@@ -316,11 +314,34 @@ class Score:
         for tp, partition in list(self._partitions.items()):
             for snapshot in partition.due(now, interval):
                 await self._send_checkpoint(tp, snapshot)
+        await self._shelve_idle(now)
+        for tp, partition in list(self._partitions.items()):
             safe[tp] = partition.safe_offset()
         await self._outbox.barrier()
         for tp, offset in safe.items():
             if tp in self._partitions:
                 self._ledger.mark(tp, offset)
+
+    def _held(self) -> list[tuple[TP, ModelPartition, DetectorModels]]:
+        """The models that may leave memory."""
+        return [
+            (tp, partition, run.idle_models)
+            for tp, partition in self._partitions.items()
+            for run in partition.runs.values()
+            if run.idle_models is not None
+        ]
+
+    async def _shelve_idle(self, now: int) -> None:
+        """Take the models out of memory that were not used for longest, if there are too many."""
+        held = self._held()
+        chosen = least_recently_used([models for _, _, models in held], self._settings.models_in_memory)
+        for (tp, partition, models), rows in zip(held, chosen, strict=True):
+            for start in range(0, len(rows), SLICE):
+                if self._partitions.get(tp) is not partition:
+                    break
+                for snapshot in partition.shelve(models, rows[start : start + SLICE], now):
+                    await self._send_checkpoint(tp, snapshot)
+                await asyncio.sleep(0)
 
     @property
     def partitions(self) -> list[ModelPartition]:

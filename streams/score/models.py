@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy.typing as npt
 
 from schemas.checkpoint import ModelCheckpoint
 from streams.forest import ForestSpec, Steps, open_bank
+from streams.score.shelf import Shelf
 
 Int64Array = npt.NDArray[np.int64]
 Float64Array = npt.NDArray[np.float64]
@@ -18,6 +20,17 @@ CLEAN = np.iinfo(np.int64).max
 """``dirty_since`` of a model that its last checkpoint contains whole."""
 
 _NEVER = np.iinfo(np.int64).min
+
+_FILLS = {
+    "_run": -1,
+    "_last_end": _NEVER,
+    "_dirty_since": CLEAN,
+    "_windows": 0,
+    "_changed_at": 0,
+    "used_at": 0,
+    "checkpoint_at": 0,
+}
+"""The arrays with an entry a row, and what they say about a row that nothing is known of."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +58,16 @@ class DetectorModels:
     Each model remembers its last window and the run it was in: a window that it has seen is a repeat and changes
     nothing, so a replay of the partials topic is harmless. A later run may bring older windows again (an archive
     replayed through the topic): for it the memory of windows starts anew while the model goes on.
+
+    ``shelve`` takes models out of memory; they come back by themselves when there is something to score, as they were.
     """
 
     def __init__(self, owner: str, spec: ForestSpec, *, checkpoint_windows: int, capacity: int = 64) -> None:
         self.owner = owner
-        self.entities: list[str] = []
+        self._names: list[str] = []  # by row; that of a free row means nothing
+        self._free: list[int] = []
+        self._shelf: Shelf | None = None
+        self._most_shelved = 0
         self._row_of: dict[str, int] = {}
         self._checkpoint_windows = checkpoint_windows
         self._forest = open_bank(spec, capacity)
@@ -63,7 +81,24 @@ class DetectorModels:
         self.checkpoint_at = np.zeros(capacity, np.int64)
 
     def __len__(self) -> int:
-        return len(self.entities)
+        """How many models are in memory."""
+        return len(self._row_of)
+
+    @property
+    def total(self) -> int:
+        """How many models there are, in memory or not."""
+        return len(self._row_of) + (0 if self._shelf is None else len(self._shelf))
+
+    @property
+    def entities(self) -> list[str]:
+        """The entities whose models are in memory, by their row as long as none was ever shelved."""
+        return list(self._row_of) if self._free else self._names
+
+    def everyone(self) -> Iterator[str]:
+        """All entities, whether their models are in memory or not."""
+        yield from self._row_of
+        if self._shelf is not None:
+            yield from self._shelf
 
     @property
     def bytes_per_model(self) -> int:
@@ -72,24 +107,36 @@ class DetectorModels:
 
     def rows(self) -> Int64Array:
         """The rows in use."""
-        return np.arange(len(self.entities), dtype=np.int64)
+        if self._free:
+            return np.sort(np.fromiter(self._row_of.values(), np.int64, len(self._row_of)))
+        return np.arange(len(self._names), dtype=np.int64)
+
+    def rows_of(self, most: int) -> list[tuple[int, str]]:
+        """At most so many rows in use with their entities."""
+        return [(row, entity) for entity, row in itertools.islice(self._row_of.items(), most)]
 
     def most_rows_seen(self) -> int:
         """How many windows the most advanced model has learned from."""
-        return int(self._forest.seen(self.rows()).max()) if self.entities else 0
+        rows = self.rows()
+        return max(self._most_shelved, int(self._forest.seen(rows).max()) if rows.size else 0)
 
     def rows_seen(self) -> Int64Array:
-        """How many windows each model has learned from, in the order of ``entities``."""
+        """How many windows each model in memory has learned from, in the order of the rows."""
         return self._forest.seen(self.rows())
 
     def seen(self, entity: str) -> int:
         """How many windows the entity's model has learned from; 0 for an unknown entity."""
-        row = self._row_of.get(entity)
-        return 0 if row is None else int(self._forest.seen(np.array([row], np.int64))[0])
+        if entity not in self._row_of and (self._shelf is None or entity not in self._shelf):
+            return 0
+        return int(self._forest.seen(self._rows_for([entity]))[0])
+
+    def active_since(self, moment: int) -> int:
+        """How many models in memory were used at ``moment`` or later."""
+        return int((self.used_at[self.rows()] >= moment).sum())
 
     def oldest_end(self, run: int) -> int | None:
         """The end of the last window of the model that is furthest behind in this run, None without any."""
-        size = len(self.entities)
+        size = len(self._names)
         ends = self._last_end[:size][self._run[:size] == run]
         return int(ends.min()) if ends.size else None
 
@@ -120,12 +167,12 @@ class DetectorModels:
 
     def safe_offset(self, position: int) -> int:
         """The offset from which the partials would have to be read again to rebuild what no checkpoint contains."""
-        used = self._dirty_since[: len(self.entities)]
+        used = self._dirty_since[: len(self._names)]
         return min(position, int(used.min())) if used.size else position
 
     def due(self, now: int, interval_ms: int) -> Int64Array:
         """Rows to checkpoint: changed by enough windows, or long ago."""
-        size = len(self.entities)
+        size = len(self._names)
         changed = self._dirty_since[:size] != CLEAN
         many = self._windows[:size] >= self._checkpoint_windows
         old = self._changed_at[:size] + interval_ms <= now
@@ -133,16 +180,24 @@ class DetectorModels:
 
     def dirty(self) -> Int64Array:
         """Rows that their last checkpoint does not contain whole."""
-        return np.flatnonzero(self._dirty_since[: len(self.entities)] != CLEAN).astype(np.int64)
+        return np.flatnonzero(self._dirty_since[: len(self._names)] != CLEAN).astype(np.int64)
 
     def checkpoint(self, rows: Int64Array, position: int, now: int) -> list[ModelCheckpoint]:
         """Snapshots of the rows, which count as clean from now on: the caller confirms them before it commits."""
         if not rows.size:
             return []
-        snapshots = [
+        snapshots = self._snapshots(rows, position)
+        self._dirty_since[rows] = CLEAN
+        self._windows[rows] = 0
+        self._changed_at[rows] = 0
+        self.checkpoint_at[rows] = now
+        return snapshots
+
+    def _snapshots(self, rows: Int64Array, position: int) -> list[ModelCheckpoint]:
+        return [
             ModelCheckpoint(
                 owner=self.owner,
-                entity=self.entities[row],
+                entity=self._names[row],
                 run=int(self._run[row]),
                 last_end=int(self._last_end[row]),
                 partial_offset=position,
@@ -151,44 +206,104 @@ class DetectorModels:
             )
             for row, state in zip(rows.tolist(), self._forest.dump(rows), strict=True)
         ]
-        self._dirty_since[rows] = CLEAN
-        self._windows[rows] = 0
-        self._changed_at[rows] = 0
-        self.checkpoint_at[rows] = now
-        return snapshots
 
-    def load(self, snapshots: Sequence[ModelCheckpoint]) -> None:
-        """Take models over from their checkpoints. Raises what ``ForestBank.load`` raises."""
+    def load(self, snapshots: Sequence[ModelCheckpoint], most: int | None = None) -> int:
+        """Take models over from their checkpoints, the ``most`` last used ones into memory; how many there were.
+
+        Those of the detector as it was before a change of its model are left out: they begin anew.
+        """
+        usable = [snapshot for snapshot in snapshots if self._forest.reads(snapshot.state)]
+        room = len(usable) if most is None else max(0, most)
+        if room < len(usable):
+            usable.sort(key=lambda snapshot: -snapshot.used_at)
+            self._lay_down(usable[room:])
+        now = usable[:room]
+        self._put(self._rows_for([snapshot.entity for snapshot in now]), now)
+        return len(usable)
+
+    def _put(self, rows: Int64Array, snapshots: Sequence[ModelCheckpoint]) -> None:
         if not snapshots:
             return
-        rows = self._rows_for([snapshot.entity for snapshot in snapshots])
         self._forest.load(rows, [snapshot.state for snapshot in snapshots])
         self._run[rows] = [snapshot.run for snapshot in snapshots]
         self._last_end[rows] = [snapshot.last_end for snapshot in snapshots]
         self.used_at[rows] = self.checkpoint_at[rows] = [snapshot.used_at for snapshot in snapshots]
 
+    # -- models out of memory ---------------------------------------------------------------------------------
+
+    def shelve(self, rows: Int64Array) -> None:
+        """Take models out of memory. Their last checkpoints must contain them whole."""
+        if not rows.size:
+            return
+        assert (self._dirty_since[rows] == CLEAN).all()
+        self._most_shelved = max(self._most_shelved, int(self._forest.seen(rows).max()))
+        self._lay_down(self._snapshots(rows, 0))
+        self._forest.reset(rows)
+        for name in _FILLS:
+            getattr(self, name)[rows] = _FILLS[name]
+        for row in rows.tolist():
+            del self._row_of[self._names[row]]
+        self._free += rows.tolist()
+
+    def _lay_down(self, snapshots: Sequence[ModelCheckpoint]) -> None:
+        if self._shelf is None:
+            self._shelf = Shelf()
+        self._shelf.put(snapshots)
+
+    def _bring_back(self, entities: Sequence[str]) -> None:
+        assert self._shelf is not None
+        snapshots = self._shelf.take(entities)
+        self._put(np.array([self._row_of[snapshot.entity] for snapshot in snapshots], np.int64), snapshots)
+
+    # -- rows -------------------------------------------------------------------------------------------------
+
     def _rows_for(self, entities: Sequence[str]) -> Int64Array:
-        known = self._row_of
+        known, shelf = self._row_of, self._shelf
         rows = np.empty(len(entities), np.int64)
+        back: list[str] = []
         for index, entity in enumerate(entities):
             row = known.get(entity)
             if row is None:
-                row = known[entity] = len(self.entities)
-                self.entities.append(entity)
-                if row >= self._capacity:
-                    self._grow()
-                # Staggered: models that appear together are not all due for a checkpoint together.
-                self._windows[row] = row % self._checkpoint_windows
+                row = known[entity] = self._new_row(entity)
+                if shelf is not None and entity in shelf:
+                    back.append(entity)
             rows[index] = row
+        if back:
+            self._bring_back(back)
         return rows
+
+    def _new_row(self, entity: str) -> int:
+        if self._free:
+            row = self._free.pop()
+            self._names[row] = entity
+        else:
+            row = len(self._names)
+            self._names.append(entity)
+            if row >= self._capacity:
+                self._grow()
+        # Staggered: models that appear together are not all due for a checkpoint together.
+        self._windows[row] = row % self._checkpoint_windows
+        return row
 
     def _grow(self) -> None:
         capacity = self._capacity * 2
         self._forest.grow(capacity)
-        for name in ("_run", "_last_end", "_dirty_since", "_windows", "_changed_at", "used_at", "checkpoint_at"):
+        for name, fill in _FILLS.items():
             array = getattr(self, name)
-            fill = {"_run": -1, "_last_end": _NEVER, "_dirty_since": CLEAN}.get(name, 0)
             grown = np.full(capacity, fill, np.int64)
             grown[: self._capacity] = array
             setattr(self, name, grown)
         self._capacity = capacity
+
+
+def least_recently_used(models: Sequence[DetectorModels], most: int) -> list[Int64Array]:
+    """The rows to take out of memory so that ``most`` models are left of all of these together: of each, which."""
+    over = sum(map(len, models)) - most
+    if over <= 0:
+        return [np.empty(0, np.int64) for _ in models]
+    rows = [each.rows() for each in models]
+    used = np.concatenate([each.used_at[mine] for each, mine in zip(models, rows, strict=True)])
+    gone = np.zeros(len(used), bool)
+    gone[np.argsort(used, kind="stable")[:over]] = True
+    parts = np.split(gone, np.cumsum([len(each) for each in rows])[:-1])
+    return [mine[part] for mine, part in zip(rows, parts, strict=True)]

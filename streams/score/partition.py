@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from schemas.checkpoint import ModelCheckpoint
 from schemas.partial import NO_WINDOW, Partial
@@ -39,6 +40,13 @@ class RunScore:
     def historical(self) -> bool:
         """Whether this is an analysis, not real-time detection."""
         return self.running.task is not None
+
+    @property
+    def idle_models(self) -> DetectorModels | None:
+        """The models, if those that are not used may leave memory: not where gaps are filled, since then each window
+        uses all of them, nor of an analysis, which has a limit of its own."""
+        plan, spec = self.running.plan, self.running.spec
+        return None if self.historical or spec.imputation is not None or not plan.categories else self.models
 
     @property
     def done(self) -> bool:
@@ -147,6 +155,12 @@ class ModelPartition:
         for run in self.runs.values():
             if run.models is not None and not run.historical:
                 yield from run.models.checkpoint(run.models.due(now, interval_ms), self.position, now)
+
+    def shelve(self, models: DetectorModels, rows: npt.NDArray[np.int64], now: int) -> list[ModelCheckpoint]:
+        """Take models out of memory; the snapshots of those that changed since their last checkpoint."""
+        snapshots = models.checkpoint(np.intersect1d(models.dirty(), rows), self.position, now)
+        models.shelve(rows)
+        return snapshots
 
     def dirty(self, owner: str, now: int) -> list[ModelCheckpoint]:
         """Snapshots of all models of a detector that changed since their last checkpoint."""

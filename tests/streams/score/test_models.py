@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+import random
+from collections.abc import Iterable
+
 import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from streams.forest import ForestSpec
-from streams.score.models import DetectorModels, Events, Scored
+from streams.score.models import DetectorModels, Events, Scored, least_recently_used
 
 SPEC = ForestSpec(features=1, seed=3)
 
@@ -98,3 +103,88 @@ def test_a_model_counts_as_saved_when_it_was_made_until_its_first_checkpoint() -
     restored = models()
     restored.load([snapshot])
     assert restored.checkpoint_at[:1].tolist() == [7]
+
+
+# -- models out of memory -------------------------------------------------------------------------------------
+
+NAMES = "abcdef"
+WINDOWS = st.lists(st.tuples(st.sets(st.sampled_from(NAMES), min_size=1), st.sets(st.sampled_from(NAMES))), max_size=90)
+
+
+def window(number: int, hosts: Iterable[str], dice: random.Random) -> Events:
+    """A window of some of the hosts."""
+    hosts = sorted(hosts)
+    return events(
+        hosts, [1000 * (number + 1)] * len(hosts), [dice.gauss(10, 1) + 30 * (dice.random() < 0.05) for _ in hosts]
+    )
+
+
+def shelve(held: DetectorModels, hosts: Iterable[str]) -> None:
+    """Take these out of memory, if they are there, as the worker does."""
+    rows = np.array([row for row, host in held.rows_of(99) if host in hosts], np.int64)
+    held.checkpoint(np.intersect1d(held.dirty(), rows), position=0, now=0)
+    held.shelve(rows)
+
+
+@given(WINDOWS, st.integers(0, 9))
+@settings(max_examples=20, deadline=None)
+def test_a_model_that_was_out_of_memory_goes_on_as_if_it_never_was(
+    story: list[tuple[set[str], set[str]]], seed: int
+) -> None:
+    held, undisturbed = models(), models()
+    for number, (hosts, idle) in enumerate(story):
+        run = 1 + number // 50  # a restart in the middle
+        wanted = undisturbed.score(run, window(number, hosts, random.Random(seed + number)), now=number)
+        got = held.score(run, window(number, hosts, random.Random(seed + number)), now=number)
+        # A repeat of a model that is out of memory is a repeat.
+        again = held.score(run, window(number, hosts, random.Random(seed + number)), now=number)
+        assert not len(again.kept)
+        assert got.kept.tolist() == wanted.kept.tolist()
+        for name in ("score", "threshold", "grade", "confidence"):
+            assert getattr(got.steps, name).tolist() == getattr(wanted.steps, name).tolist()
+        shelve(held, idle)
+        assert (held.total, sorted(held.everyone())) == (len(undisturbed), sorted(undisturbed.entities))
+        assert not set(held.entities) & idle
+        assert held.most_rows_seen() == undisturbed.most_rows_seen()
+    for host in sorted(undisturbed.entities):
+        assert held.seen(host) == undisturbed.seen(host)
+
+    def state(each: DetectorModels) -> dict[str, bytes]:
+        return {snapshot.entity: snapshot.state for snapshot in each.checkpoint(each.rows(), position=0, now=0)}
+
+    assert state(held) == state(undisturbed)
+
+
+def test_rows_are_used_again() -> None:
+    held = models()
+    for number in range(50):
+        held.score(1, window(0, [f"host-{number}"], random.Random(number)), now=number)
+        shelve(held, [f"host-{number}"])
+    assert (len(held), held.total, held.rows().tolist()) == (0, 50, [])
+    held.score(1, window(0, ["new"], random.Random(1)), now=50)
+    assert held.rows().tolist() == [0]
+
+
+def test_only_the_last_used_of_many_are_read_back_into_memory_and_none_of_another_structure() -> None:
+    held, other = models(), DetectorModels("d", ForestSpec(features=1, seed=4), checkpoint_windows=50)
+    for number, host in enumerate(NAMES):
+        held.score(1, window(0, [host], random.Random(number)), now=number)
+    other.score(1, window(0, ["of another seed"], random.Random(1)), now=99)
+    snapshots = [
+        *held.checkpoint(held.dirty(), position=0, now=0), *other.checkpoint(other.dirty(), position=0, now=0)
+    ]  # fmt: skip
+    restored = models()
+    assert restored.load(snapshots, most=2) == len(NAMES)
+    assert sorted(restored.entities) == ["e", "f"]
+    assert sorted(restored.everyone()) == sorted(NAMES)
+    assert restored.seen("a") == 1
+
+
+def test_the_least_recently_used_of_all_detectors_leave_memory() -> None:
+    first, second = models(), models()
+    first.score(1, window(0, "abc", random.Random(1)), now=5)
+    second.score(1, window(0, "de", random.Random(1)), now=3)
+    first.score(1, window(1, "a", random.Random(1)), now=9)
+    assert [rows.tolist() for rows in least_recently_used([first, second], 5)] == [[], []]
+    assert [rows.tolist() for rows in least_recently_used([first, second], 3)] == [[], [0, 1]]
+    assert [rows.tolist() for rows in least_recently_used([first, second], 1)] == [[1, 2], [0, 1]]
