@@ -29,6 +29,7 @@ def slow(broker: Broker) -> Iterator[Cluster]:
         scan_slice=1,
         source_checkpoint_interval=0.5,
         max_historical_tasks=2,
+        max_historical_tasks_per_worker=1,
         max_entities_per_task=2 * PARTITIONS,
     ) as running:
         worker = running.start_worker()
@@ -108,6 +109,20 @@ def test_what_is_running_can_neither_be_deleted_nor_started_again(
     assert {ended(slow, each)["state"] for each in (task, second)} == {"STOPPED"}
     assert slow.command("detector.delete", detector)["error"] is None
     tasks(slow, lambda found: not any(each["detector_id"] == detector for each in found.values()))
+
+
+def test_an_analysis_beyond_what_a_worker_reads_at_once_waits_for_its_turn(
+    slow: Cluster, new_topic: NewTopic, topic_prefix: str
+) -> None:
+    detector, first, _ = busy(slow, new_topic, topic_prefix)
+    short = new_topic(topic_prefix + "short")
+    slow.produce(short.name, points(range(60)))
+    second = analyse(slow, slow.create(short.name), START, END)
+    time.sleep(2)
+    found = tasks(slow, lambda found: found.get(second, {}).get("state") == "CREATED")
+    assert found[first]["state"] == "RUNNING"
+    slow.command("history.stop", detector)
+    assert ended(slow, second)["state"] == "FINISHED"
 
 
 def test_quick_starts_and_stops_leave_one_task_that_counts(
