@@ -18,7 +18,6 @@ from api.app import Application
 from api.services import Services
 from api.settings import SettingInvalid, Settings
 
-
 SWITCH_SECONDS = 0.0005
 """Python's 5 ms let the thread that takes in results hold up every step of every request, each for that long."""
 
