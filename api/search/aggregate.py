@@ -114,7 +114,7 @@ def _range(one: Aggregation, slice_: Slice) -> dict[str, Any]:
         )
     dates = one.kind == "date_range" or type_ == "date"
     slice_.budget.take(len(settings["ranges"]))
-    buckets = []
+    buckets, form = [], settings.get("format")
     for one_range in settings["ranges"]:
         low, high = (
             None
@@ -126,7 +126,9 @@ def _range(one: Aggregation, slice_: Slice) -> dict[str, Any]:
             )
             for name in ("from", "to")
         )
-        texts = ["*" if bound is None else format_date(bound) if dates else str(bound) for bound in (low, high)]
+        texts = [
+            "*" if bound is None else format_date(bound, form=form) if dates else str(bound) for bound in (low, high)
+        ]
         bucket: dict[str, Any] = {"key": str(one_range.get("key", "-".join(texts)))}
         for name, bound, text in (("from", low, texts[0]), ("to", high, texts[1])):
             if bound is not None:
@@ -151,7 +153,10 @@ def _terms(one: Aggregation, slice_: Slice) -> dict[str, Any]:
     groups = _ordered(one, groups, orders)
     kept = slice_.keep(groups[: settings["size"]])
     slice_.budget.take(len(kept))
-    buckets = [{**_key_of(group.key, type_ or "keyword"), **_filled(one, group)} for group in kept]
+    error = {"doc_count_error_upper_bound": 0} if settings["errors"] else {}
+    buckets = [
+        {**_key_of(group.key, type_ or "keyword", settings["format"]), **_filled(one, group), **error} for group in kept
+    ]
     return {
         "doc_count_error_upper_bound": 0,
         "sum_other_doc_count": sum(group.count for group in groups[len(kept) :]),
@@ -183,11 +188,11 @@ def _chosen(groups: list[Group], include: Any, exclude: Any, type_: FieldType, n
     return groups
 
 
-def _key_of(key: Any, type_: FieldType) -> dict[str, Any]:
+def _key_of(key: Any, type_: FieldType, form: str | None = None) -> dict[str, Any]:
     if type_ == "boolean":
         return {"key": int(key), "key_as_string": "true" if key else "false"}
     if type_ == "date":
-        return {"key": key, "key_as_string": format_date(key)}
+        return {"key": key, "key_as_string": format_date(key, form=form)}
     return {"key": float(key) if type_ == "double" else key}
 
 
@@ -207,7 +212,8 @@ def _ordered(one: Aggregation, groups: list[Group], orders: Iterable[tuple[str, 
         if name not in one.children:
             raise Refused(
                 400,
-                f"Invalid aggregation order path [{path}]. Cannot find aggregation named [{name}]",
+                f"Invalid aggregation order path [{path}]. The provided aggregation [{name}] either does not exist, or "
+                "is a pipeline aggregation and cannot be used to sort the buckets.",
                 "aggregation_execution_exception",
             )
         for group in groups:
@@ -265,6 +271,11 @@ def _histogram(one: Aggregation, slice_: Slice) -> dict[str, Any]:
     groups.sort(key=lambda group: group.key)
     if settings["min_doc_count"] == 0:
         bounds = [None if one is None else read(one) for one in settings["extended_bounds"] or (None, None)]
+        if bounds[0] is not None and bounds[1] is not None and bounds[0] > bounds[1]:
+            text = f"[extended_bounds.min][{bounds[0]}] cannot be greater than [extended_bounds.max][{bounds[1]}]"
+            if not dates:
+                raise wrong_value(f"max bound [{bounds[1]:.1f}] must be greater than min bound: [{bounds[0]:.1f}]")
+            raise wrong_value(f"{text} for histogram aggregation [{one.name}]")
         groups = _without_gaps(groups, grid, bounds, slice_)
     groups = [group for group in groups if group.count >= settings["min_doc_count"]]
     if settings["order"] and settings["order"] != [("_key", False)]:
@@ -274,8 +285,7 @@ def _histogram(one: Aggregation, slice_: Slice) -> dict[str, Any]:
     buckets = []
     for group in slice_.keep(groups):
         if dates:
-            epoch = settings["format"] == "epoch_millis"
-            text = str(group.key) if epoch else format_date(group.key, zone) if zone else ""
+            text = format_date(group.key, zone, settings["format"]) if zone else ""
             shown: dict[str, Any] = {"key_as_string": text, "key": int(group.key)}
         else:
             shown = {"key": float(group.key)}

@@ -10,7 +10,7 @@ from api.search.conditions import Field
 from api.search.mappings import Types, nested_path, stored_path
 from api.search.matching import getter
 from schemas.query.dates import format_date
-from schemas.query.errors import malformed, wrong_value
+from schemas.query.errors import malformed
 from schemas.query.pattern import compile_wildcard
 from schemas.query.read import token
 
@@ -114,7 +114,7 @@ def _names(value: Any, member: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class DocvalueField:
-    """A field whose values stand under ``fields`` of each hit; dates as text unless ``format`` is epoch_millis."""
+    """A field whose values stand under ``fields`` of each hit; dates as text in ``format``."""
 
     pattern: str
     format: str | None = None
@@ -133,8 +133,8 @@ def parse_docvalue_fields(*values: Any) -> tuple[DocvalueField, ...]:
                 found.append(DocvalueField(one))
             elif isinstance(one, Mapping) and isinstance(one.get("field"), str) and set(one) <= {"field", "format"}:
                 form = one.get("format")
-                if form not in (None, "epoch_millis", "strict_date_optional_time", "strict_date_time", "date_time"):
-                    raise wrong_value(f"[docvalue_fields] does not support the format [{form}]")
+                if form is not None and not isinstance(form, str):
+                    raise malformed(f"[docvalue_fields] format doesn't support values of type: {token(form)}")
                 found.append(DocvalueField(one["field"], form))
             else:
                 raise malformed("[docvalue_fields] wants names of fields or objects with [field] and [format]")
@@ -151,8 +151,7 @@ def field_values(wanted: tuple[DocvalueField, ...], types: Types, source: Mappin
                 continue
             values = getter(Field(stored_path(types, name), type_))(source)
             if type_ == "date":
-                epoch = one.format == "epoch_millis"
-                values = [str(value) if epoch else format_date(value) for value in values]
+                values = [format_date(value, form=one.format) for value in values]
             if values:
                 shown[name] = values
     return shown

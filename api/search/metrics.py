@@ -31,16 +31,16 @@ def metric(kind: str, settings: dict[str, Any], type_: FieldType | None, values:
         low, high = (min(numbers), max(numbers)) if numbers else (None, None)
         return stats(kind, settings, type_, len(numbers), low, high, total, squares)
     if kind == "sum":
-        return single(type_, math.fsum(numbers))
+        return single(type_, math.fsum(numbers), settings.get("format"))
     if not numbers:
         return {"value": None}
     if kind == "avg":
-        return single(type_, math.fsum(numbers) / len(numbers))
-    return single(type_, min(numbers) if kind == "min" else max(numbers))
+        return single(type_, math.fsum(numbers) / len(numbers), settings.get("format"))
+    return single(type_, min(numbers) if kind == "min" else max(numbers), settings.get("format"))
 
 
-def single(type_: FieldType | None, value: float | None) -> dict[str, Any]:
-    """A metric of one number; dates are also given as text.
+def single(type_: FieldType | None, value: float | None, form: str | None = None) -> dict[str, Any]:
+    """A metric of one number; dates are also given as text, in the format ``form``.
 
     >>> single("date", 1795493335499.0)
     {'value': 1795493335499.0, 'value_as_string': '2026-11-24T04:08:55.499Z'}
@@ -48,7 +48,7 @@ def single(type_: FieldType | None, value: float | None) -> dict[str, Any]:
     if value is None or not math.isfinite(value):
         return {"value": None}
     shown: dict[str, Any] = {"value": float(value)}
-    return {**shown, "value_as_string": format_date(value)} if type_ == "date" else shown
+    return {**shown, "value_as_string": format_date(value, form=form)} if type_ == "date" else shown
 
 
 def stats(
@@ -65,7 +65,8 @@ def stats(
     average = total / count if count else None
     shown: dict[str, Any] = {"count": count, "min": low, "max": high, "avg": average, "sum": total}
     if type_ == "date" and count:
-        shown |= {f"{name}_as_string": format_date(shown[name]) for name in ("min", "max", "avg", "sum")}
+        form = settings.get("format")
+        shown |= {f"{name}_as_string": format_date(shown[name], form=form) for name in ("min", "max", "avg", "sum")}
     if kind == "stats":
         return shown
     population = sampling = None
@@ -97,7 +98,7 @@ def percentiles(settings: dict[str, Any], type_: FieldType | None, values: list[
     for percent, value in pairs:
         shown[str(percent)] = value
         if type_ == "date" and value is not None:
-            shown[f"{percent}_as_string"] = format_date(value)
+            shown[f"{percent}_as_string"] = format_date(value, form=settings.get("format"))
     return {"values": shown}
 
 

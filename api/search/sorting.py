@@ -22,6 +22,16 @@ METADATA: dict[str, FieldType] = {"_id": "keyword", "_seq_no": "long", "_doc": "
 _LARGEST = 2**63 - 1
 
 
+UNMAPPED_TYPES: dict[Any, FieldType] = {
+    **dict.fromkeys(("long", "integer", "short", "byte", "unsigned_long"), "long"),
+    **dict.fromkeys(("double", "float", "half_float", "scaled_float"), "double"),
+    **dict.fromkeys(("keyword", "ip"), "keyword"),
+    **dict.fromkeys(("date", "date_nanos"), "date"),
+    "boolean": "boolean",
+}
+"""What a field is taken for that is not mapped, by ``unmapped_type``."""
+
+
 @dataclass(frozen=True)
 class SortKey:
     """One key. ``missing`` is ``_last``, ``_first`` or the value that documents without one are taken to have."""
@@ -42,8 +52,7 @@ def parse_sort(value: Any, limits: Limits = DEFAULT_LIMITS) -> tuple[SortKey, ..
     keys: list[SortKey] = []
     for one in value if isinstance(value, list) else [value]:
         if isinstance(one, str):
-            name, _, order = one.partition(":")
-            keys.append(_key(name, {"order": order} if order else {}, limits))
+            keys.append(_key(one, {}, limits))
         elif isinstance(one, Mapping):
             for name, settings in one.items():
                 if isinstance(settings, str):
@@ -119,8 +128,8 @@ class BoundKey:
             return -_LARGEST - 1 if low else _LARGEST
         if self.type == "boolean":
             return int(value)
-        if self.type == "date" and self.key.format not in (None, "epoch_millis"):
-            return format_date(value)
+        if self.type == "date" and self.key.format is not None:
+            return format_date(value, form=self.key.format)
         return float(value) if self.type == "double" else value
 
     def read(self, value: Any) -> Any:
@@ -130,7 +139,7 @@ class BoundKey:
         if isinstance(value, int) and not isinstance(value, bool) and value in (_LARGEST, -_LARGEST - 1):
             return None
         if self.type == "date":
-            return parse_date(value)
+            return parse_date(value, form=self.key.format)
         if self.type == "boolean" and value in (0, 1):
             return bool(value)
         return typed(self.type, value)
@@ -149,9 +158,9 @@ def _bound(key: SortKey, types: Types) -> BoundKey:
     if type_ is None or type_ in ("object", "nested"):
         if key.unmapped_type is None:
             raise Refused(400, f"No mapping found for [{key.field}] in order to sort on", "query_shard_exception")
-        known: dict[str, FieldType] = {"date": "date", "boolean": "boolean", "keyword": "keyword"}
-        whole = key.unmapped_type in ("long", "integer", "short", "byte")
-        type_ = known.get(key.unmapped_type, "long" if whole else "double")
+        if key.unmapped_type not in UNMAPPED_TYPES:
+            raise wrong_value(f"No mapper found for type [{key.unmapped_type}]")
+        type_ = UNMAPPED_TYPES[key.unmapped_type]
     elif key.field not in METADATA:
         field = Field(stored_path(types, key.field), type_, nested_path(types, key.field))
         if key.nested is not None and field.scope != key.nested[0]:

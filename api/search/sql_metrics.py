@@ -58,5 +58,5 @@ def metric_result(aggregation: Aggregation, type_: FieldType | None, values: Seq
     if kind == "median_absolute_deviation":
         return single(None, first)
     if kind == "sum":
-        return single(type_, first or 0.0)
-    return single(type_, first)
+        return single(type_, first or 0.0, settings["format"])
+    return single(type_, first, settings["format"])

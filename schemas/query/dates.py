@@ -20,6 +20,8 @@ _ISO = re.compile(
     r"(?P<y>[+-]?\d{4,9})(?:-(?P<mo>\d\d?)(?:-(?P<d>\d\d?)(?:[T ](?P<h>\d\d)(?::(?P<mi>\d\d)(?::(?P<s>\d\d)"
     r"(?:[.,](?P<f>\d{1,9}))?)?)?)?(?P<z>Z|[+-]\d\d(?::?\d\d)?)?)?)?"
 )
+_TOKENS = re.compile(r"'([^']*)'|([A-Za-z])\2*|.")
+"""A literal in quotes, a run of one letter, or a character that stands for itself."""
 _MATH = re.compile(r"([+-])(\d*)([yMwdhHms])|/([yMwdhHms])")
 _ISO_FORMATS = frozenset(
     [
@@ -73,6 +75,18 @@ _NAMED_PATTERNS = {
     "basic_date_time": "yyyyMMdd'T'HHmmss.SSSXX",
     "basic_date_time_no_millis": "yyyyMMdd'T'HHmmssXX",
 }
+_ISO_SHAPES = {
+    "year": "yyyy",
+    "year_month": "yyyy-MM",
+    "year_month_day": "yyyy-MM-dd",
+    "date": "yyyy-MM-dd",
+    "date_hour": "yyyy-MM-dd'T'HH",
+    "date_hour_minute": "yyyy-MM-dd'T'HH:mm",
+    "date_hour_minute_second": "yyyy-MM-dd'T'HH:mm:ss",
+    "date_hour_minute_second_millis": "yyyy-MM-dd'T'HH:mm:ss.SSS",
+    "date_time_no_millis": "yyyy-MM-dd'T'HH:mm:ssXXX",
+}
+"""How the named formats are written that are not written in full."""
 
 
 def parse_date(
@@ -141,20 +155,46 @@ def read_zone(zone: str | None) -> tzinfo:
         raise wrong_value(f"Unknown time-zone ID: {zone}") from None
 
 
-def format_date(at: int | float, zone: tzinfo = UTC) -> str:
-    """A date as OpenSearch writes it.
+def format_date(at: int | float, zone: tzinfo = UTC, form: str | None = None) -> str:
+    """A date as OpenSearch writes it: in the first of several formats, in full without one.
 
-    >>> format_date(1795493335499)
-    '2026-11-24T04:08:55.499Z'
+    >>> format_date(1795493335499), format_date(1795493335499, form="dd.MM.yyyy||epoch_millis")
+    ('2026-11-24T04:08:55.499Z', '24.11.2026')
     """
     at = int(at)
+    first = (form or DEFAULT_FORMAT).split("||")[0]
+    if first in ("epoch_millis", "epoch_second"):
+        return str(at if first == "epoch_millis" else at // 1000)
     try:
         moment = datetime.fromtimestamp(at // 1000, UTC).astimezone(zone)
     except (ValueError, OverflowError, OSError):
         return str(at)
+    shape = _ISO_SHAPES.get(first.removeprefix("strict_"))
+    if shape is not None or first not in _ISO_FORMATS:
+        return _written(moment, at % 1000, shape or _NAMED_PATTERNS.get(first, first))
     text = f"{moment:%Y-%m-%dT%H:%M:%S}.{at % 1000:03d}".rjust(23, "0")
     offset = moment.strftime("%z")
     return text + ("Z" if zone is UTC or (offset == "+0000" and zone is UTC) else f"{offset[:3]}:{offset[3:5]}")
+
+
+def _written(moment: datetime, millis: int, form: str) -> str:
+    offset = moment.strftime("%z")
+    colon = f"{offset[:3]}:{offset[3:5]}"
+    zulu = offset == "+0000"
+    letters = {
+        "yyyy": f"{moment.year:04d}", "uuuu": f"{moment.year:04d}", "MM": f"{moment.month:02d}",
+        "M": str(moment.month), "dd": f"{moment.day:02d}", "d": str(moment.day), "HH": f"{moment.hour:02d}",
+        "H": str(moment.hour), "mm": f"{moment.minute:02d}", "ss": f"{moment.second:02d}", "SSS": f"{millis:03d}",
+        "SSSSSS": f"{millis:03d}000", "XXX": "Z" if zulu else colon, "XX": "Z" if zulu else offset,
+        "X": "Z" if zulu else offset[:3], "Z": offset, "ZZ": colon,
+    }  # fmt: skip
+    parts: list[str] = []
+    for found in _TOKENS.finditer(form):
+        text = found[0]
+        if found[1] is None and text[0].isalpha() and text not in letters:
+            raise wrong_value(f"Invalid format: [{form}]: Unknown pattern letter: {text[0]}")
+        parts.append(found[1] if found[1] is not None else letters.get(text, text))
+    return "".join(parts)
 
 
 def iso_millis(text: str) -> int | None:
@@ -192,7 +232,7 @@ def _absolute(text: str, form: str | None, round_up: bool, zone: tzinfo) -> int:
 def _pattern(form: str) -> re.Pattern[str]:
     source = _NAMED_PATTERNS.get(form, form)
     parts: list[str] = []
-    for found in re.finditer(r"'([^']*)'|([A-Za-z])\2*|.", source):
+    for found in _TOKENS.finditer(source):
         text = found[0]
         if found[1] is not None:
             parts.append(re.escape(found[1]))

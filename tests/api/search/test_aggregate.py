@@ -259,6 +259,7 @@ def test_meta_is_given_back() -> None:
     assert run({"n": {"value_count": {"field": "model_id"}, "meta": {"a": 1}}})["n"] == {"meta": {"a": 1}, "value": 6}
 
 
+BACKWARDS = {"min": 5, "max": 1}
 REFUSED: list[tuple[Any, str, str]] = [
     ({"a": {"termz": {}}}, "parsing_exception", "Unknown aggregation type [termz] did you mean [terms]?"),
     ({"a": {"scripted_metric": {}}}, "parsing_exception", "[scripted_metric] is not supported"),
@@ -278,7 +279,7 @@ REFUSED: list[tuple[Any, str, str]] = [
     (
         {"a": {"terms": {"field": "model_id", "order": {"b": "asc"}}}},
         "aggregation_execution_exception",
-        "Cannot find aggregation named [b]",
+        "The provided aggregation [b] either does not exist",
     ),
     ({"a": {"date_histogram": {"field": "data_start_time"}}}, "illegal_argument_exception", "Invalid interval"),
     (
@@ -287,7 +288,69 @@ REFUSED: list[tuple[Any, str, str]] = [
         "Trying to create too many buckets",
     ),
     ({"a": {"reverse_nested": {}}}, "illegal_argument_exception", "can only be used inside a [nested]"),
+    (
+        {"a": {"bucket_sort": {"sort": ["_key"]}}},
+        "action_request_validation_exception",
+        "Validation Failed: 1: bucket_sort aggregation [a] must be declared inside of another aggregation;",
+    ),
+    (
+        {"a": {"terms": {"field": "model_id"}, "aggs": {"s": {"bucket_sort": {"sort": [{"zz": "desc"}]}}}}},
+        "action_request_validation_exception",
+        "Validation Failed: 1: No aggregation found for path [zz];",
+    ),
+    (
+        {"a": {"cardinality": {"field": "model_id", "precision_threshold": -1}}},
+        "illegal_argument_exception",
+        "[precisionThreshold] must be greater than or equal to 0. Found [-1]",
+    ),
+    (
+        {"a": {"date_histogram": {"field": "data_start_time", "fixed_interval": "1d", "extended_bounds": BACKWARDS}}},
+        "illegal_argument_exception",
+        "[extended_bounds.min][5] cannot be greater than [extended_bounds.max][1]",
+    ),
+    (
+        {"a": {"histogram": {"field": "anomaly_grade", "interval": 1, "extended_bounds": BACKWARDS}}},
+        "illegal_argument_exception",
+        "max bound [1.0] must be greater than min bound: [5.0]",
+    ),
+    ({"a": {"top_hits": {"size": 101}}}, "illegal_argument_exception", "Top hits result window is too large"),
+    (
+        {"a": {"composite": {"sources": [{"m": {"terms": {"field": "model_id"}}}], "after": {"n": "x"}}}},
+        "illegal_argument_exception",
+        "Missing value for [after.m]",
+    ),
+    (
+        {"a": {"max": {"field": "data_start_time", "format": "QQ"}}},
+        "illegal_argument_exception",
+        "Invalid format: [QQ]: Unknown pattern letter: Q",
+    ),
+    ({"a": {"max": {"field": "data_start_time", "format": 5}}}, "parsing_exception", "format"),
 ]
+
+
+def test_dates_are_written_in_the_format_asked_for() -> None:
+    day = {"field": "data_start_time", "format": "dd.MM.yyyy"}
+    found = run(
+        {
+            "top": {"max": day},
+            "all": {"stats": {**day, "format": "epoch_second"}},
+            "days": {"date_histogram": {**day, "fixed_interval": "1d", "keyed": True}},
+            "hours": {
+                "date_histogram": {
+                    "field": "data_start_time", "format": "HH:mm XXX", "calendar_interval": "1h", "time_zone": "+02:00"
+                }
+            },
+            "starts": {"terms": {**day, "size": 1, "show_term_doc_count_error": True}},
+            "since": {"date_range": {**day, "ranges": [{"from": "24.11.2026"}]}},
+        }
+    )  # fmt: skip
+    assert found["top"]["value_as_string"] == "24.11.2026"
+    assert found["all"]["min_as_string"] == str(START // 1000)
+    assert list(found["days"]["buckets"]) == ["24.11.2026"]
+    assert found["hours"]["buckets"][0]["key_as_string"] == "06:00 +02:00"
+    assert found["starts"]["buckets"][0]["key_as_string"] == "24.11.2026"
+    assert found["starts"]["buckets"][0]["doc_count_error_upper_bound"] == 0
+    assert found["since"]["buckets"][0]["key"] == "24.11.2026-*"
 
 
 @pytest.mark.parametrize(("aggregations", "kind", "reason"), REFUSED, ids=[str(body) for body, _, _ in REFUSED])
