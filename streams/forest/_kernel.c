@@ -8,9 +8,15 @@
 #define PY_SSIZE_T_CLEAN
 #define Py_LIMITED_API 0x030B0000
 #include <Python.h>
+#include <float.h>
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
+
+/* Where numbers would be rounded otherwise there is no compiled kernel, which does no harm. */
+#if FLT_EVAL_METHOD != 0 || defined(__FAST_MATH__)
+#error "this compiler rounds otherwise than NumPy"
+#endif
 
 #define MAX_COLUMNS 40 /* 10 features, 4 columns each */
 #define MAX_TREES 100
