@@ -20,6 +20,7 @@ from streams.forest.confidence import confidence
 from streams.forest.derive import Runs, carry_forward, derive, lagged
 from streams.forest.distance import distances
 from streams.forest.explain import nearness, past, shares, successors
+from streams.forest.lasting import ROWS, running, units
 from streams.forest.learning import Learning
 from streams.forest.log2 import STEP
 from streams.forest.models import BASE, CENTER, CLOSENESS, FARTHEST, GAIN, GAP, Models, columns_of
@@ -81,7 +82,6 @@ class DefaultBank(TableBank[Models]):
         steps = no_steps(values, imputes=self.spec.imputation is not None)
         for chapter in self._by_chapter(self._arrange(rows, ends, values, steps)):
             self._judge(chapter, steps)
-            self._remember(chapter, steps.score)
             finished = chapter.model[chapter.number + 1 == self._models.end[chapter.model]]
             if len(finished):
                 self._finished.append(finished)
@@ -178,8 +178,14 @@ class DefaultBank(TableBank[Models]):
         for start in range(0, len(model), ROWS_AT_ONCE):
             part = slice(start, start + ROWS_AT_ONCE)
             steps.score[place[part]] = self._score(events[part])
+        self._remember(events, steps.score)
         center, limit = models.limits[model].T
         severity = (steps.score[place] - center) / (limit - center)
+        lasting = (self._lasting(events) - center) / (models.lasting_limit[model] - center)
+        longer = np.flatnonzero(lasting > np.maximum(severity, 0.0))
+        severity[longer] = lasting[longer]
+        # What a row alone would have to score to be as severe: so one threshold tells about both.
+        steps.score[place[longer]] = center[longer] + lasting[longer] * (limit - center)[longer]
         raised = alarms(model, events.number, severity, models.last_severe, models.peak, self.spec.quiet_period)
         ready = np.isfinite(limit)
         steps.threshold[place] = np.where(ready, limit, 0.0)
@@ -191,6 +197,20 @@ class DefaultBank(TableBank[Models]):
             columns = events.columns[alarm]
             explanation = self._explain(int(model[alarm]), int(events.number[alarm]), events.before[alarm], columns)
             self._report(steps, int(place[alarm]), columns[:, 0], explanation)
+
+    def _lasting(self, events: Events) -> Float64Array:
+        models, model = self._models, events.model
+        position = events.number - models.begin[model]
+        left = position - ROWS
+        own = units(models.scores[model, position])
+        leaving = np.where(
+            left < 0,
+            models.earlier[model, np.minimum(left + ROWS, ROWS - 1)],
+            units(models.scores[model, np.maximum(left, 0)]),
+        )
+        first = np.ones(len(model), np.bool_)
+        first[1:] = model[1:] != model[:-1]
+        return running(first, own, leaving, model, models.lasting)
 
     def _explain(self, row: int, number: int, before: Float64Array, columns: Float64Array) -> Explanation:
         models = self._models

@@ -6,7 +6,7 @@ In this order, since each step uses the one before:
 2. means and variances move by the chapter's rows;
 3. whenever the window has been filled anew (and at the end of each early chapter) its range is fixed, its rows
    fall into the leaves, and the leaves are counted: the reference and the rows to come share one scale;
-4. the chapter's highest score joins the peaks, from which the threshold follows;
+4. the chapter's highest score and its highest mean of some in a row join the peaks, from which thresholds follow;
 5. the hours of the day take the chapter in.
 """
 
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from streams.forest import distance, season, threshold
+from streams.forest import distance, lasting, season, threshold
 from streams.forest.arrays import BoolArray, Float64Array, Int64Array, UInt8Array, UInt64Array
 from streams.forest.cells import cell_of, leaves_of
 from streams.forest.chapters import Chapters
@@ -38,9 +38,9 @@ LEAST_ROWS = 16
 FAR = 64.0
 """Ranges of the window between it and its origin at which the origin moves."""
 
-FLATTERY = 0.8
-"""Bits by which a window scores too low when it is scored by what it has just taught: without them, one stretch
-of 25 rows in four alarms while a model is in its second chapter."""
+FLATTERY = 0.4
+"""Bits by which a window scores too low when it is scored by what it has just taught: without them, young models
+alarm where nothing is."""
 
 CENTER_MEMORY = 1440.0
 """Rows after which the usual score has moved half way."""
@@ -64,17 +64,20 @@ class Learning:
     def _learn(self, models: Models, rows: Int64Array, counts: Int64Array) -> None:
         begin = models.begin[rows]
         models.begin[rows], models.end[rows] = counts, counts + self._chapters.length_after(counts)
+        earlier = models.earlier[rows]
+        last = (counts - begin)[:, None] + np.arange(-lasting.ROWS, 0)
+        models.earlier[rows] = lasting.units(models.scores[rows[:, None], last])
         self._protect(models, rows, begin, counts)
         enough = counts - begin + np.minimum(begin, SPAN) >= LEAST_ROWS
         if not enough.all():
-            rows, counts, begin = rows[enough], counts[enough], begin[enough]
+            rows, counts, begin, earlier = rows[enough], counts[enough], begin[enough], earlier[enough]
         if not len(rows):
             return
         self._take_in(models, rows, begin, counts)
         refilled = np.flatnonzero((counts < self._spec.window) | (counts % self._spec.window == 0))
         if len(refilled):
             self._refer(models, rows[refilled])
-        self._adapt(models, rows, counts, begin)
+        self._adapt(models, rows, counts, begin, earlier)
         if self._spec.seasonality:
             self._learn_hours(models, rows, begin, counts)
         if len(refilled):
@@ -185,29 +188,39 @@ class Learning:
         known: BoolArray = np.logical_or.reduce(~unknown[..., 0], axis=2)
         return leaves_of(self._table, cells.reshape(m * n, -1)).reshape(m, n, -1), known
 
-    def _adapt(self, models: Models, rows: Int64Array, counts: Int64Array, begin: Int64Array) -> None:
-        """Move the usual score and the threshold by the chapter's scores.
+    def _adapt(
+        self, models: Models, rows: Int64Array, counts: Int64Array, begin: Int64Array, earlier: UInt8Array
+    ) -> None:
+        """Move the usual score and the thresholds by the chapter's scores, which followed ``earlier`` ones.
 
         A first chapter has none: it is scored by what it has just taught.
         """
         event = np.arange(self._chapters.length)
-        scores = np.where(begin[:, None] + event < counts[:, None], models.scores[rows] * STEP, np.nan)
+        present = begin[:, None] + event < counts[:, None]
+        scores = np.where(present, models.scores[rows] * STEP, np.nan)
+        means = np.where(present, lasting.of_chapter(earlier, models.scores[rows]), np.nan)
         first = np.flatnonzero(models.chapters[rows] == 0)
         if len(first):
-            scores[first] = self._own_scores(models, rows[first]) + FLATTERY
+            scores[first] = means[first] = self._own_scores(models, rows[first]) + FLATTERY
         count = (~np.isnan(scores)).sum(axis=1)
         ordered = np.sort(scores, axis=1)  # NaN comes last.
         model = np.arange(len(rows))
         peaks = models.peaks[rows]
         threshold.remember_peak(peaks, models.chapters[rows], ordered[model, count - 1], count, len(event))
         models.peaks[rows] = peaks
+        lasting_peaks = models.lasting_peaks[rows]
+        highest = np.fmax.reduce(means, axis=1)
+        threshold.remember_peak(lasting_peaks, models.chapters[rows], highest, count, len(event))
+        models.lasting_peaks[rows] = lasting_peaks
         models.chapters[rows] += 1
         length = counts - begin
         share = np.maximum(length / counts, length / (length + CENTER_MEMORY))
         center = models.limits[rows, 0]
         center += share * (ordered[model, (count - 1) // 2] - center)
-        limit = threshold.threshold(peaks, self._spec.sensitivity)
-        models.limits[rows, 0], models.limits[rows, 1] = center, np.maximum(limit, center + threshold.LEAST_REACH)
+        least = center + threshold.LEAST_REACH
+        models.limits[rows, 0] = center
+        models.limits[rows, 1] = np.maximum(threshold.threshold(peaks, self._spec.sensitivity), least)
+        models.lasting_limit[rows] = np.maximum(threshold.threshold(lasting_peaks, self._spec.sensitivity), least)
 
     def _learn_hours(self, models: Models, rows: Int64Array, begin: Int64Array, counts: Int64Array) -> None:
         """Move the means of the hours by the chapter's rows."""

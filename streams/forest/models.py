@@ -10,11 +10,13 @@ from streams.forest.arrays import (
     Float32Array,
     Float64Array,
     Int16Array,
+    Int32Array,
     Int64Array,
     UInt8Array,
 )
 from streams.forest.chapters import FIRST, Chapters
 from streams.forest.derive import LAGS
+from streams.forest.lasting import ROWS
 from streams.forest.season import HOURS
 from streams.forest.spec import ForestSpec
 from streams.forest.table import Table
@@ -53,6 +55,10 @@ class Models(Table):
     """[w] the hour of each of them, and whether it is protected (season.py)."""
     scores: Int16Array
     """[w / 2] the scores of the current chapter, in steps of 2^-10."""
+    earlier: UInt8Array
+    """[lasting.ROWS] the last scores before the current chapter, in units (lasting.py)."""
+    lasting: Int32Array
+    """Sum of the latest lasting.ROWS scores, in units."""
     levels: Float32Array
     """[HOURS, d] the mean of each hour, relative to ``origin``."""
     hour_weights: Float32Array
@@ -69,11 +75,15 @@ class Models(Table):
     codes: UInt8Array
     """[trees, leaves] how crowded each leaf is (reference.py)."""
     peaks: Int16Array
-    """[PEAKS] the highest score of each of the last chapters."""
+    """[PEAKS] the highest score of each of the last chapters, and"""
+    lasting_peaks: Int16Array
+    """[PEAKS] the highest mean of some scores in a row."""
     chapters: Int64Array
     """How many chapters have been scored."""
     limits: Float64Array
     """[2] what a usual row scores, and from where on a row is severe: infinite before the first chapter ends."""
+    lasting_limit: Float64Array
+    """From where on a mean of some scores in a row is severe."""
     begin: Int64Array
     """Number of the first event of the current chapter, and"""
     end: Int64Array
@@ -98,6 +108,8 @@ class Models(Table):
             window=np.full((capacity, w, d), np.nan, np.float32),
             marks=np.zeros((capacity, w), np.uint8),
             scores=np.zeros((capacity, Chapters(w).length), np.int16),
+            earlier=np.zeros((capacity, ROWS), np.uint8),
+            lasting=np.zeros(capacity, np.int32),
             levels=np.zeros((capacity, HOURS if spec.seasonality else 0, d), np.float32),
             hour_weights=np.zeros((capacity, HOURS if spec.seasonality else 0, d), np.float32),
             frame=zeros(4, d, k),
@@ -106,8 +118,10 @@ class Models(Table):
             weight=zeros(d, k),
             codes=np.zeros((capacity, spec.trees, 1 << spec.height), np.uint8),
             peaks=np.full((capacity, PEAKS), EMPTY, np.int16),
+            lasting_peaks=np.full((capacity, PEAKS), EMPTY, np.int16),
             chapters=np.zeros(capacity, np.int64),
             limits=np.tile([0.0, np.inf], (capacity, 1)),
+            lasting_limit=np.full(capacity, np.inf),
             begin=np.zeros(capacity, np.int64),
             end=np.full(capacity, FIRST),
             last_severe=np.full(capacity, NEVER),

@@ -10,7 +10,7 @@ from streams.forest.log2 import STEP, log2
 from streams.forest.models import CENTER, CLOSENESS
 from streams.forest.reference import density
 
-TREE_SHARE = 0.5
+TREE_SHARE = 0.2
 """What a bit of the trees counts against a bit of distance."""
 
 HIGHEST = 31.0

@@ -1,6 +1,6 @@
 """How high a score must be to alarm, for each model by what it has seen, and when to alarm again.
 
-The highest score of each chapter is remembered, for the last 64 chapters. A score is severe when it lies clearly
+The highest score of each chapter is remembered, for the last 32 chapters. A score is severe when it lies clearly
 beyond what chapters usually reach: their median plus a multiple of their scale. (For independent rows the
 highest of a chapter follows a Gumbel law whatever the tail: the theory of block maxima.) Medians
 don't move when a few chapters hold anomalies, and they do move when spikes belong to normal life.
@@ -15,11 +15,11 @@ import numpy as np
 from streams.forest.arrays import BoolArray, Float64Array, Int16Array, Int64Array
 from streams.forest.log2 import STEP, log2
 
-PEAKS = 64
+PEAKS = 32
 EMPTY = np.iinfo(np.int16).min
 """Fills the places of chapters that are still to come."""
 
-UPPER = 0.85
+UPPER = 0.75
 """The scale is read from the distance between this quantile of the peaks and its counterpart below the median."""
 
 _GUMBEL_SPAN = math.log(math.log(UPPER) / math.log(1 - UPPER)) * -1
