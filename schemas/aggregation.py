@@ -13,7 +13,7 @@ from schemas.query import Query, parse_query, to_document
 from schemas.query.errors import suggestion
 from schemas.token import as_array, as_number, as_object, as_text, illegal_argument, parsing_failed, token
 
-Kind = Literal["sum", "avg", "min", "max", "value_count", "cardinality", "percentiles"]
+Kind = Literal["sum", "avg", "min", "max", "value_count", "cardinality", "percentiles", "median_absolute_deviation"]
 
 KINDS: dict[str, Kind] = {
     "sum": "sum",
@@ -23,10 +23,11 @@ KINDS: dict[str, Kind] = {
     "value_count": "value_count",
     "cardinality": "cardinality",
     "percentiles": "percentiles",
+    "median_absolute_deviation": "median_absolute_deviation",
 }
 DEFAULT_PERCENTS = (1.0, 5.0, 25.0, 50.0, 75.0, 95.0, 99.0)
 
-_REFUSED = frozenset({"median_absolute_deviation", "weighted_avg", "scripted_metric"})
+_REFUSED = frozenset({"weighted_avg", "scripted_metric"})
 _BUCKETS_AND_SUCH = """
 adjacency_matrix auto_date_histogram avg_bucket bucket_script bucket_selector bucket_sort composite
 cumulative_sum date_histogram date_range derivative diversified_sampler extended_stats extended_stats_bucket
@@ -45,6 +46,7 @@ _COMMON = frozenset({"field", "format"})
 _MEMBERS: dict[str, frozenset[str]] = {
     "percentiles": _COMMON | {"percents", "keyed", "tdigest"},
     "cardinality": _COMMON | {"precision_threshold"},
+    "median_absolute_deviation": _COMMON | {"compression"},
 }
 """The last one of each is a hint on accuracy that is taken and not followed."""
 
@@ -159,6 +161,8 @@ def _parse_metric(name: str, kind: Kind, members: Mapping[str, Any]) -> Aggregat
         percents = _parse_percents(name, members.get("percents"))
         percent = percents[0]
         shown |= {"percents": percents, "keyed": True, "tdigest": {"compression": 100.0}}
+    elif kind == "median_absolute_deviation":
+        shown |= {"compression": 1000.0}
     return Aggregation(name=name, kind=kind, field=field, percent=percent, document={name: {kind: shown}})
 
 

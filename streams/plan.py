@@ -40,6 +40,8 @@ class PlannedFeature:
         mine = [columns[place] for place in self.columns]
         if self.kind == "cardinality":
             return DistinctColumn.estimates(mine[0])
+        if self.kind == "median_absolute_deviation":
+            return QuantileColumn.median_absolute_deviations(mine[0])
         if self.percent is not None:
             return QuantileColumn.percentiles(mine[0], self.percent)
         if self.kind == "avg":
@@ -115,7 +117,7 @@ def _columns(aggregation: Aggregation) -> tuple[Column, ...]:
             return (NumberColumn("count", Input(path, "presence", filter_)),)
         case "cardinality":
             return (DistinctColumn(Input(path, "hash", filter_)),)
-        case "percentiles":
+        case "percentiles" | "median_absolute_deviation":
             return (QuantileColumn(number),)
         case "avg":
             return (NumberColumn("sum", number), NumberColumn("count", number))

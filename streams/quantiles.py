@@ -214,23 +214,48 @@ class QuantileColumn:
         array([25., nan])
         """
         settled = accumulators.settle()
-        bits = settled.dropped[settled.rows]
-        middles = np.clip(settled.keys + (np.int64(1) << bits >> 1), -_LARGEST - 1, _LARGEST)
-        values = (middles ^ ((middles >> _SIGN) & _REST)).view(np.float64)
-        ends = np.cumsum(settled.counts)
-        last = np.searchsorted(settled.rows, np.arange(settled.size), side="right")
-        upto = np.concatenate([[0], ends])[last]
-        totals = np.diff(upto, prepend=0)
-        found = np.full(settled.size, np.nan)
-        some = totals > 0
-        rank = percent / 100 * (totals[some] - 1)
-        low = np.floor(rank).astype(np.int64)
-        base = (upto - totals)[some]
-        one = values[np.searchsorted(ends, base + low, side="right")]
-        next_ = values[np.searchsorted(ends, base + np.minimum(low + 1, totals[some] - 1), side="right")]
-        share = rank - low
-        found[some] = one * (1 - share) + next_ * share
-        return found
+        return _quantiles(settled, _values(settled), settled.counts, percent / 100)
+
+    @staticmethod
+    def median_absolute_deviations(accumulators: Histograms) -> Float64Array:
+        """For each row the median of the distances from its median; NaN for a row without a value.
+
+        >>> column = QuantileColumn(Input("latency"))
+        >>> histograms = column.empty(2)
+        >>> column.fold(histograms, np.zeros(5, int), np.array([1.0, 2.0, 3.0, 5.0, 99.0]))
+        >>> column.median_absolute_deviations(histograms)
+        array([ 2., nan])
+        """
+        settled = accumulators.settle()
+        values = _values(settled)
+        distances = np.abs(values - _quantiles(settled, values, settled.counts, 0.5)[settled.rows])
+        order = np.lexsort((distances, settled.rows))
+        return _quantiles(settled, distances[order], settled.counts[order], 0.5)
+
+
+def _values(settled: Histograms) -> Float64Array:
+    """The value that stands for each bucket: its middle."""
+    bits = settled.dropped[settled.rows]
+    middles = np.clip(settled.keys + (np.int64(1) << bits >> 1), -_LARGEST - 1, _LARGEST)
+    return (middles ^ ((middles >> _SIGN) & _REST)).view(np.float64)
+
+
+def _quantiles(settled: Histograms, values: Float64Array, counts: Int64Array, share: float) -> Float64Array:
+    """The value of each row below which a share of its values lies, interpolated. Each row's values are sorted."""
+    ends = np.cumsum(counts)
+    last = np.searchsorted(settled.rows, np.arange(settled.size), side="right")
+    upto = np.concatenate([[0], ends])[last]
+    totals = np.diff(upto, prepend=0)
+    found = np.full(settled.size, np.nan)
+    some = totals > 0
+    rank = share * (totals[some] - 1)
+    low = np.floor(rank).astype(np.int64)
+    base = (upto - totals)[some]
+    one = values[np.searchsorted(ends, base + low, side="right")]
+    next_ = values[np.searchsorted(ends, base + np.minimum(low + 1, totals[some] - 1), side="right")]
+    weight = rank - low
+    found[some] = one * (1 - weight) + next_ * weight
+    return found
 
 
 def _positions(starts: Int64Array, buckets: Int64Array) -> Int64Array:

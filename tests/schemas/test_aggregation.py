@@ -8,7 +8,7 @@ from schemas.aggregation import KINDS, NotSingleValued, parse_aggregation
 from schemas.errors import Refused
 
 
-@pytest.mark.parametrize("kind", sorted(set(KINDS) - {"percentiles"}))
+@pytest.mark.parametrize("kind", sorted(set(KINDS) - {"percentiles", "median_absolute_deviation"}))
 def test_metrics_keep_their_document(kind: str) -> None:
     query = {"a": {kind: {"field": "cpu.load"}}}
     read = parse_aggregation(query)
@@ -66,9 +66,9 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ),
     ({"a": {"avg": {"script": "1"}}}, "illegal_argument_exception", "[avg] [script] is not supported in features"),
     (
-        {"a": {"median_absolute_deviation": {"field": "v"}}},
+        {"a": {"weighted_avg": {"value": {"field": "v"}}}},
         "illegal_argument_exception",
-        "Aggregation [a] of type [median_absolute_deviation] is not supported in features",
+        "Aggregation [a] of type [weighted_avg] is not supported in features",
     ),
     (
         {"a": {"percentiles": {"field": "v", "percents": []}}},
@@ -104,3 +104,9 @@ def test_refusals(query: dict[str, Any], kind: str, reason: str) -> None:
 def test_buckets_are_no_single_value(body: dict[str, Any]) -> None:
     with pytest.raises(NotSingleValued):
         parse_aggregation({"a": body})
+
+
+def test_median_absolute_deviation_is_shown_as_opensearch_shows_it() -> None:
+    parsed = parse_aggregation({"a": {"median_absolute_deviation": {"field": "v", "compression": 50}}})
+    assert parsed.kind == "median_absolute_deviation"
+    assert parsed.document == {"a": {"median_absolute_deviation": {"field": "v", "compression": 1000.0}}}

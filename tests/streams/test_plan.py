@@ -58,7 +58,7 @@ def after(built: Plan, *entities: list[float]) -> list[list[float]]:
 
 
 ADDED_UP = [feature(kind, kind, "v") for kind in ("sum", "value_count", "cardinality")]
-PICKED = [feature(kind, kind, "v") for kind in ("avg", "min", "max", "percentiles")]
+PICKED = [feature(kind, kind, "v") for kind in ("avg", "min", "max", "percentiles", "median_absolute_deviation")]
 
 
 def test_records_without_the_field_add_up_to_zero_and_nothing_is_picked_from_them() -> None:

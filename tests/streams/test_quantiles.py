@@ -50,6 +50,18 @@ def test_interpolation_is_that_of_numpy() -> None:
     assert percentiles(folded(values)) == pytest.approx(np.percentile(values, PERCENTS))
 
 
+@given(ROWS)
+def test_median_absolute_deviations_of_few_values_are_exact(values: list[tuple[int, float]]) -> None:
+    rows = np.array([row for row, _ in values], np.int64)
+    numbers = np.array([number / 4 for _, number in values], np.float64)
+    found = COLUMN.median_absolute_deviations(folded(numbers, rows, 3))
+    for row in range(3):
+        mine = numbers[rows == row]
+        wanted = np.median(np.abs(mine - np.median(mine))) if len(mine) else np.nan
+        scale = np.abs(mine).max(initial=0.0)
+        assert found[row] == pytest.approx(wanted, rel=1e-9, abs=1e-12 * scale, nan_ok=True)
+
+
 @pytest.mark.parametrize(("decades", "error"), [(1, 0.0042), (3, 0.011), (9, 0.031)])
 def test_many_values_are_within_the_error_that_is_stated(decades: int, error: float) -> None:
     values = 10 ** np.random.default_rng(3).uniform(-1, decades - 1, 50_000)
