@@ -13,7 +13,7 @@ help: ## say what there is
 
 install: $(STAMP) ## set up .venv from the lock file
 
-$(STAMP): pyproject.toml requirements.lock setup.py $(wildcard streams/forest/*.py streams/forest/*.c)
+$(STAMP): pyproject.toml requirements.lock setup.py $(wildcard streams/forest/*.py streams/forest/*.[ch])
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Riverwatch needs Python 3.11 or newer; set PYTHON=python3.x")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@test -x $(BIN)/uv || $(BIN)/pip install --quiet --disable-pip-version-check uv

@@ -14,6 +14,7 @@ setup(
         Extension(
             "streams.forest._kernel",
             [str(FOREST / sources["SOURCE"])],
+            depends=[str(FOREST / header) for header in sources["HEADERS"]],
             # No fused multiply-adds: results must be those of NumPy, on every machine.
             extra_compile_args=["-O3", "-ffp-contract=off"],
             define_macros=[("FINGERPRINT", f'"{sources["fingerprint"](FOREST)}"')],

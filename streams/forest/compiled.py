@@ -21,6 +21,8 @@ from streams.forest.log2 import MANTISSA, STEP
 from streams.forest.models import FARTHEST, Models
 from streams.forest.spec import ForestSpec
 
+NO_HOURS = np.empty(0, np.uint8)
+
 
 def configured() -> Any:
     """The compiled module, with the tables and constants of the NumPy files. Raises ``ImportError``."""
@@ -55,13 +57,13 @@ class CompiledLearning(Learning):
         self._kernel = configured()
 
     def _take_in(self, models: Models, rows: Int64Array, begin: Int64Array, counts: Int64Array) -> None:
-        self._kernel.take_in(arrays_of(models), self._table, rows, begin, counts)
+        self._kernel.take_in(arrays_of(models), rows, begin, counts)
 
     def _refer(self, models: Models, rows: Int64Array) -> None:
         self._kernel.refer(arrays_of(models), self._table, rows)
 
     def _learn_hours(self, models: Models, rows: Int64Array, begin: Int64Array, counts: Int64Array) -> None:
-        self._kernel.learn_hours(arrays_of(models), self._table, rows, begin, counts)
+        self._kernel.learn_hours(arrays_of(models), rows, begin, counts)
 
 
 class CompiledBank(DefaultBank):
@@ -88,7 +90,7 @@ class CompiledBank(DefaultBank):
 
     def _score_columns(self, model: Int64Array, columns: Float64Array, frame: Float64Array) -> Float64Array:
         scores = np.empty(len(model))
-        self._kernel.score(arrays_of(self._models), self._table, model, None, columns, scores)
+        self._kernel.score(arrays_of(self._models), self._table, model, NO_HOURS, columns, scores)
         return scores
 
     def _remember(self, events: Events, scores: Float64Array) -> None:

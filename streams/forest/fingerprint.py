@@ -6,13 +6,14 @@ import hashlib
 from pathlib import Path
 
 SOURCE = "_kernel.c"
+HEADERS = ("_kernel.h", "_learning.h")
 REFERENCE = ("cells", "derive", "distance", "engine", "learning", "log2", "models", "reference", "scoring", "season")
 """The files whose numbers the compiled kernel repeats."""
 
 
 def fingerprint(folder: Path) -> str:
-    """A hash of the kernel's source and of all that it repeats, as they lie in ``folder``."""
+    """A hash of the kernel's sources and of all that it repeats, as they lie in ``folder``."""
     digest = hashlib.blake2b(digest_size=16)
-    for name in (SOURCE, *(f"{name}.py" for name in REFERENCE)):
+    for name in (SOURCE, *HEADERS, *(f"{name}.py" for name in REFERENCE)):
         digest.update((folder / name).read_bytes())
     return digest.hexdigest()
