@@ -30,6 +30,8 @@ WRONG = {
     '{"a": {"terms": {"field": "task_id", "missing": "none"}}}': "it ignores missing",
     '{"a": {"histogram": {"field": "anomaly_grade", "interval": 0.25}}}': "it leaves gaps out, min_doc_count is 0",
     '"missing": "_first"': "it ignores missing",
+    "'minimum_should_match': 0}}": "Lucene wants one of the should clauses where there is nothing else",
+    "'adjust_pure_negative': False": "Lucene finds nothing by must_not alone",
 }
 
 
