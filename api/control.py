@@ -18,6 +18,7 @@ from confluent_kafka import KafkaException, Producer
 
 from api.errors import unavailable
 from api.silence import SilentLogger
+from api.views.catalog import HIDDEN
 from schemas.command import Command, Reply, encode_event
 from schemas.errors import Refused
 
@@ -87,7 +88,8 @@ class Control:
         self._waiting[request_id] = reply
         try:
             async with asyncio.timeout(self._timeout):
-                await self._write(msgspec.structs.replace(command, request_id=request_id), loop)
+                event = encode_event(msgspec.structs.replace(command, request_id=request_id))
+                await self.publish(self._topic, command.detector_id, event)
                 outcome = await reply
                 await self.passed(outcome.offsets)
         except TimeoutError as error:
@@ -98,7 +100,9 @@ class Control:
         about = _about(command)
         if outcome.error is not None:
             kind, reason = outcome.error.get("type", "status_exception"), outcome.error.get("reason", "")
-            log.warning("command refused", **about, status=outcome.status, reason=reason)
+            # A preview tidies up behind itself, whatever there is to tidy.
+            say = log.info if command.detector_id.startswith(HIDDEN) else log.warning
+            say("command refused", **about, status=outcome.status, reason=reason)
             raise Refused(outcome.status, reason, kind)
         log.info("command carried out", **about)
         return outcome
@@ -134,7 +138,9 @@ class Control:
                 still.append((missing, done))
         self._watchers = still
 
-    async def _write(self, command: Command, loop: asyncio.AbstractEventLoop) -> None:
+    async def publish(self, topic: str, key: str, value: bytes) -> None:
+        """Write one record; returns when it is safe. Raises 503 when it could not be written."""
+        loop = asyncio.get_running_loop()
         if self._producer is None:
             raise unavailable("the API is starting")
         written: asyncio.Future[None] = loop.create_future()
@@ -148,17 +154,12 @@ class Control:
             if error is None:
                 written.set_result(None)
             else:
-                written.set_exception(unavailable(f"the command could not be written to Kafka: {error.str()}"))
+                written.set_exception(unavailable(f"it could not be written to Kafka: {error.str()}"))
 
         try:
-            self._producer.produce(
-                self._topic,
-                encode_event(command),
-                key=command.detector_id.encode(),
-                on_delivery=delivered,
-            )
+            self._producer.produce(topic, value, key=key.encode(), on_delivery=delivered)
         except (KafkaException, BufferError) as error:
-            raise unavailable(f"the command could not be written to Kafka: {error}") from error
+            raise unavailable(f"it could not be written to Kafka: {error}") from error
         await written
 
     def _poll(self) -> None:

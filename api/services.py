@@ -14,6 +14,7 @@ import structlog
 
 from api.checks import Checks
 from api.control import Control
+from api.deletions import Deletions
 from api.errors import index_not_found, unavailable, unknown_detector
 from api.follower import Followed, Follower, Record
 from api.preview import Previews, is_preview
@@ -32,6 +33,7 @@ from api.views.nodes import Nodes
 from api.views.results import ResultsStore
 from schemas.command import decode_reply
 from schemas.errors import Refused
+from schemas.query import Query
 from schemas.query.errors import Limits
 from schemas.topics import TOPICS
 
@@ -82,6 +84,7 @@ class Services:
                 self._followed("state", "beginning"),
                 self._followed("nodes", "beginning"),
                 self._followed("replies", "end"),
+                self._followed("deletions", "beginning"),
             ],
             self._deliver,
         )
@@ -94,6 +97,13 @@ class Services:
             [Followed("results", TOPICS["results"].full_name(settings.prefix), "stored", self._results_positions)],
             self._deliver_results,
         )
+        deletions = TOPICS["deletions"].full_name(settings.prefix)
+        self.deletions = Deletions(
+            lambda key, value: self.control.publish(deletions, key, value),
+            self._results_passed,
+            self._delete_results,
+            settings.command_timeout,
+        )
         self.previews = Previews(self.control, self.catalog, self._results_read)
         self._retention = Retention(self.catalog, self._writing, self._state_read, settings.retention_interval)
         self._retaining: asyncio.Task[None] | None = None
@@ -103,6 +113,7 @@ class Services:
             "state": lambda record: self.catalog.apply_state(record.key, record.value, record.offset),
             "nodes": lambda record: self.nodes.apply(record.key, record.value),
             "replies": self._reply,
+            "deletions": self.deletions.take,
         }
 
     async def start(self) -> None:
@@ -120,6 +131,7 @@ class Services:
             self._retaining.cancel()
             await asyncio.wait([self._retaining])
         await asyncio.to_thread(self._documents.stop)
+        await self.deletions.stop()
         await asyncio.to_thread(self._results_follower.stop)
         await asyncio.to_thread(self.control.stop)
         await asyncio.to_thread(self.sources.stop)
@@ -237,17 +249,25 @@ class Services:
             raise unavailable("the results store is not open yet")
         return await self._questions.ask(store, question)
 
-    async def delete_results(self, condition: Condition) -> int:
-        """Delete results from the store; how many there were."""
+    async def delete_results(self, query: Query, request: Request) -> int:
+        """Delete results from the stores of all API processes; how many there were in ours."""
+        before = await self.sources.ends(TOPICS["results"].full_name(self.settings.prefix))
+        return await self.deletions.submit(query, before, self.now(), request.user)
+
+    async def _delete_results(self, condition: Condition, before: Mapping[int, int]) -> int:
         store = self.results
         if store is None:
             raise unavailable("the results store is not open yet")
 
         def delete() -> int:
             with self._writing:
-                return store.delete(condition)
+                return store.delete(condition, before)
 
         return await asyncio.to_thread(delete)
+
+    async def _results_passed(self, ends: Mapping[int, int]) -> None:
+        while not self._results_follower.passed("results", ends):  # noqa: ASYNC110 -- a thread moves it
+            await asyncio.sleep(0.02)
 
     async def _results_read(self) -> None:
         """Wait until the results that are on the topic now have been read."""

@@ -157,6 +157,16 @@ TOPICS: dict[str, Topic] = {
             None,
             _LARGE,
         ),
+        Topic(
+            "deletions",
+            "none",
+            "which results to forget",
+            "schemas.deletion.Deletion",
+            "API",
+            "one",
+            False,
+            30 * DAY,
+        ),
         Topic("nodes", "node id", "statistics of each worker", "schemas.node.Node", "workers", "one", True, None),
         Topic(
             "replies",

@@ -74,15 +74,15 @@ async def top_anomalies(request: Request, services: Services) -> Answer:
 
 
 async def delete(request: Request, services: Services) -> Answer:
-    """``DELETE /detectors/results``: from this process's store."""
+    """``DELETE /detectors/results``: from the stores of all API processes."""
     body = request.search_source()
     for name in body:
         if name not in ("query", "size", "max_docs", "conflicts"):
             raise illegal_argument(f"request does not support [{name}]")
     query = parse_query(body["query"], services.query_limits) if "query" in body else MatchAll()
-    now = services.now()
     bounds = Bool(must=(query,), filter=tuple(_visible(request, services)))
-    deleted = await services.delete_results(bind(bounds, RESULTS, now))
+    bind(bounds, RESULTS, services.now())  # what cannot be asked is refused before it is written
+    deleted = await services.delete_results(bounds, request)
     return Answer(
         {
             "took": 0,

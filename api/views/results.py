@@ -176,10 +176,16 @@ class ResultsStore:
             f"{', '.join(f'r.{name}' for name in COLUMNS)} FROM batch"
         )
 
-    def delete(self, condition: Condition) -> int:
-        """Delete the results that a condition is true for; how many there were."""
+    def delete(self, condition: Condition, before: Mapping[int, int] | None = None) -> int:
+        """Delete the results that a condition is true for; how many there were.
+
+        With ``before`` only those that stand before these offsets of their partitions.
+        """
         writer = Writer(COLUMNS, Parameters())
         where = writer.condition(condition)
+        if before is not None:
+            bounds = " OR ".join(f"(partition = {number} AND seq_no < {end})" for number, end in before.items())
+            where = f"({where}) AND ({bounds or 'false'})"
         with self._writing() as connection:
             found = connection.execute(f"DELETE FROM results WHERE {where}", writer.parameters.of(where)).fetchone()
         return int(found[0]) if found else 0

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
 import re
-import shlex
 import subprocess
 import time
 from collections.abc import Iterator
@@ -37,29 +37,38 @@ def test_every_route_is_documented_and_no_other() -> None:
     assert documented() == known
 
 
-def test_the_lines_run(api: RunningApi) -> None:
+NOTED = """curl() { printf '%s\\0' "$@" END >> "$NOTES"; command curl "$@"; }"""
+"""Writes down what curl is called with."""
+
+
+def test_the_lines_run(api: RunningApi, tmp_path: Path) -> None:
     source = api.source(minute_records())
     now = int(time.time() * 1000)
     lines = "\n".join(re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL))
     lines = lines.replace("http://127.0.0.1:9200", api.url).replace('"metrics"', json.dumps(source))
     lines = lines.replace("1795400000000", str(now - 3_600_000)).replace("1795493160667", str(now))
+    notes = tmp_path / "notes"
     done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-xc", lines], capture_output=True, text=True, timeout=120, check=False
+        ["bash", "-euo", "pipefail", "-xc", f"{NOTED}\n{lines}"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={**os.environ, "NOTES": str(notes)},
     )
     assert done.returncode == 0, done.stderr[-1500:]
     assert "no handler found" not in done.stdout
-    asked = set(requests(done.stderr, api.url))
-    assert {route.tail for route in ROUTES} == {route.tail for route in asked}
+    assert {route.tail for route in ROUTES} == {route.tail for route in asked(notes, api.url)}
 
 
-def requests(trace: str, url: str) -> Iterator[Route]:
-    """The routes of the curl lines that a shell has traced."""
+def asked(notes: Path, url: str) -> Iterator[Route]:
+    """The routes that curl was called for."""
     router = build_router()
-    for line in re.findall(r"^\++ (curl .*?)(?=^\+|\Z)", trace, re.MULTILINE | re.DOTALL):
-        words = shlex.split(line)
+    for call in notes.read_text().removesuffix("END\0").split("END\0"):
+        words = call.split("\0")
         method = words[words.index("-X") + 1] if "-X" in words else ("HEAD" if "-sfI" in words else "GET")
         path = next(word for word in words if word.startswith(url)).removeprefix(url).partition("?")[0]
         found = router.match(method, path)
-        assert found is not None, line
-        assert found.handler is not None, line
+        assert found is not None, words
+        assert found.handler is not None, words
         yield found.handler.route

@@ -61,7 +61,7 @@ def basic(name: str, password: str) -> str:
 
 
 def token(**claims: object) -> str:
-    standard = {"iss": "https://id.example", "aud": "riverwatch", "exp": time.time() + 60, "sub": "tom"}
+    standard = {"iss": "https://id.example", "aud": "riverwatch", "exp": time.time() + 3600, "sub": "tom"}
     return "Bearer " + jwt.encode({**standard, **claims}, KEY, "EdDSA", headers={"kid": "k1"})
 
 
