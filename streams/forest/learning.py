@@ -210,7 +210,10 @@ class Learning:
         models.peaks[rows] = peaks
         lasting_peaks = models.lasting_peaks[rows]
         highest = np.fmax.reduce(means, axis=1)
-        threshold.remember_peak(lasting_peaks, models.chapters[rows], highest, count, len(event))
+        # Not raised in short chapters: means overlap, so that a long one holds few more that are independent.
+        threshold.remember_peak(
+            lasting_peaks, models.chapters[rows], highest, np.full(len(rows), len(event)), len(event)
+        )
         models.lasting_peaks[rows] = lasting_peaks
         models.chapters[rows] += 1
         length = counts - begin
