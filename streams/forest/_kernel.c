@@ -13,8 +13,8 @@
 
 /* The arrays of the models, in the order in which compiled.py passes them. */
 enum {
-    RECENT, ORIGIN, WINDOW, MARKS, SCORES, LEVELS, HOUR_WEIGHTS, FRAME, NEUTRAL, VARIANCE, WEIGHT, CODES, LIMITS,
-    BEGIN, COUNT, ARRAYS
+    RECENT, ORIGIN, WINDOW, MARKS, SCORES, EARLIER, LASTING_SUM, LEVELS, HOUR_WEIGHTS, FRAME, NEUTRAL, VARIANCE, WEIGHT,
+    CODES, LIMITS, BEGIN, COUNT, ARRAYS
 };
 #define MOST_ARGUMENTS 6
 
@@ -73,7 +73,7 @@ open_models(Call *call)
     m->length = (int)v[SCORES].shape[1];
     int d = m->d, q = m->d * m->k;
     const Py_ssize_t items[ARRAYS] = {
-        LAGS * d, d, m->w * d, m->w, m->length, m->hours * d, m->hours * d, FRAME_ROWS * q, q, q, q,
+        LAGS * d, d, m->w * d, m->w, m->length, LASTING, 1, m->hours * d, m->hours * d, FRAME_ROWS * q, q, q, q,
         m->trees * m->leaves, 2, 1, 1,
     };
     for (int i = 0; i < ARRAYS; i++)
@@ -81,7 +81,7 @@ open_models(Call *call)
     *m = (Models){
         m->capacity, d, m->k, m->w, m->hours, m->trees, m->leaves, m->length,
         .recent = v[RECENT].buf, .origin = v[ORIGIN].buf, .window = v[WINDOW].buf, .marks = v[MARKS].buf,
-        .scores = v[SCORES].buf, .levels = v[LEVELS].buf, .hour_weights = v[HOUR_WEIGHTS].buf, .frame = v[FRAME].buf,
+        .scores = v[SCORES].buf, .earlier = v[EARLIER].buf, .lasting = v[LASTING_SUM].buf, .levels = v[LEVELS].buf, .hour_weights = v[HOUR_WEIGHTS].buf, .frame = v[FRAME].buf,
         .neutral = v[NEUTRAL].buf, .variance = v[VARIANCE].buf, .weight = v[WEIGHT].buf, .codes = v[CODES].buf,
         .limits = v[LIMITS].buf, .begin = v[BEGIN].buf, .count = v[COUNT].buf,
     };
@@ -94,7 +94,7 @@ open_models(Call *call)
 static int
 open_call(PyObject *args, Call *call, const char *sizes)
 {
-    const char *of_models = "884124482881888";
+    const char *of_models = "88412144482881888";
     PyObject *models = PyTuple_Size(args) == 1 + (Py_ssize_t)strlen(sizes) ? PyTuple_GetItem(args, 0) : NULL;
     call->held = 0;
     call->given = call->views + ARRAYS;
@@ -193,6 +193,22 @@ remember_events(PyObject *self, PyObject *args)
     return close_call(&call, fits);
 }
 
+/* last(models, rows [n], number [n], means [n]): engine.py: _lasting. Writes the means, and the models' sums. */
+static PyObject *
+last_of_events(PyObject *self, PyObject *args)
+{
+    Call call;
+    if (!open_call(args, &call, "888")) return close_call(&call, 0);
+    const Py_buffer *v = call.given;
+    Py_ssize_t n = rows_of(&call, 0);
+    int fits = n >= 0 && holds(&call, 1, n) && holds(&call, 2, n);
+    if (fits && last_rows(&call.m, v[0].buf, n, v[1].buf, v[2].buf) < 0) {
+        PyErr_SetString(PyExc_IndexError, "an event is not of its model's current chapter");
+        fits = 0;
+    }
+    return close_call(&call, fits);
+}
+
 typedef enum { TAKE_IN, REFER, LEARN_HOURS } Lesson;
 
 static PyObject *
@@ -259,11 +275,12 @@ configure(PyObject *self, PyObject *args)
 {
     PyObject *mantissas, *sums, *codes;
     Call call = {.held = 0, .given = call.views};
-    if (!PyArg_ParseTuple(args, "OOO(ddddddddddddiii)", &mantissas, &sums, &codes, &constants.step,
+    if (!PyArg_ParseTuple(args, "OOO(dddddddddddddiiii)", &mantissas, &sums, &codes, &constants.step,
                           &constants.cells, &constants.low, &constants.high, &constants.tree_share,
                           &constants.highest, &constants.margin, &constants.stop, &constants.memory,
                           &constants.leaning, &constants.hour_memory, &constants.farthest,
-                          &constants.least_known, &constants.least_rows, &constants.protected))
+                          &constants.lasting_unit, &constants.least_known, &constants.least_rows,
+                          &constants.protected, &constants.lasting_steps))
         return NULL;
     int fits = hold(&call, mantissas, '8') && holds(&call, 0, 1 << MANTISSA_BITS) && hold(&call, sums, '8')
         && holds(&call, 1, 256) && hold(&call, codes, '1') && holds(&call, 2, SUMS);
@@ -279,6 +296,7 @@ static PyMethodDef methods[] = {
     {"derive", derive_events, METH_VARARGS, NULL},
     {"score", score_events, METH_VARARGS, NULL},
     {"remember", remember_events, METH_VARARGS, NULL},
+    {"last", last_of_events, METH_VARARGS, NULL},
     {"take_in", take_in_chapters, METH_VARARGS, NULL},
     {"refer", refer_windows, METH_VARARGS, NULL},
     {"learn_hours", learn_hours_of_chapters, METH_VARARGS, NULL},

@@ -19,6 +19,7 @@
 #define AHEAD 16 /* rows between asking memory for something and using it */
 #define SPAN 8
 #define LAGS (SPAN - 1)
+#define LASTING 32 /* lasting.py: ROWS */
 #define MANTISSA_BITS 12
 #define FINE 256
 #define SUMS (128 * FINE + 1)
@@ -30,8 +31,8 @@ static struct {
     double mantissas[1 << MANTISSA_BITS];
     int32_t sums[256];
     uint8_t codes[SUMS];
-    double step, cells, low, high, tree_share, highest, margin, stop, memory, leaning, hour_memory, farthest;
-    int least_known, least_rows, protected;
+    double step, cells, low, high, tree_share, highest, margin, stop, memory, leaning, hour_memory, farthest, lasting_unit;
+    int least_known, least_rows, protected, lasting_steps;
 } constants;
 
 /* models.py: Models */
@@ -40,7 +41,8 @@ typedef struct {
     int d, k, w, hours, trees, leaves, length;
     double *recent, *origin, *frame, *variance, *weight, *limits;
     float *window, *levels, *hour_weights;
-    uint8_t *marks, *codes;
+    uint8_t *marks, *earlier, *codes;
+    int32_t *lasting;
     int16_t *scores, *neutral;
     int64_t *begin, *count;
 } Models;
@@ -228,6 +230,8 @@ remember_rows(const Models *m, const int64_t *rows, int64_t n, const int64_t *nu
             ask(m->window + (row * m->w + slot) * m->d, m->d * sizeof *m->window);
             ASK(m->marks + row * m->w + slot);
             ASK(m->scores + row * m->length + slot % m->length);
+            ask(m->earlier + row * LASTING, LASTING);
+            ASK(m->lasting + row);
             ASK(m->begin + row);
         }
         int64_t row = rows[i], slot = number[i] % m->w, place = number[i] - m->begin[row];
@@ -243,6 +247,28 @@ remember_rows(const Models *m, const int64_t *rows, int64_t n, const int64_t *nu
         }
         m->marks[row * m->w + slot] = hours[i];
         m->scores[row * m->length + place] = (int16_t)(scores[i] / constants.step);
+    }
+    return 0;
+}
+
+/* lasting.py: units, of a score: they are never negative */
+static inline int
+units(int score)
+{
+    return (score + constants.lasting_steps / 2) / constants.lasting_steps;
+}
+
+/* engine.py: _lasting, of n rows. -1 for an event that is not of its model's current chapter. */
+static int
+last_rows(const Models *m, const int64_t *rows, int64_t n, const int64_t *number, double *means)
+{
+    for (int64_t i = 0; i < n; i++) {
+        int64_t row = rows[i], place = number[i] - m->begin[row];
+        if (place < 0 || place >= m->length) return -1;
+        const int16_t *scores = m->scores + row * m->length;
+        int leaving = place < LASTING ? m->earlier[row * LASTING + place] : units(scores[place - LASTING]);
+        m->lasting[row] += units(scores[place]) - leaving;
+        means[i] = m->lasting[row] * constants.lasting_unit;
     }
     return 0;
 }

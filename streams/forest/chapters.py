@@ -35,6 +35,10 @@ class Chapters:
             ends.append(2 * ends[-1])
         return np.array(ends)
 
+    @cached_property
+    def _early_ends(self) -> Int64Array:
+        return np.append(self._early, [self.window, self.window])
+
     def of(self, event: Int64Array) -> Int64Array:
         """The chapter to which a model's event number ``event`` (from 0) belongs.
 
@@ -51,5 +55,4 @@ class Chapters:
         array([ 32,  32, 122, 125, 125])
         """
         place = np.searchsorted(self._early, np.minimum(count, self.window), side="right")
-        early = np.append(self._early, self.window)[np.minimum(place, len(self._early))] - count
-        return np.where(count < self.window, early, self.length)
+        return np.where(count < self.window, self._early_ends[place] - count, self.length)

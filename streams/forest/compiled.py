@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from streams.forest import cells, derive, distance, learning, reference, scoring, season
+from streams.forest import cells, derive, distance, lasting, learning, reference, scoring, season
 from streams.forest.arrays import Float64Array, Int64Array, UInt64Array
 from streams.forest.derive import LAGS
 from streams.forest.engine import DefaultBank, Events
@@ -34,7 +34,8 @@ def configured() -> Any:
         (
             *(STEP, cells.CELLS, cells.LOW, cells.HIGH, scoring.TREE_SHARE, scoring.HIGHEST),
             *(learning.MARGIN, reference.STOP, distance.MEMORY, season.LEANING, season.MEMORY, FARTHEST),
-            *(derive.LEAST_KNOWN, distance.LEAST_ROWS, season.PROTECTED),
+            *(lasting.UNIT / lasting.ROWS, derive.LEAST_KNOWN, distance.LEAST_ROWS, season.PROTECTED),
+            lasting.STEPS,
         ),
     )
     return module
@@ -43,8 +44,17 @@ def configured() -> Any:
 def arrays_of(models: Models) -> tuple[Any, ...]:
     """The arrays that the kernel works on, in the order in which it takes them."""
     return (
-        *(models.recent, models.origin, models.window, models.marks, models.scores, models.levels),
-        *(models.hour_weights, models.frame, models.neutral, models.variance, models.weight, models.codes),
+        *(models.recent, models.origin, models.window, models.marks, models.scores, models.earlier),
+        *(
+            models.lasting,
+            models.levels,
+            models.hour_weights,
+            models.frame,
+            models.neutral,
+            models.variance,
+            models.weight,
+            models.codes,
+        ),
         *(models.limits, models.begin, models.count),
     )
 
@@ -96,3 +106,8 @@ class CompiledBank(DefaultBank):
     def _remember(self, events: Events, scores: Float64Array) -> None:
         models, own = arrays_of(self._models), scores[events.place]
         self._kernel.remember(models, events.model, events.number, events.hour, events.columns, own)
+
+    def _lasting(self, events: Events) -> Float64Array:
+        means = np.empty(len(events.model))
+        self._kernel.last(arrays_of(self._models), events.model, events.number, means)
+        return means

@@ -8,7 +8,7 @@ into the window, and at the end of a chapter the model learns its window anew (l
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -57,7 +57,10 @@ class Events:
     columns: Float64Array
 
     def __getitem__(self, part: Int64Array | slice) -> Events:
-        return Events(*(getattr(self, field.name)[part] for field in fields(self)))
+        return Events(
+            *(self.model[part], self.number[part], self.place[part], self.hour[part]),
+            *(self.before[part], self.columns[part]),
+        )
 
 
 class DefaultBank(TableBank[Models]):

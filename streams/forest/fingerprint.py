@@ -7,7 +7,19 @@ from pathlib import Path
 
 SOURCE = "_kernel.c"
 HEADERS = ("_kernel.h", "_learning.h")
-REFERENCE = ("cells", "derive", "distance", "engine", "learning", "log2", "models", "reference", "scoring", "season")
+REFERENCE = (
+    "cells",
+    "derive",
+    "distance",
+    "engine",
+    "lasting",
+    "learning",
+    "log2",
+    "models",
+    "reference",
+    "scoring",
+    "season",
+)
 """The files whose numbers the compiled kernel repeats."""
 
 

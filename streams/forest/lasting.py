@@ -18,7 +18,7 @@ ROWS = 32
 UNIT = 2.0**-3
 """Scores up to 31 bits fill a byte of these."""
 
-_STEPS = round(UNIT / STEP)
+STEPS = round(UNIT / STEP)
 
 
 def units(scores: Int16Array) -> Int64Array:
@@ -27,7 +27,7 @@ def units(scores: Int16Array) -> Int64Array:
     >>> units(np.array([0, 1024, 1090, 31 * 1024], np.int16)).tolist()
     [0, 8, 9, 248]
     """
-    return (scores.astype(np.int64) + _STEPS // 2) // _STEPS
+    return (scores.astype(np.int64) + STEPS // 2) // STEPS
 
 
 def running(first: BoolArray, own: Int64Array, leaving: Int64Array, rows: Int64Array, sums: Int32Array) -> Float64Array:
