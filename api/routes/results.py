@@ -10,7 +10,7 @@ from api.routes.search import read_search
 from api.search.binding import bind
 from api.search.index import Hit
 from api.search.mappings import RESULTS
-from api.search.request import SearchRequest
+from api.search.request import SearchRequest, parse_search
 from api.search.sql_search import Table, search_table
 from api.search.sql_slice import Run
 from api.search.sql_top import top_anomalies as find_top
@@ -18,7 +18,7 @@ from api.services import Services, index_names
 from api.top_anomalies import read_bounds, read_request
 from api.views.results import COLUMNS
 from schemas.errors import Refused
-from schemas.query import MatchAll, Query, parse_query
+from schemas.query import Query
 from schemas.query.pattern import compile_wildcard
 from schemas.query.tree import Bool, Terms
 from schemas.token import illegal_argument
@@ -74,13 +74,16 @@ async def top_anomalies(request: Request, services: Services) -> Answer:
 
 
 async def delete(request: Request, services: Services) -> Answer:
-    """``DELETE /detectors/results``: from the stores of all API processes."""
+    """``DELETE /detectors/results``: from the stores of all API processes.
+
+    The body is a search of which the query alone counts. Results with a result index of their own are left alone.
+    """
     body = request.search_source()
-    for name in body:
-        if name not in ("query", "size", "max_docs", "conflicts"):
-            raise illegal_argument(f"request does not support [{name}]")
-    query = parse_query(body["query"], services.query_limits) if "query" in body else MatchAll()
-    bounds = Bool(must=(query,), filter=tuple(_visible(request, services)))
+    query = parse_search(body, services.query_limits).query
+    if "query" not in body:
+        raise Refused(400, "Validation Failed: 1: query is missing;", "action_request_validation_exception")
+    custom = Terms(field="detector_id", values=tuple(_custom(services)))
+    bounds = Bool(must=(query,), filter=tuple(_visible(request, services)), must_not=(custom,) if custom.values else ())
     bind(bounds, RESULTS, services.now())  # what cannot be asked is refused before it is written
     deleted = await services.delete_results(bounds, request)
     return Answer(

@@ -121,3 +121,19 @@ def test_delete(api: RunningApi) -> None:
     report = api.call("DELETE", "/detectors/results", {"query": {"bool": {"filter": bounds}}}).json()
     assert (report["deleted"], report["failures"]) == (2, [])
     assert total(search(api, {"query": {"term": {"detector_id": id}}})) == 2
+
+
+def test_delete_needs_a_query_and_leaves_result_indices_alone(api: RunningApi) -> None:
+    for body, kind, reason in (
+        ({}, "action_request_validation_exception", "Validation Failed: 1: query is missing;"),
+        ({"size": 5}, "action_request_validation_exception", "Validation Failed: 1: query is missing;"),
+        ({"max_docs": 5}, "parsing_exception", "Unknown key for a VALUE_NUMBER in [max_docs]."),
+        ({"query": {"nope": {}}}, "parsing_exception", "unknown query [nope]"),
+    ):
+        error = api.call("DELETE", "/detectors/results", body).json()["error"]
+        assert (error["type"], error["reason"]) == (kind, reason)
+    id = create(api, result_index="opensearch-ad-plugin-result-kept")
+    write(api, [result(id, n, "h0", 0.5) for n in range(2)])
+    mine = {"query": {"term": {"detector_id": id}}}
+    assert api.call("DELETE", "/detectors/results", mine).json()["deleted"] == 0
+    assert total(search(api, mine, "/opensearch-ad-plugin-result-kept")) == 2
