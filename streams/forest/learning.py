@@ -205,25 +205,21 @@ class Learning:
         count = (~np.isnan(scores)).sum(axis=1)
         ordered = np.sort(scores, axis=1)  # NaN comes last.
         model = np.arange(len(rows))
-        peaks = models.peaks[rows]
-        threshold.remember_peak(peaks, models.chapters[rows], ordered[model, count - 1], count, len(event))
-        models.peaks[rows] = peaks
-        lasting_peaks = models.lasting_peaks[rows]
-        highest = np.fmax.reduce(means, axis=1)
-        # Not raised in short chapters: means overlap, so that a long one holds few more that are independent.
-        threshold.remember_peak(
-            lasting_peaks, models.chapters[rows], highest, np.full(len(rows), len(event)), len(event)
-        )
-        models.lasting_peaks[rows] = lasting_peaks
+        # Those of single scores and those of means at once: it is calling NumPy that takes time here.
+        peaks = np.concatenate([models.peaks[rows], models.lasting_peaks[rows]])
+        highest = np.concatenate([ordered[model, count - 1], np.fmax.reduce(means, axis=1)])
+        # Means are not raised in short chapters: they overlap, so that a long one holds few more that are independent.
+        full = np.concatenate([count, np.full(len(rows), len(event))])
+        threshold.remember_peak(peaks, np.tile(models.chapters[rows], 2), highest, full, len(event))
+        models.peaks[rows], models.lasting_peaks[rows] = np.split(peaks, 2)
         models.chapters[rows] += 1
         length = counts - begin
         share = np.maximum(length / counts, length / (length + CENTER_MEMORY))
         center = models.limits[rows, 0]
         center += share * (ordered[model, (count - 1) // 2] - center)
-        least = center + threshold.LEAST_REACH
+        limits = threshold.threshold(peaks, self._spec.sensitivity).reshape(2, -1)
         models.limits[rows, 0] = center
-        models.limits[rows, 1] = np.maximum(threshold.threshold(peaks, self._spec.sensitivity), least)
-        models.lasting_limit[rows] = np.maximum(threshold.threshold(lasting_peaks, self._spec.sensitivity), least)
+        models.limits[rows, 1], models.lasting_limit[rows] = np.maximum(limits, center + threshold.LEAST_REACH)
 
     def _learn_hours(self, models: Models, rows: Int64Array, begin: Int64Array, counts: Int64Array) -> None:
         """Move the means of the hours by the chapter's rows."""

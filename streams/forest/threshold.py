@@ -22,6 +22,7 @@ EMPTY = np.iinfo(np.int16).min
 UPPER = 0.75
 """The scale is read from the distance between this quantile of the peaks and its counterpart below the median."""
 
+_SHARES = np.array([1 - UPPER, 0.5, UPPER])
 _GUMBEL_SPAN = math.log(math.log(UPPER) / math.log(1 - UPPER)) * -1
 """That distance for a Gumbel law of scale 1."""
 
@@ -67,17 +68,13 @@ def threshold(peaks: Int16Array, sensitivity: float) -> Float64Array:
     count = (peaks != EMPTY).sum(axis=1)
     first = PEAKS - count
     model = np.arange(len(peaks))
-
-    def quantile(share: float) -> Float64Array:
-        place = first + share * (count - 1)
-        below = np.minimum(place.astype(np.int64), PEAKS - 1)
-        above = np.minimum(below + 1, PEAKS - 1)
-        low, high = ordered[model, below], ordered[model, above]
-        return low + (place - below) * (high - low)
-
-    own = (quantile(UPPER) - quantile(1 - UPPER)) / _GUMBEL_SPAN
+    place = first + _SHARES[:, None] * (count - 1)
+    below = np.minimum(place.astype(np.int64), PEAKS - 1)
+    low, high = ordered[model, below], ordered[model, np.minimum(below + 1, PEAKS - 1)]
+    lower, median, upper = low + (place - below) * (high - low)
+    own = (upper - lower) / _GUMBEL_SPAN
     scale = (PRIOR_SCALE * PRIOR_CHAPTERS + own * count) / (PRIOR_CHAPTERS + count)
-    return quantile(0.5) + REACH / sensitivity * np.maximum(scale, LEAST_SCALE)
+    return median + REACH / sensitivity * np.maximum(scale, LEAST_SCALE)
 
 
 def alarms(
