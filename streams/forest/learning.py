@@ -208,9 +208,7 @@ class Learning:
         # Those of single scores and those of means at once: it is calling NumPy that takes time here.
         peaks = np.concatenate([models.peaks[rows], models.lasting_peaks[rows]])
         highest = np.concatenate([ordered[model, count - 1], np.fmax.reduce(means, axis=1)])
-        # Means are not raised in short chapters: they overlap, so that a long one holds few more that are independent.
-        full = np.concatenate([count, np.full(len(rows), len(event))])
-        threshold.remember_peak(peaks, np.tile(models.chapters[rows], 2), highest, full, len(event))
+        threshold.remember_peak(peaks, np.tile(models.chapters[rows], 2), highest, np.tile(count, 2), len(event))
         models.peaks[rows], models.lasting_peaks[rows] = np.split(peaks, 2)
         models.chapters[rows] += 1
         length = counts - begin
