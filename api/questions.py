@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import duckdb
 
@@ -15,6 +15,8 @@ from api.views.results import ResultsStore
 from schemas.errors import Refused
 
 T = TypeVar("T")
+
+BROKEN_OFF = "The search took too long and was broken off"
 
 
 class Questions:
@@ -55,10 +57,17 @@ class _Asked:
         with store.reading() as cursor:
             with self._lock:
                 if self._given_up:
-                    raise Refused(408, "The search took too long and was broken off", "timeout_exception")
+                    raise Refused(408, BROKEN_OFF, "timeout_exception")
                 self._cursor = cursor
+
+            def run(sql: str, values: Mapping[str, Any]) -> list[Any]:
+                # Between two of its statements there is nothing to interrupt.
+                if self._given_up:
+                    raise Refused(408, BROKEN_OFF, "timeout_exception")
+                return cursor.execute(sql, values).fetchall()
+
             try:
-                return question(lambda sql, values: cursor.execute(sql, values).fetchall())
+                return question(run)
             finally:
                 with self._lock:
                     self._cursor = None

@@ -16,6 +16,12 @@ from schemas.query.read import token
 
 MAX_WINDOW = 10_000
 TRACKED = 10_000
+MAX_AGGREGATIONS = 100
+MAX_SORT_KEYS = 32
+MAX_DOCVALUE_FIELDS = 100
+MAX_SOURCE_NAMES = 1024
+"""A body of some MB can hold 100,000 of each, which would take minutes; clients send a handful."""
+
 _UNSUPPORTED_NAMES = """
     suggest highlight rescore script_fields slice pit indices_boost ext derived profile explain knn search_pipeline
     min_score terminate_after
@@ -86,7 +92,7 @@ def parse_search(body: Any, limits: Limits = DEFAULT_LIMITS, max_window: int = M
     if "aggs" in body and "aggregations" in body:
         raise malformed("Found two aggregation definitions: [aggs] and [aggregations]")
     post_filter = body.get("post_filter")
-    return SearchRequest(
+    request = SearchRequest(
         query=parse_query(body["query"], limits) if "query" in body else MatchAll(),
         post_filter=None if post_filter is None else parse_query(post_filter, limits),
         start=start,
@@ -100,6 +106,21 @@ def parse_search(body: Any, limits: Limits = DEFAULT_LIMITS, max_window: int = M
         collapse=_collapse(body.get("collapse")),
         scored=_flag(body, "track_scores"),
     )
+    for what, count, most in (
+        ("aggregations", _count(request.aggregations), MAX_AGGREGATIONS),
+        ("sort keys", len(request.sort), MAX_SORT_KEYS),
+        ("docvalue_fields", len(request.docvalue_fields), MAX_DOCVALUE_FIELDS),
+        ("names in _source", len(request.source.includes) + len(request.source.excludes), MAX_SOURCE_NAMES),
+    ):
+        if count > most:
+            raise wrong_value(
+                f"Trying to ask for too many {what}. Must be less than or equal to: [{most}] but was [{count}]"
+            )
+    return request
+
+
+def _count(aggregations: Mapping[str, Aggregation]) -> int:
+    return len(aggregations) + sum(_count(each.children) for each in aggregations.values())
 
 
 def _flag(body: Mapping[str, Any], name: str) -> bool:
