@@ -206,11 +206,12 @@ class Learning:
         ordered = np.sort(scores, axis=1)  # NaN comes last.
         model = np.arange(len(rows))
         # Those of single scores and those of means at once: it is calling NumPy that takes time here.
+        chapters = models.chapters[rows]
         peaks = np.concatenate([models.peaks[rows], models.lasting_peaks[rows]])
         highest = np.concatenate([ordered[model, count - 1], np.fmax.reduce(means, axis=1)])
-        threshold.remember_peak(peaks, np.tile(models.chapters[rows], 2), highest, np.tile(count, 2), len(event))
-        models.peaks[rows], models.lasting_peaks[rows] = np.split(peaks, 2)
-        models.chapters[rows] += 1
+        threshold.remember_peak(peaks, np.concatenate([chapters, chapters]), highest, np.tile(count, 2), len(event))
+        models.peaks[rows], models.lasting_peaks[rows] = peaks[: len(rows)], peaks[len(rows) :]
+        models.chapters[rows] = chapters + 1
         length = counts - begin
         share = np.maximum(length / counts, length / (length + CENTER_MEMORY))
         center = models.limits[rows, 0]
