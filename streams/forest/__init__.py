@@ -1,4 +1,4 @@
-"""Half-space trees for many entities at once. Pure NumPy: no Kafka, no clock, no settings.
+"""Half-space trees for many entities at once, in NumPy: no Kafka, no clock. kernel.py chooses who computes.
 
 Start with ``engine.py``; docs/detection.md explains the ideas.
 
