@@ -34,7 +34,9 @@ class Checks:
         self._settings = settings
         self._catalog = catalog
         self._sources = sources
-        self.limits = DetectorLimits()
+        self.limits = DetectorLimits(
+            max_features=settings.max_features, category_field_limit=settings.category_field_limit
+        )
 
     async def check(
         self,

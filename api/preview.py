@@ -18,6 +18,7 @@ import structlog
 
 from api.control import Control
 from api.follower import Record
+from api.settings import Settings
 from api.views.catalog import HIDDEN, Catalog
 from schemas.command import DetectorDelete, DetectorPut, HistoryStart, HistoryStop, User
 from schemas.errors import Refused
@@ -25,11 +26,6 @@ from schemas.result import Result, decode_result
 from schemas.task import LIVE_STATES
 
 log = structlog.get_logger()
-
-AT_ONCE = 2
-SECONDS = 60.0
-MOST_RESULTS = 1000
-MOST_ENTITIES = 5
 
 _MARK = b'"detector_id":"' + HIDDEN.encode()
 
@@ -42,7 +38,10 @@ def is_preview(record: Record) -> bool:
 class Previews:
     """The previews under way in this process. All methods belong to the event loop."""
 
-    def __init__(self, control: Control, catalog: Catalog, results_read: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self, settings: Settings, control: Control, catalog: Catalog, results_read: Callable[[], Awaitable[None]]
+    ) -> None:
+        self._settings = settings
         self._control = control
         self._catalog = catalog
         self._results_read = results_read
@@ -54,28 +53,27 @@ class Previews:
         if result.detector_id in self._found:
             self._found[result.detector_id].append(result)
 
-    async def run(
-        self, document: Mapping[str, Any], start: int, end: int, user: User | None, most: int | None = MOST_RESULTS
-    ) -> list[Result]:
-        """The results of a detector over ``[start, end)`` (epoch ms), by time, the first ``most`` of them.
+    async def run(self, document: Mapping[str, Any], start: int, end: int, user: User | None) -> list[Result]:
+        """All results of a detector over ``[start, end)`` (epoch ms), each once.
 
-        Raises ``Refused``: throttled, refused by the coordinator, or not finished within a minute.
+        Raises ``Refused``: throttled, refused by the coordinator, or not finished in time.
         """
-        if len(self._found) >= AT_ONCE:
+        if len(self._found) >= self._settings.max_previews:
             raise Refused(500, "Request throttled. Please try again later.")
         id = HIDDEN + secrets.token_hex(8)
         self._found[id] = []
         hidden = {**document, "name": id, "result_index": None}
         try:
             await self._control.submit(DetectorPut(detector_id=id, detector=hidden, mode="create", user=user))
-            async with asyncio.timeout(SECONDS):
+            async with asyncio.timeout(self._settings.preview_timeout):
                 command = HistoryStart(detector_id=id, start_time=start, end_time=end, user=user)
                 reply = await self._control.submit(command)
                 await self._ended(reply.id)
                 await self._results_read()
-            return shown(self._found[id], most)
+            return list({result.id: result for result in self._found[id]}.values())
         except TimeoutError:
-            raise Refused(500, f"the preview did not end within {SECONDS:g} s", "timeout_exception") from None
+            seconds = self._settings.preview_timeout
+            raise Refused(500, f"the preview did not end within {seconds:g} s", "timeout_exception") from None
         finally:
             del self._found[id]
             self._cleaning = asyncio.create_task(self._clean(id, user))
@@ -96,15 +94,15 @@ class Previews:
                     log.warning("a preview's detector could not be deleted", id=id, reason=refused.reason)
 
 
-def shown(results: list[Result], most: int | None) -> list[Result]:
+def shown(results: list[Result], entities: int, most: int) -> list[Result]:
     """The results that a preview answers with: those of the largest entities, not too many, by time.
 
     Windows without data are left out, as the anchor does.
     """
-    last = {result.id: result for result in results if result.error is None}.values()
-    sizes = Counter(_entity(result) for result in last)
-    largest = {entity for entity, _ in sizes.most_common(MOST_ENTITIES)}
-    kept = sorted((each for each in last if _entity(each) in largest), key=lambda each: each.data_start_time)
+    known = [result for result in results if result.error is None]
+    sizes = Counter(map(_entity, known))
+    largest = {entity for entity, _ in sizes.most_common(entities)}
+    kept = sorted((each for each in known if _entity(each) in largest), key=lambda each: each.data_start_time)
     return kept[:most]
 
 

@@ -104,10 +104,11 @@ class Services:
             self._delete_results,
             settings.command_timeout,
         )
-        self.previews = Previews(self.control, self.catalog, self._results_read)
+        self.previews = Previews(settings, self.control, self.catalog, self._results_read)
         self._retention = Retention(self.catalog, self._writing, self._state_read, settings.retention_interval)
         self._retaining: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._applied: set[str] = set()
         self._appliers: dict[str, Callable[[Record], None]] = {
             "detectors": lambda record: self.catalog.apply_detector(record.key, record.value, record.offset),
             "state": lambda record: self.catalog.apply_state(record.key, record.value, record.offset),
@@ -158,7 +159,8 @@ class Services:
 
     def ever_written(self, topic: str) -> bool:
         """Whether the topic ever held a record: OpenSearch's indices exist from the first one on."""
-        return self._documents.ever_written(topic) or self._results_follower.ever_written(topic)
+        followers = (self._documents, self._results_follower)
+        return topic in self._applied or any(follower.ever_written(topic) for follower in followers)
 
     def require_detectors(self, resource: str | None = "index_expression") -> None:
         """404 while no detector was ever made, as long as OpenSearch has no index for them."""
@@ -292,6 +294,8 @@ class Services:
             except msgspec.DecodeError as error:
                 log.error("skipped an unreadable record", topic=record.topic, offset=record.offset, error=str(error))
             offsets[record.topic] = record.offset
+        # Before whoever waits for these records is told: the follower counts them a moment later.
+        self._applied.update(offsets)
         self.control.applied(offsets)
 
     def _reply(self, record: Record) -> None:

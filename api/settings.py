@@ -71,6 +71,14 @@ class Settings:
     max_hc_detectors: int = _setting(
         1000, "RIVERWATCH_MAX_MULTI_ENTITY_DETECTORS", "the most detectors with category fields"
     )
+    max_features: int = _setting(5, "RIVERWATCH_MAX_FEATURES", "the most features of a detector")
+    category_field_limit: int = _setting(2, "RIVERWATCH_CATEGORY_FIELD_LIMIT", "the most category fields of a detector")
+    max_previews: int = _setting(2, "RIVERWATCH_MAX_PREVIEWS", "previews and single runs under way at once")
+    preview_entities: int = _setting(5, "RIVERWATCH_PREVIEW_ENTITIES", "entities that a preview shows, largest first")
+    preview_results: int = _setting(1000, "RIVERWATCH_PREVIEW_RESULTS", "the most results that a preview shows")
+    preview_timeout: float = _setting(
+        55.0, "RIVERWATCH_PREVIEW_TIMEOUT", "how long a preview may take; less than any request may"
+    )
 
     check_sources: bool = _setting(
         True,

@@ -15,8 +15,10 @@ from urllib.parse import urlsplit
 import pytest
 
 from api.questions import Questions
+from api.search.request import parse_search
 from api.search.sql_slice import Run
 from api.views.results import ResultsStore
+from schemas.errors import Refused
 from tests.api.conftest import AD, RunningApi, minute_records, running_api
 from tests.api.routes.test_results import create, result, write
 from tests.conftest import Broker
@@ -29,7 +31,7 @@ def api(broker: Broker) -> Iterator[RunningApi]:
     """An API that allows little."""
     with running_api(
         broker,
-        max_body_bytes=3000,
+        max_body_bytes=6000,
         max_clauses=20,
         max_query_depth=4,
         max_buckets=10,
@@ -37,6 +39,9 @@ def api(broker: Broker) -> Iterator[RunningApi]:
         request_timeout=SECONDS,
         max_detectors=2,
         max_hc_detectors=1,
+        max_features=1,
+        category_field_limit=2,
+        max_previews=0,
     ) as running:
         for number in range(12):
             write(running, [result("d", number, "h", 0.5)])
@@ -74,8 +79,13 @@ MANY: dict[str, Any] = {"aggs": {"a": {"filters": {"filters": [{"match_all": {}}
             "maxClauseCount is set to 20",
         ),
         (MANY, "too_many_buckets_exception", "less than or equal to: [10]"),
+        (
+            {"aggs": {"a": {"missing": {"field": "f"}, "aggs": {str(n): {"max": {"field": "f"}} for n in range(100)}}}},
+            "illegal_argument_exception",
+            "too many aggregations. Must be less than or equal to: [100] but was [101]",
+        ),
     ],
-    ids=["depth of a query", "depth of aggregations", "clauses", "buckets"],
+    ids=["depth of a query", "depth of aggregations", "clauses", "buckets", "aggregations"],
 )
 def test_searches(api: RunningApi, path: str, body: dict[str, Any], kind: str, said: str) -> None:
     answer = api.call("POST", f"/detectors/{path}", body)
@@ -84,16 +94,30 @@ def test_searches(api: RunningApi, path: str, body: dict[str, Any], kind: str, s
     assert said in error["reason"]
 
 
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"sort": ["detector_id"] * 33}, "too many sort keys"),
+        ({"docvalue_fields": ["a"] * 101}, "too many docvalue_fields"),
+        ({"_source": ["a"] * 1025}, "too many names in _source"),
+    ],
+    ids=["sort", "docvalue_fields", "_source"],
+)
+def test_members_of_a_search(body: dict[str, Any], said: str) -> None:
+    with pytest.raises(Refused, match=said):
+        parse_search(body)
+
+
 def test_what_is_within_the_limits_is_answered(api: RunningApi) -> None:
     for body in (nested(3), aggregated(4), {"query": {"bool": {"should": [{"term": {"a": n}} for n in range(9)]}}}):
         assert api.call("POST", "/detectors/results/_search", body).status_code == 200
 
 
 def test_a_body_that_is_too_large(api: RunningApi) -> None:
-    for content in (b" " * 3001, iter([b" " * 2000] * 2)):  # the second comes in chunks and does not say its length
+    for content in (b" " * 6001, iter([b" " * 4000] * 2)):  # the second comes in chunks and does not say its length
         answer = api.client.post(AD + "/detectors", content=content, headers={"Content-Type": "application/json"})
         assert (answer.status_code, answer.json()["error"]["type"]) == (413, "content_too_long_exception")
-        assert "3000 bytes" in answer.json()["error"]["reason"]
+        assert "6000 bytes" in answer.json()["error"]["reason"]
 
 
 def unfinished(api: RunningApi) -> socket.socket:
@@ -119,6 +143,24 @@ def test_too_many_requests_and_too_slow_ones(api: RunningApi) -> None:
         assert (error["type"], error["reason"]) == ("timeout_exception", "not answered within 1.5 s")
         connection.close()
     assert api.call("GET", "/detectors/count").status_code == 200
+
+
+def test_detectors_that_are_too_large_and_too_many_previews(api: RunningApi) -> None:
+    source = api.source(minute_records())
+
+    def reason(path: str, body: object) -> str:
+        return str(api.call("POST", path, body).json()["error"]["reason"])
+
+    names = [f"f{number}" for number in range(2)]
+    features = [{"feature_name": name, "aggregation_query": {name: {"avg": {"field": "value"}}}} for name in names]
+    assert reason("/detectors", api.detector(source, feature_attributes=features)) == (
+        "Can't create more than 1 feature(s)"
+    )
+    assert reason("/detectors", api.detector(source, category_field=["host", "region", "port"])).startswith(
+        "Currently we only support up to 2 categorical field/s"
+    )
+    preview = {"period_start": 1, "period_end": 2, "detector": api.detector(source)}
+    assert reason("/detectors/_preview", preview) == "Request throttled. Please try again later."
 
 
 def test_too_many_detectors(api: RunningApi) -> None:
