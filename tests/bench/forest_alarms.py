@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streams.forest import ForestSpec, open_bank
+from streams.forest.suppression import read_rules
 
 Floats = npt.NDArray[np.float64]
 
@@ -106,12 +107,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=0, help="of the series")
     parser.add_argument("--sensitivity", type=float, default=1.0)
+    parser.add_argument("--no-seasonality", dest="seasonality", action="store_false")
+    parser.add_argument("--default-rules", action="store_true", help="the rules of detectors that name none")
     options = parser.parse_args()
-    rates = false_alarms(seed=options.seed, sensitivity=options.sensitivity)
+    settings = {
+        "sensitivity": options.sensitivity,
+        "seasonality": options.seasonality,
+        "rules": read_rules(None, ["value"]) if options.default_rules else (),
+    }
+    rates = false_alarms(seed=options.seed, **settings)
     for kind, rate in rates.items():
         print(f"false alarms per 10,000 clean rows, {kind:10} {rate:6.1f}")
     print(f"false alarms per 10,000 clean rows, mean       {np.mean(list(rates.values())):6.1f}")
-    for injection, share in recall(seed=options.seed, sensitivity=options.sensitivity).items():
+    for injection, share in recall(seed=options.seed, **settings).items():
         print(f"recall of an injected {injection:7} {share:.2f}")
 
 

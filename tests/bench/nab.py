@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from streams.forest import ForestSpec, open_bank
+from streams.forest.suppression import read_rules
 from tests.bench.nabscore import Flags, Floats, Series, load, score_alarms, score_at_best_threshold
 
 
@@ -42,7 +43,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[42, 7, 19, 1, 2], help="of the trees")
     parser.add_argument("--sensitivity", type=float, default=1.0)
     parser.add_argument("--no-seasonality", dest="seasonality", action="store_false")
+    parser.add_argument("--default-rules", action="store_true", help="the rules of detectors that name none")
     options = parser.parse_args()
+    rules = read_rules(None, ["value"]) if options.default_rules else ()
     corpus = load(options.nab)
     parts = {
         "all": corpus,
@@ -51,7 +54,7 @@ def main() -> None:
     }
     reached: dict[str, list[list[float]]] = {title: [] for title in [*parts, "all, tuned threshold"]}
     for seed in options.seeds:
-        grades = detect(corpus, seed, sensitivity=options.sensitivity, seasonality=options.seasonality)
+        grades = detect(corpus, seed, sensitivity=options.sensitivity, seasonality=options.seasonality, rules=rules)
         alarms: dict[str, Flags] = {name: grade > 0 for name, grade in grades.items()}
         for title, part in parts.items():
             reached[title].append(list(score_alarms(part, alarms).values()))
