@@ -194,7 +194,7 @@ class DefaultBank(TableBank[Models]):
         steps.threshold[place] = np.where(ready, limit, 0.0)
         steps.grade[place] = grades(severity, raised)
         missing = np.isnan(events.columns[..., 0]) | steps.imputed[place]
-        sure = confidence(events.number, missing.mean(axis=1))
+        sure = confidence(events.number, np.add.reduce(missing, axis=1) / self.spec.features)
         steps.confidence[place] = np.where(ready, sure, 0.0)
         for alarm in np.flatnonzero(raised):
             columns = events.columns[alarm]

@@ -101,11 +101,14 @@ class Learning:
 
     def _protect(self, models: Models, rows: Int64Array, begin: Int64Array, counts: Int64Array) -> None:
         """Take the chapter's severe rows out of the window."""
-        number = begin[:, None] + np.arange(self._chapters.length)
-        present = number < counts[:, None]
         center, limit = models.limits[rows].T
         from_here = center + threshold.PROTECTED * (limit - center)
-        severe = present & (models.scores[rows] * STEP >= from_here[:, None])
+        severe = models.scores[rows] * STEP >= from_here[:, None]
+        if not severe.any():
+            return
+        number = begin[:, None] + np.arange(self._chapters.length)
+        present = number < counts[:, None]
+        severe &= present
         severe &= (severe.sum(axis=1) < threshold.USUAL * present.sum(axis=1))[:, None]
         model, event = np.nonzero(severe)
         models.marks[rows[model], number[model, event] % self._spec.window] |= season.PROTECTED
