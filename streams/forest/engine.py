@@ -186,6 +186,7 @@ class DefaultBank(TableBank[Models]):
         severity = (steps.score[place] - center) / (limit - center)
         lasting = (self._lasting(events) - center) / (models.lasting_limit[model] - center)
         longer = np.flatnonzero(lasting > np.maximum(severity, 0.0))
+        lasts = lasting > np.maximum(severity, 1.0)
         severity[longer] = lasting[longer]
         # What a row alone would have to score to be as severe: so one threshold tells about both.
         steps.score[place[longer]] = center[longer] + lasting[longer] * (limit - center)[longer]
@@ -198,7 +199,9 @@ class DefaultBank(TableBank[Models]):
         steps.confidence[place] = np.where(ready, sure, 0.0)
         for alarm in np.flatnonzero(raised):
             columns = events.columns[alarm]
-            explanation = self._explain(int(model[alarm]), int(events.number[alarm]), events.before[alarm], columns)
+            explanation = self._explain(
+                int(model[alarm]), int(events.number[alarm]), events.before[alarm], columns, bool(lasts[alarm])
+            )
             self._report(steps, int(place[alarm]), columns[:, 0], explanation)
 
     def _lasting(self, events: Events) -> Float64Array:
@@ -215,13 +218,20 @@ class DefaultBank(TableBank[Models]):
         first[1:] = model[1:] != model[:-1]
         return running(first, own, leaving, model, models.lasting)
 
-    def _explain(self, row: int, number: int, before: Float64Array, columns: Float64Array) -> Explanation:
+    def _explain(self, row: int, number: int, before: Float64Array, columns: Float64Array, lasts: bool) -> Explanation:
         models = self._models
         protected = models.marks[row] >= PROTECTED
         begin, length = int(models.begin[row]), self._chapters.length
         known = past(models.window[row], protected, models.origin[row], begin, length)
         frame = models.frame[row]
-        expected = successors(known, before, frame[CENTER, :, 0])
+        usually = frame[CENTER, :, 0]
+        if not lasts:
+            expected = successors(known, before, usually)
+        elif self.spec.seasonality:
+            # What follows oddness that lasts is more of it: what is usual at this hour tells what is odd about it.
+            expected = np.where(np.isnan(columns[:, GAP]), usually, columns[:, 0] - columns[:, GAP])
+        else:
+            expected = usually
         lacking = np.repeat(columns[None], self.spec.features + 1, axis=0)
         lacking[np.arange(self.spec.features), np.arange(self.spec.features)] = np.nan
         rows = np.full(len(lacking), row)
