@@ -44,18 +44,9 @@ def configured() -> Any:
 def arrays_of(models: Models) -> tuple[Any, ...]:
     """The arrays that the kernel works on, in the order in which it takes them."""
     return (
-        *(models.recent, models.origin, models.window, models.marks, models.scores, models.earlier),
-        *(
-            models.lasting,
-            models.levels,
-            models.hour_weights,
-            models.frame,
-            models.neutral,
-            models.variance,
-            models.weight,
-            models.codes,
-        ),
-        *(models.limits, models.begin, models.count),
+        *(models.recent, models.origin, models.window, models.marks, models.scores, models.earlier, models.lasting),
+        *(models.levels, models.hour_weights, models.frame, models.neutral, models.variance, models.weight),
+        *(models.codes, models.limits, models.begin, models.count),
     )
 
 
