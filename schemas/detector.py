@@ -268,7 +268,13 @@ def _read_categories(value: Any) -> tuple[str, ...]:
 
 def _read_range(value: Any) -> DateRange:
     bounds = as_object(value)
-    return DateRange(as_integer(bounds.get("start_time", 0), _LONG), as_integer(bounds.get("end_time", 0), _LONG))
+    for name, words in (("start_time", "start time"), ("end_time", "end time")):
+        if bounds.get(name) is None:
+            raise illegal_argument(f"Detection data range's {words} must not be null")
+    start, end = as_integer(bounds["start_time"], _LONG), as_integer(bounds["end_time"], _LONG)
+    if start > end:
+        raise illegal_argument("Detection data range's end time must be after start time")
+    return DateRange(start, end)
 
 
 _OPTIONAL = """

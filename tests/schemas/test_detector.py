@@ -410,6 +410,19 @@ def test_nulls_of_optional_members_are_as_good_as_nothing() -> None:
     assert parsed(**nulls) == parsed()
 
 
+@pytest.mark.parametrize(
+    ("bounds", "reason"),
+    [
+        ({"end_time": 1}, "Detection data range's start time must not be null"),
+        ({"start_time": 1, "end_time": None}, "Detection data range's end time must not be null"),
+        ({"start_time": 2, "end_time": 1}, "Detection data range's end time must be after start time"),
+    ],
+)
+def test_a_date_range_has_two_bounds_in_order(bounds: dict[str, Any], reason: str) -> None:
+    refused = refusal(detector(detection_date_range=bounds))
+    assert (refused.status, refused.kind, refused.reason) == (400, "illegal_argument_exception", reason)
+
+
 json_values = st.recursive(
     st.none()
     | st.booleans()
