@@ -28,6 +28,7 @@ def confidence(rows: Int64Array, missing: Float64Array) -> Float64Array:
     >>> confidence(np.array([32, 500, 9000]), np.array([0.0, 0.0, 0.5])).round(3).tolist()
     [0.86, 0.835, 0.69]
     """
-    knot = np.clip(np.searchsorted(ROWS, rows, side="right") - 1, 0, len(ROWS) - 2)
-    share = np.clip((rows - ROWS[knot]) / (ROWS[knot + 1] - ROWS[knot]), 0.0, 1.0)
-    return (RIGHT[knot] + share * (RIGHT[knot + 1] - RIGHT[knot])) * (1 - missing / 2)
+    return _BY_ROWS.take(np.minimum(rows, len(_BY_ROWS) - 1)) * (1 - missing / 2)
+
+
+_BY_ROWS = np.interp(np.arange(ROWS[-1] + 1), ROWS, RIGHT)

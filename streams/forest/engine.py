@@ -126,7 +126,7 @@ class DefaultBank(TableBank[Models]):
         models = self._models
         place = np.argsort(rows, kind="stable")
         known = values[place]
-        known = np.where(np.isfinite(known), np.clip(known, -HUGE, HUGE), np.nan)
+        known = np.where(np.isfinite(known), np.minimum(np.maximum(known, -HUGE), HUGE), np.nan)
         if self.spec.imputation is not None:
             runs = Runs.of(rows[place])
             latest = carry_forward(known, runs, models.recent[runs.rows, 0])
