@@ -122,6 +122,7 @@ stand(const Models *m, const uint64_t *table, const double *columns, const doubl
     int q = m->d * m->k;
     for (int c = 0; c < q; c++) {
         int cell = isnan(columns[c]) ? neutral[c] : cell_of((columns[c] - base[c]) * gain[c]);
+        if (cell < 0 || cell >= (int)constants.cells) cell = 0; /* from a damaged record only */
         const uint64_t *reach = table + ((int64_t)c * (int64_t)constants.cells + cell) * m->trees;
         if (c == 0)
             memcpy(standing, reach, m->trees * sizeof *standing);

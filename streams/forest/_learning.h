@@ -32,7 +32,8 @@ see_gaps(const Models *m, int64_t row, int64_t first, int64_t n, double *columns
         int hour = m->marks[row * m->w + (first + i) % m->w] % constants.protected;
         for (int f = 0; f < m->d; f++) {
             double *own = columns + (i * m->d + f) * m->k;
-            own[GAP] = gap_of(m, row, hour, f, own[VALUE]);
+            /* An hour that doesn't exist is from a damaged record only. */
+            own[GAP] = hour < m->hours ? gap_of(m, row, hour, f, own[VALUE]) : NAN;
         }
     }
 }
@@ -165,7 +166,7 @@ learn_hours(const Models *m, int64_t row, int64_t first, int64_t n, double *sums
     for (int64_t i = 0; i < n; i++) {
         int64_t slot = (first + i) % m->w;
         int hour = m->marks[row * m->w + slot];
-        if (hour >= constants.protected) continue;
+        if (hour >= constants.protected || hour >= m->hours) continue;
         for (int f = 0; f < m->d; f++) {
             double value = m->window[(row * m->w + slot) * m->d + f];
             if (isnan(value)) continue;

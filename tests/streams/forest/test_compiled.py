@@ -144,3 +144,16 @@ def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(IndexError):
         kernel.remember(models, one, np.array([200]), np.zeros(1, np.uint8), columns, np.zeros(1))
     assert bank.seen(np.array([0])) == 0
+
+
+def test_a_damaged_record_does_no_more_than_score_wrongly() -> None:
+    bank = CompiledBank(ForestSpec(features=1, seed=1), 1)
+    values = normal(np.random.default_rng(0), 1000, 1)
+    rows, ends = np.zeros(1000, np.int64), np.arange(1, 1001) * MINUTE
+    bank.step(rows[:300], ends[:300], values[:300])
+    bank._models.marks[:] = 63
+    bank._models.neutral[:] = 30_000
+    values[300:400] = np.nan
+    values[::3] = np.nan
+    steps = bank.step(rows[300:], ends[300:], values[300:])
+    assert np.isfinite(steps.score).all()
