@@ -24,6 +24,8 @@ PROBE_SECONDS = 2.0
 
 PROBE_TIMEOUT = 4.0
 BATCH = 2000
+FEW = 100
+"""So few records at a time are no stream that would be worth waiting for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +54,21 @@ class Follower:
     """Reads the topics in a thread and calls ``deliver`` there with each batch, in order per partition.
 
     ``deliver`` returns when the batch is applied: the next one waits for it. It gets an empty list when only
-    positions moved. An exception that it raises ends the follower: ``failure`` then says why.
+    positions moved. An exception that it raises ends the follower: ``failure`` then says why. Where a large batch costs
+    little more than a small one, ``pause`` is how many seconds a stream of records that leaves batches smaller than
+    ``batch`` is left to grow.
     """
 
     def __init__(
-        self, client: Mapping[str, str], topics: Sequence[Followed], deliver: Callable[[list[Record]], None]
+        self,
+        client: Mapping[str, str],
+        topics: Sequence[Followed],
+        deliver: Callable[[list[Record]], None],
+        *,
+        batch: int = BATCH,
+        pause: float = 0.0,
     ) -> None:
+        self._batch, self._pause = batch, pause
         self._client = dict(client)
         self._topics = {topic.full_name: topic for topic in topics}
         self._deliver = deliver
@@ -166,7 +177,10 @@ class Follower:
                 continue
             heard = time.monotonic()
             # One at a time first: consume() waits for a full batch or its timeout, which would delay a lone record.
-            self._take([first, *consumer.consume(BATCH, 0)])
+            messages = [first, *consumer.consume(self._batch, 0)]
+            self._take(messages)
+            if self._pause and FEW < len(messages) < self._batch:
+                self._stop.wait(self._pause)
 
     def _probe(self, consumer: Consumer) -> None:
         try:

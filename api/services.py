@@ -65,6 +65,11 @@ def index_names(request: Request) -> IndexNames:
     return SEARCH_GUARD if request.search_guard else OPENSEARCH
 
 
+RESULTS_AT_ONCE = 8_000
+RESULTS_PAUSE = 0.2
+"""A write to the results store takes 17 ms and 8 µs for each result: many small ones would take all of a core."""
+
+
 class Services:
     """Everything behind the routes of one API process."""
 
@@ -96,6 +101,8 @@ class Services:
             client,
             [Followed("results", TOPICS["results"].full_name(settings.prefix), "stored", self._results_positions)],
             self._deliver_results,
+            batch=RESULTS_AT_ONCE,
+            pause=RESULTS_PAUSE,
         )
         deletions = TOPICS["deletions"].full_name(settings.prefix)
         self.deletions = Deletions(
