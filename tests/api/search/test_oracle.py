@@ -1,14 +1,18 @@
-"""An Elasticsearch-compatible server confirms what searches find: ``RIVERWATCH_ORACLE=http://127.0.0.1:9200``.
+"""An Elasticsearch-compatible server confirms what searches find.
 
-OpenSearch, Elasticsearch or the binary of the package ``noida-db`` (0.2.3 is wrong where ``WRONG`` says so). Without
-the variable the tests are skipped.
+It is the one of the package ``noida-db``, where that runs (version 0.2.3 is wrong where ``WRONG`` says so), or the
+OpenSearch or Elasticsearch that ``RIVERWATCH_ORACLE=http://127.0.0.1:9200`` names.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
-from collections.abc import Mapping
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -16,13 +20,10 @@ import pytest
 
 from api.search import RESULTS, TASKS, matching_documents
 from api.search.mappings import Types
+from deploy.broker import free_port
 from schemas.query import parse_query
 from tests.api.search.documents import RESULT_SAMPLE, TASK_DOCUMENTS, Found, search
 from tests.schemas.query.clauses import CLAUSES, NOW
-
-ADDRESS = os.environ.get("RIVERWATCH_ORACLE")
-pytestmark = pytest.mark.skipif(ADDRESS is None, reason="RIVERWATCH_ORACLE names no server")
-
 
 WRONG = {
     "{'term': {'task_progress': 1}}": "1 and 1.0 are different numbers to it",
@@ -35,9 +36,57 @@ WRONG = {
 }
 
 
+def program() -> Path | None:
+    """The server of ``noida-db``, if it is installed and made for this machine."""
+    package = importlib.util.find_spec("noida_db")
+    if package is None or package.origin is None:
+        return None
+    found = Path(package.origin).with_name("noida-db")
+    found.chmod(0o755)
+    try:
+        runs = subprocess.run([found, "version"], capture_output=True, check=False).returncode == 0
+    except OSError:
+        return None
+    return found if runs else None
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where the server listens."""
+    named = os.environ.get("RIVERWATCH_ORACLE")
+    if named:
+        yield named
+        return
+    server = program()
+    if server is None:
+        pytest.skip("no oracle: noida-db does not run here, and RIVERWATCH_ORACLE names no server")
+    port, data = free_port(), tmp_path_factory.mktemp("oracle")
+    options = ["--data-dir", str(data), "--only", "elasticsearch", "--elasticsearch-port", str(port)]
+    with (data / "log").open("wb") as log:
+        process = subprocess.Popen([server, "start", *options], stdout=log, stderr=subprocess.STDOUT)
+    try:
+        _wait(process, f"http://127.0.0.1:{port}", data / "log")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def _wait(process: subprocess.Popen[bytes], address: str, log: Path) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < deadline, log.read_text()
+        try:
+            httpx.get(address).raise_for_status()
+            return
+        except httpx.TransportError:
+            time.sleep(0.05)
+
+
 @pytest.fixture(autouse=True)
-def _known_to_be_wrong(request: pytest.FixtureRequest) -> None:
-    whole = httpx.get(str(ADDRESS)).json()
+def _known_to_be_wrong(request: pytest.FixtureRequest, address: str) -> None:
+    whole = httpx.get(address).json()
     for part, reason in WRONG.items():
         if whole.get("name") == "noida-db" and part in request.node.name:
             pytest.skip(reason)
@@ -61,8 +110,8 @@ def mapping(types: Types) -> dict[str, Any]:
 class Oracle:
     """One index on the server."""
 
-    def __init__(self, name: str, types: Types, documents: list[Found]) -> None:
-        self._client = httpx.Client(base_url=str(ADDRESS), timeout=30)
+    def __init__(self, address: str, name: str, types: Types, documents: list[Found]) -> None:
+        self._client = httpx.Client(base_url=address, timeout=30)
         self._name = f"riverwatch-{name}"
         self._client.delete(f"/{self._name}")
         self._client.put(f"/{self._name}", json={"mappings": mapping(types)}).raise_for_status()
@@ -78,13 +127,13 @@ class Oracle:
 
 
 @pytest.fixture(scope="module")
-def tasks() -> Oracle:
-    return Oracle("tasks", TASKS, TASK_DOCUMENTS)
+def tasks(address: str) -> Oracle:
+    return Oracle(address, "tasks", TASKS, TASK_DOCUMENTS)
 
 
 @pytest.fixture(scope="module")
-def results() -> Oracle:
-    return Oracle("results", RESULTS, RESULT_SAMPLE)
+def results(address: str) -> Oracle:
+    return Oracle(address, "results", RESULTS, RESULT_SAMPLE)
 
 
 TIMELESS = [(body, found) for body, found in CLAUSES if "'now" not in str(body)]
