@@ -7,6 +7,9 @@ import time
 from deploy.analysis import Analysis
 from deploy.detectors_api import DetectorsApi
 
+SETTLE_SECONDS = 1.0
+"""For so long no further result must have come before the counts of an ended analysis are taken for the last ones."""
+
 
 class ApiAnalyses:
     """Asks the API again and again. It does not say how many records were read."""
@@ -29,6 +32,16 @@ class ApiAnalyses:
             task = hit["_source"]
             progress.state, progress.error = task["state"], task.get("error")
             progress.share = float(task.get("task_progress") or 0.0)
+        self._count(progress)
+        while progress.over:
+            # The task ends when its results are in Kafka; the API's store takes them in a moment later.
+            before = (progress.windows, progress.entities, progress.anomalies)
+            time.sleep(SETTLE_SECONDS)
+            self._count(progress)
+            if before == (progress.windows, progress.entities, progress.anomalies):
+                return
+
+    def _count(self, progress: Analysis) -> None:
         found = self._api.results(
             {
                 "size": 0,
