@@ -13,7 +13,7 @@ from streams.forest.arrays import BoolArray, Float64Array, Int16Array, Int32Arra
 from streams.forest.log2 import STEP
 
 ROWS = 32
-"""Rows that the mean is taken of. No chapter is shorter."""
+"""Rows that the mean is taken of."""
 
 UNIT = 2.0**-3
 """Scores up to 31 bits fill a byte of these."""

@@ -65,8 +65,10 @@ class Learning:
         begin = models.begin[rows]
         models.begin[rows], models.end[rows] = counts, counts + self._chapters.length_after(counts)
         earlier = models.earlier[rows]
-        last = (counts - begin)[:, None] + np.arange(-lasting.ROWS, 0)
-        models.earlier[rows] = lasting.units(models.scores[rows[:, None], last])
+        # A chapter may be shorter than what is kept of it: the fourth one of a window of 130 has 2 rows.
+        known = np.concatenate([earlier, lasting.units(models.scores[rows]).astype(np.uint8)], axis=1)
+        last = (counts - begin)[:, None] + np.arange(lasting.ROWS)
+        models.earlier[rows] = np.take_along_axis(known, last, axis=1)
         self._protect(models, rows, begin, counts)
         enough = counts - begin + np.minimum(begin, SPAN) >= LEAST_ROWS
         if not enough.all():

@@ -7,7 +7,8 @@ import pytest
 
 from streams.forest import ForestSpec, Steps, open_bank
 from streams.forest.arrays import Float64Array
-from streams.forest.lasting import ROWS, UNIT, of_chapter
+from streams.forest.engine import DefaultBank
+from streams.forest.lasting import ROWS, UNIT, of_chapter, units
 
 MINUTE = 60_000
 SHIFTED = slice(3000, 3040)
@@ -42,3 +43,17 @@ def test_the_mean_of_a_chapter_is_that_of_its_last_rows_and_the_ones_before() ->
     everything = np.concatenate([earlier * UNIT, scores / 1024], axis=1)
     naive = [[everything[m, i + 1 : i + 1 + ROWS].mean() for i in range(125)] for m in range(2)]
     np.testing.assert_allclose(of_chapter(earlier, scores), naive, atol=UNIT / 2)
+
+
+@pytest.mark.parametrize("window", [128, 130, 160, 250])
+def test_the_running_sum_is_that_of_the_last_rows_however_short_a_chapter_is(window: int) -> None:
+    bank = open_bank(ForestSpec(features=1, seed=3, window=window), 1)
+    assert isinstance(bank, DefaultBank)
+    models = bank._models
+    values = np.random.default_rng(1).standard_t(3, 700)
+    seen = np.zeros(len(values), np.int64)
+    for number, value in enumerate(values):
+        bank.step(np.zeros(1, np.int64), np.array([(number + 1) * MINUTE]), np.array([[value]]))
+        seen[number] = units(models.scores[0, number - models.begin[0]])
+        assert models.lasting[0] == seen[max(0, number + 1 - ROWS) : number + 1].sum()
+    assert seen.sum() > 0
