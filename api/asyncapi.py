@@ -51,15 +51,16 @@ def document(prefix: str, topics: Iterable[Topic] = TOPICS.values()) -> dict[str
 
 
 def payload_types(topic: Topic) -> Iterator[type]:
-    """The types of a topic's records, one for each member of a union.
+    """The types of a topic's records, one for each member of a union; one without a module is of the module before.
 
     >>> [each.__name__ for each in payload_types(TOPICS["state"])]
     ['StoredJob', 'StoredTask', 'Journal']
     """
-    first, *others = topic.payload.split(" | ")
-    module, _, name = first.rpartition(".")
-    for each in (name, *others):
-        found = getattr(importlib.import_module(module), each)
+    module = ""
+    for each in topic.payload.split(" | "):
+        named, _, name = each.rpartition(".")
+        module = named or module
+        found = getattr(importlib.import_module(module), name)
         yield from get_args(found) or (found,)
 
 

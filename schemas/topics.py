@@ -118,9 +118,9 @@ TOPICS: dict[str, Topic] = {
         Topic(
             "windows",
             "source partition",
-            "open windows of one source and the offset they are valid at",
-            "schemas.checkpoint.SourceCheckpoint",
-            "ingest",
+            "open windows of one source, or of one scan, and the offset they are valid at",
+            "schemas.checkpoint.SourceCheckpoint | schemas.scan.ScanCheckpoint",
+            "ingest, scan",
             "one",
             True,
             None,
