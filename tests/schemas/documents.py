@@ -6,7 +6,10 @@ import itertools
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from schemas.detector import Detector, DetectorLimits, parse_detector
+from schemas.errors import Refused
 
 NOW = 1_795_493_160_642
 
@@ -50,3 +53,10 @@ def numbered(prefix: str = "id") -> Callable[[], str]:
 def parsed(**members: Any) -> Detector:
     """The detector that ``detector(**members)`` describes."""
     return parse_detector(detector(**members), limits=DetectorLimits(), now_ms=NOW, new_id=numbered())
+
+
+def refusal(document: Any, **options: Any) -> Refused:
+    """How the document is refused."""
+    with pytest.raises(Refused) as caught:
+        parse_detector(document, **{"limits": DetectorLimits(), "now_ms": NOW, "new_id": numbered(), **options})
+    return caught.value
