@@ -78,7 +78,10 @@ class Outbox:
         headers: list[tuple[str, bytes]] | None = None,
         on_delivery: Any = None,
     ) -> None:
-        """Hand one record over. Raises ``BufferError`` when too much is outstanding: see ``send``."""
+        """Hand one record over. Raises ``BufferError`` when too much is outstanding: see ``send``.
+
+        What the client itself refuses (a record above ``message.max.bytes``) raises ``KafkaException``.
+        """
         epoch = self._epoch
         with self._lock:
             epoch.outstanding += 1
@@ -92,7 +95,8 @@ class Outbox:
                 headers=headers,
                 on_delivery=_Delivery(self, epoch, on_delivery),
             )
-        except BufferError:
+        except BaseException:
+            # There will be no delivery report: a record still counted would keep every later barrier waiting.
             with self._lock:
                 epoch.outstanding -= 1
             raise

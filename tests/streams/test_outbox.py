@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 
 from streams.outbox import DeliveryFailed, Outbox
 from streams.settings import Settings
@@ -50,5 +51,22 @@ def test_a_record_that_kafka_refuses_fails_the_barrier(broker: Broker, topic: To
         with pytest.raises(DeliveryFailed):
             await outbox.barrier()
         outbox.close()
+
+    asyncio.run(main())
+
+
+def test_a_record_that_the_client_refuses_is_not_waited_for(broker: Broker, topic: TopicUnderTest) -> None:
+    async def main() -> None:
+        outbox = Outbox(Settings(brokers=broker.bootstrap))
+        outbox.produce(topic.name, b"before")
+        with pytest.raises(KafkaException) as refused:
+            await outbox.send(topic.name, b"x" * 17_000_001)
+        assert refused.value.args[0].code() == KafkaError.MSG_SIZE_TOO_LARGE
+        await asyncio.wait_for(outbox.barrier(), 20)
+        await outbox.send(topic.name, b"after")
+        await asyncio.wait_for(outbox.barrier(), 20)
+        there = await asyncio.to_thread(topic.everything)
+        assert [message.value() for message in there] == [b"before", b"after"]
+        assert outbox.close() == 0
 
     asyncio.run(main())
