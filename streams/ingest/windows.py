@@ -63,7 +63,7 @@ class Batch:
         """How many of these are no repetitions."""
         return int(np.count_nonzero(which if self.again is None else which & ~self.again))
 
-    def where(self, kept: npt.NDArray[np.bool_]) -> Batch:
+    def where(self, kept: BoolArray) -> Batch:
         """The records that are marked."""
         if kept.all():
             return self
@@ -73,6 +73,7 @@ class Batch:
             self.table,
             self.entities[kept],
             {key: values[kept] for key, values in self.values.items()},
+            None if self.again is None else self.again[kept],
         )
 
 

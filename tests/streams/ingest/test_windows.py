@@ -252,6 +252,20 @@ def test_a_record_with_several_values_is_one_record() -> None:
     assert (reader.windows.records, reader.windows.late) == (2, 1)
 
 
+def test_a_record_with_several_values_is_one_record_also_when_others_of_its_fetch_do_not_belong() -> None:
+    one = plan(feature("f", "sum", "v"))
+    reader = Reader(one)
+    points = [{"t": t, "host": "a", "v": v} for t, v in ((0, [1, 2, 3]), (500, 9), (7, [4, 5]))]
+    batch = reader.decoder.decode("m", 0, records(points), 10_000).batches["d"]
+    reader.windows.fold(batch.where(batch.times < 500), 3)
+    assert (reader.windows.records, reader.windows.late) == (2, 0)
+    reader.windows.advance(1_000)
+    assert [np.frombuffer(row[0])[0] for row in rows(one, reader.windows.close()).values()] == [15.0]
+    again = reader.decoder.decode("m", 0, records(points, start=3), 10_000).batches["d"]
+    reader.windows.fold(again.where(again.times < 500), 6)
+    assert (reader.windows.records, reader.windows.late) == (2, 2)
+
+
 def test_a_detector_without_categories_has_one_entity() -> None:
     reader = Reader(plan(category_field=...))
     reader.read(records([{"t": 0, "v": 1}, {"t": 0, "v": 2}, {"t": 1_000}]))
