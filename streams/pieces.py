@@ -22,10 +22,15 @@ Rows = tuple[list[str], list[bytes]]
 def size(entities: Sequence[str], data: Sequence[bytes]) -> int:
     """About how many bytes these rows take in a record.
 
-    >>> size(["a", "bc"], [b"12345678" * 2])
-    25
+    >>> size(["a", "bc"], [b"12345678" * 2]), size(["東京"], [b"12345678"])
+    (25, 17)
     """
-    return sum(len(entity) + 3 for entity in entities) + sum(map(len, data))
+    return sum(map(_weight, entities)) + sum(map(len, data))
+
+
+def _weight(entity: str) -> int:
+    """The bytes of an entity in a record, with the length that stands before it."""
+    return (len(entity) if entity.isascii() else len(entity.encode())) + 3
 
 
 def cut(entities: list[str], data: list[bytes], columns: Sequence[Column], most: int) -> Iterator[Rows]:
@@ -34,7 +39,7 @@ def cut(entities: list[str], data: list[bytes], columns: Sequence[Column], most:
         yield entities, data
         return
     sizes = [column.sizes(each) for column, each in zip(columns, data, strict=True)]
-    weights = np.array([len(entity) + 3 for entity in entities]) + sum(sizes)
+    weights = np.fromiter(map(_weight, entities), np.int64, len(entities)) + sum(sizes)
     ends = [np.concatenate([[0], np.cumsum(each)]) for each in sizes]
     number = (np.cumsum(weights) - weights) // most
     for start, stop in pairwise([0, *(np.flatnonzero(np.diff(number)) + 1).tolist(), len(weights)]):

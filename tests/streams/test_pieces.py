@@ -13,9 +13,9 @@ from tests.streams.ingest.plans import ALL_KINDS, plan
 from tests.streams.ingest.test_source import said, source_of
 
 PLAN = plan(*ALL_KINDS)
+HOSTS = st.text("abc", max_size=2) | st.text("aé東𝄞", max_size=60)
 POINTS = st.lists(
-    st.fixed_dictionaries({"t": st.integers(0, 5_000), "host": st.text("abc", max_size=2), "v": st.floats(-1e9, 1e9)}),
-    max_size=40,
+    st.fixed_dictionaries({"t": st.integers(0, 5_000), "host": HOSTS, "v": st.floats(-1e9, 1e9)}), max_size=40
 )
 
 
@@ -51,6 +51,30 @@ def test_the_scorer_finds_the_same_windows_however_small_the_records_and_whereve
         ]
 
     assert found(small) == found(whole)
+
+
+def near(record: Partial, most: int) -> bool:
+    """Whether a record has the size that was asked for: a row more may be in it, and what frames it and its windows."""
+    rows = [
+        len(entity.encode()) + 3 + sum(int(sizes[row]) for sizes in columns)
+        for window in record.windows
+        for columns in [[column.sizes(data) for column, data in zip(PLAN.columns, window.columns, strict=True)]]
+        for row, entity in enumerate(window.entities)
+    ]
+    frames = 100 + len(record.windows) * (20 + 5 * len(PLAN.columns))
+    return len(encode_partial(record)) <= most + max(rows, default=0) + frames
+
+
+@given(POINTS, st.integers(1, 2_000))
+def test_records_are_near_the_size_asked_for(points: list[dict[str, Any]], most: int) -> None:
+    for partial in parts_of(points):
+        assert all(near(piece, most) for piece in cut_partial(partial, PLAN.columns, most))
+
+
+def test_entities_count_by_their_bytes_not_their_characters() -> None:
+    points = [{"t": 0, "host": "東京" * 50 + str(number), "v": 1.0} for number in range(300)]
+    for partial in parts_of(points):
+        assert all(near(piece, 20_000) for piece in cut_partial(partial, PLAN.columns, 20_000))
 
 
 def test_only_the_last_record_closes_what_was_cut() -> None:
