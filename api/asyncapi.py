@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 import msgspec
 
-from schemas.deadletter import DeadLetter
+from schemas.deadletter import HEADERS, DeadLetter
 from schemas.topics import TOPICS, Topic
 
 _REFERENCE = "#/components/schemas/{name}"
@@ -96,13 +96,11 @@ def _message(topic: Topic, payload: type, schema: dict[str, Any] | None) -> dict
         "bindings": {"kafka": {"key": {"type": "string", "description": topic.key}, "bindingVersion": "0.5.0"}},
     }
     if schema is None:
-        headers = {
-            name: {"type": "string"} for name, _ in DeadLetter("", 0, 0, "malformed-json", "", None, None).headers()
-        }
+        headers = {name: {"type": "string"} for name in HEADERS}
         return message | {
             "contentType": "application/octet-stream",
             "headers": {"type": "object", "properties": headers},
-            "payload": {"description": "the bytes as they came"},
+            "payload": {"description": "the bytes as they came, of a large record the first ones"},
         }
     packed = payload.__struct_config__.array_like  # type: ignore[attr-defined]
     return message | {"contentType": "application/msgpack" if packed else "application/json", "payload": schema}

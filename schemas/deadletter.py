@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 Reason = Literal[
@@ -18,10 +18,32 @@ Reason = Literal[
     "unreadable-record",
 ]
 
+# A letter that Kafka refuses would stop its worker again at every start. So each fits into a record of Kafka's default
+# size, 1,048,588 bytes, with everything at its limit: also on a topic that somebody made without Riverwatch.
+MOST_VALUE_BYTES = 900_000
+MOST_KEY_BYTES = 100_000
+_MOST_DETAIL = 1_000
+
+HEADERS = (
+    "riverwatch.topic",
+    "riverwatch.partition",
+    "riverwatch.offset",
+    "riverwatch.reason",
+    "riverwatch.detail",
+    "riverwatch.detector",
+    "riverwatch.bytes",
+    "riverwatch.key_bytes",
+)
+"""The names of all headers; the last two are there only when the value or the key was cut off."""
+
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """One unusable record: ``reason`` is for programs, ``detail`` a sentence for people."""
+    """One unusable record: ``reason`` is for programs, ``detail`` a sentence for people.
+
+    ``value`` and ``key`` keep their first ``MOST_VALUE_BYTES`` and ``MOST_KEY_BYTES``; ``value_bytes`` and
+    ``key_bytes`` say how long they were.
+    """
 
     topic: str
     partition: int
@@ -31,18 +53,33 @@ class DeadLetter:
     key: bytes | None
     value: bytes | None
     detector_id: str = ""
+    value_bytes: int = field(init=False)
+    key_bytes: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "value_bytes", len(self.value or b""))
+        object.__setattr__(self, "key_bytes", len(self.key or b""))
+        if self.value is not None:
+            object.__setattr__(self, "value", self.value[:MOST_VALUE_BYTES])
+        if self.key is not None:
+            object.__setattr__(self, "key", self.key[:MOST_KEY_BYTES])
 
     def headers(self) -> list[tuple[str, bytes]]:
         """The Kafka headers that go with the original bytes.
 
         >>> DeadLetter("m", 0, 7, "missing-time", "no field ts", None, b"{}").headers()[2]
         ('riverwatch.offset', b'7')
+        >>> DeadLetter("m", 0, 7, "malformed-json", "no end", None, b"{" * 3_000_000).headers()[-1]
+        ('riverwatch.bytes', b'3000000')
         """
-        return [
-            ("riverwatch.topic", self.topic.encode()),
-            ("riverwatch.partition", str(self.partition).encode()),
-            ("riverwatch.offset", str(self.offset).encode()),
-            ("riverwatch.reason", self.reason.encode()),
-            ("riverwatch.detail", self.detail.encode()),
-            ("riverwatch.detector", self.detector_id.encode()),
+        values = [
+            self.topic,
+            str(self.partition),
+            str(self.offset),
+            self.reason,
+            self.detail[:_MOST_DETAIL],
+            self.detector_id,
+            str(self.value_bytes) if self.value_bytes > MOST_VALUE_BYTES else None,
+            str(self.key_bytes) if self.key_bytes > MOST_KEY_BYTES else None,
         ]
+        return [(name, value.encode()) for name, value in zip(HEADERS, values, strict=True) if value is not None]

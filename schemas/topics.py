@@ -23,7 +23,7 @@ class Topic:
     """What is to be known about one topic.
 
     ``payload`` names the module and type that reads a record's value. ``max_message_bytes`` is above Kafka's
-    default of 1 MB only where one record carries many entities.
+    default of 1 MB only where one record carries many entities, or somebody else's bytes.
     """
 
     name: str
@@ -187,6 +187,7 @@ TOPICS: dict[str, Topic] = {
             "one",
             False,
             7 * DAY,
+            _LARGE,
         ),
     )
 }

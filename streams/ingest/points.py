@@ -22,8 +22,6 @@ TOO_DEEP = "the JSON is nested too deep"
 _offset = attrgetter("offset")
 _value = attrgetter("value")
 _UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
-_LARGEST_LETTER = 900_000
-"""Bytes: with its headers a dead letter must fit into a message of Kafka's default size, or no worker gets past it."""
 
 
 class Odd:
@@ -69,13 +67,9 @@ class Origin:
     records: Sequence[Any]
 
     def letter(self, index: int, reason: Reason, detail: str, owner: str = "") -> DeadLetter:
-        """The dead letter of a record; a huge one is cut off."""
+        """The dead letter of a record."""
         record = self.records[index]
-        value = record.value
-        if len(value) > _LARGEST_LETTER:
-            detail += f" (the first {_LARGEST_LETTER} of {len(value)} bytes)"
-            value = value[:_LARGEST_LETTER]
-        return DeadLetter(self.topic, self.partition, record.offset, reason, detail, record.key, value, owner)
+        return DeadLetter(self.topic, self.partition, record.offset, reason, detail, record.key, record.value, owner)
 
 
 class PointReader:

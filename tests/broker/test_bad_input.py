@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable
 
@@ -76,6 +77,25 @@ def test_each_bad_record_is_a_dead_letter_and_the_good_ones_count(
         f"{detector}|a|{START + 3000}",
         f"{detector}|big|{START + 1000}",
     ]
+
+
+def test_records_larger_than_a_letter_may_be_stop_nobody(
+    cluster: Cluster, new_topic: Callable[..., TopicUnderTest], topic_prefix: str
+) -> None:
+    topic = new_topic(topic_prefix + "m", config={"max.message.bytes": "5000000"})
+    detector = cluster.create(topic.name)
+    cluster.start(detector)
+    key, value = os.urandom(1_200_000), os.urandom(3_000_000)  # bytes that no compression makes smaller
+    topic.produce_all([(key, value)], message_max_bytes="5000000")
+    partials = TopicUnderTest(cluster.bootstrap, cluster.prefix + "partials", 1)
+    partials.produce_all([(b"k", value)], message_max_bytes="5000000", partition=0)
+    cluster.produce(topic.name, [{"time": START + second * 1000, "host": "a", "value": 1} for second in range(2)])
+    assert len(cluster.results(detector, 2)) == 2
+    for name, cut in [(topic.name, key[:100_000]), (partials.name, b"k")]:
+        (letter,) = letters_of(cluster, name, 1)
+        assert (letter.key(), letter.value()) == (cut, value[:900_000])
+        assert dict(letter.headers())["riverwatch.bytes"] == b"3000000"
+    assert all(worker.alive() for worker in cluster.workers)
 
 
 def test_what_one_detector_cannot_use_is_good_for_another(

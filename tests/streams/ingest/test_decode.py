@@ -135,7 +135,7 @@ def test_a_huge_record_is_read_and_its_letter_still_fits_into_a_message() -> Non
     assert letter.reason == "bad-feature-value"
     assert letter.value is not None
     assert len(letter.value) < 1_000_000
-    assert "first" in letter.detail
+    assert letter.value_bytes > 3_000_000
 
 
 @pytest.mark.parametrize("depth", [10, 200, *range(850, 1000, 4), 1000, 3000])
