@@ -17,7 +17,6 @@ VERSION = 1
 class ModelCheckpoint(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """One model as it stood after the window that ends at ``last_end``.
 
-    ``partial_offset`` is the offset after the last record of the partials topic that the model contains.
     ``state`` is the forest's own record, with its own header.
     """
 
@@ -26,7 +25,6 @@ class ModelCheckpoint(msgspec.Struct, frozen=True, array_like=True, kw_only=True
     entity: str
     run: int
     last_end: int
-    partial_offset: int
     used_at: int
     state: bytes
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 import structlog
@@ -13,6 +14,9 @@ from schemas.errors import RiverwatchError
 from streams.settings import Settings
 
 log = structlog.get_logger()
+
+LEADER_SECONDS = 30.0
+"""A partition gets a new leader within so long."""
 
 
 class KafkaUnreachable(RiverwatchError):
@@ -43,7 +47,7 @@ def read_to_end(settings: Settings, topic: str, partitions: list[int]) -> Iterat
     try:
         ends: dict[int, int] = {}
         for partition in partitions:
-            low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10.0)
+            low, high = _watermarks(consumer, TopicPartition(topic, partition))
             if high > low:
                 ends[partition] = high
         if not ends:
@@ -65,6 +69,19 @@ def read_to_end(settings: Settings, topic: str, partitions: list[int]) -> Iterat
                         positions[entry.partition] = max(positions[entry.partition], entry.offset)
     finally:
         consumer.close()
+
+
+def _watermarks(consumer: Consumer, partition: TopicPartition) -> tuple[int, int]:
+    deadline = time.monotonic() + LEADER_SECONDS
+    while True:
+        try:
+            low, high = consumer.get_watermark_offsets(partition, timeout=10.0)
+            return int(low), int(high)
+        except KafkaException as error:
+            # A topic that was just created, or whose broker was just lost.
+            if error.args[0].code() != KafkaError.NOT_LEADER_FOR_PARTITION or time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
 
 
 class Follower:

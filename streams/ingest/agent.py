@@ -17,6 +17,7 @@ from schemas.deadletter import DeadLetter
 from schemas.errors import UnknownVersion
 from schemas.partial import encode_partial
 from streams.detectors import Detectors, Running
+from streams.error_codes import GONE
 from streams.follower import read_to_end
 from streams.ingest.catchup import CatchUp
 from streams.ingest.clock import SourceClock
@@ -39,10 +40,21 @@ class Ingest:
     """All data partitions of this worker.
 
     The state of a source at offset O is exactly the fold of its records before O. ``checkpoint`` writes it to the
-    ``windows`` topic once everything that closed before has arrived, and only then is O safe to commit.
+    ``windows`` topic once everything that closed before has arrived, and only then is O safe to commit. ``failed``
+    ends the worker: what was not confirmed is done again.
     """
 
-    def __init__(self, settings: Settings, detectors: Detectors, outbox: Outbox, ledger: Ledger, at_end: AtEnd) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        detectors: Detectors,
+        outbox: Outbox,
+        ledger: Ledger,
+        at_end: AtEnd,
+        *,
+        failed: Callable[[BaseException], None],
+    ) -> None:
+        self._failed = failed
         self._settings = settings
         self._detectors = detectors
         self._outbox = outbox
@@ -167,8 +179,8 @@ class Ingest:
     def _caught_up(self, task: asyncio.Task[None]) -> None:
         self._catching_up.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("catching up failed", error=repr(error))
-            raise error
+            # Its run would hold back every window of this source for ever.
+            self._failed(error)
 
     # -- what runs --------------------------------------------------------------------------------------------
 
@@ -317,7 +329,9 @@ def _watermarks(settings: Settings, tp: TP) -> tuple[int, int]:
     try:
         low, high = consumer.get_watermark_offsets(TopicPartition(tp.topic, tp.partition), timeout=10.0)
         return int(low), int(high)
-    except KafkaException:
+    except KafkaException as error:
+        if error.args[0].code() not in GONE:
+            raise
         # Deleted between the assignment and now: the next refresh of topics takes it out of the run.
         return 0, 0
     finally:

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from streams.error_codes import AWAY, GONE
 from streams.ingest.source import RunSource, Source
 from streams.settings import Settings
 
@@ -48,6 +49,8 @@ class CatchUp:
                 **{
                     "group.id": self._settings.group + "-reader",
                     "enable.auto.commit": False,
+                    # Where retention was faster: the default is the end, and would leave out what is still there.
+                    "auto.offset.reset": "earliest",
                     "fetch.wait.max.ms": 50,
                 }
             ),
@@ -88,6 +91,7 @@ def _usable(message: Message) -> bool:
     error = message.error()
     if error is None:
         return True
-    if error.code() in (KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._PARTITION_EOF):
+    # A topic that is gone is taken out of the run, which ends this.
+    if error.code() in (*AWAY, *GONE, KafkaError._PARTITION_EOF):
         return False
     raise KafkaException(error)

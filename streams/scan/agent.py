@@ -122,7 +122,7 @@ class Scans:
     async def _do(self, scan: Scan) -> None:
         try:
             running = await self._turn(scan)
-            if running is None or scan.key in self._work:
+            if running is None:
                 return
             work = ScanWork(
                 self._settings,
@@ -151,6 +151,7 @@ class Scans:
             reason = str(error) if isinstance(error, RiverwatchError | KafkaException) else repr(error)
             event = Failed(detector_id=scan.detector_id, task_id=scan.task_id, error=reason)
             await self._outbox.send(self._settings.topic("control"), encode_event(event), key=scan.detector_id)
+            await self._outbox.barrier()
         finally:
             self._wanting.pop(asyncio.current_task(), None)
 
@@ -176,7 +177,8 @@ class Scans:
             else:
                 self._wanting[asyncio.current_task()] = (running.plan.run, scan.task_id)
                 oldest = sorted(set(self._wanting.values()))[: self._settings.max_historical_tasks_per_worker]
-                if (running.plan.run, scan.task_id) in oldest:
+                # One of the same name that was cancelled, since its partition had gone, may still be closing.
+                if (running.plan.run, scan.task_id) in oldest and scan.key not in self._work:
                     return running
             await asyncio.sleep(PATIENCE)
 

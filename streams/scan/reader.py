@@ -7,16 +7,8 @@ import time
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from schemas.errors import RiverwatchError
+from streams.error_codes import AWAY, GONE
 from streams.settings import Settings
-
-_AWAY = (KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._RESOLVE)
-_GONE = (
-    KafkaError.UNKNOWN_TOPIC_OR_PART,
-    KafkaError._UNKNOWN_TOPIC,
-    KafkaError._UNKNOWN_PARTITION,
-    KafkaError.UNKNOWN_TOPIC_ID,
-)
-
 
 CERTAIN = 2.0
 """Seconds for which a topic must be seen to be gone: a broker that has just started may not know it for a moment."""
@@ -91,7 +83,7 @@ class PartitionReader:
             place = TopicPartition(self._topic, self._partition)
             low, high = self._consumer.get_watermark_offsets(place, timeout=5.0)
         except KafkaException as error:
-            return self._gone("deleted") if error.args[0].code() in _GONE else False
+            return self._gone("deleted") if error.args[0].code() in GONE else False
         if high < self._end:
             return self._gone("deleted and made anew")
         self._gone_since = None
@@ -137,7 +129,7 @@ class PartitionReader:
                 self.position = max(self.position, event.offset())
             elif code == KafkaError._AUTO_OFFSET_RESET:
                 self._out_of_range = True
-            elif code not in _AWAY and code not in _GONE:  # of a topic that is gone ``look`` makes sure
+            elif code not in AWAY and code not in GONE:  # of a topic that is gone ``look`` makes sure
                 raise KafkaException(event.error())
 
     def close(self) -> None:

@@ -101,6 +101,8 @@ class ScanWork:
             await self._finish()
             await self._outbox.barrier()
             await self._tell(done=True)
+            # Once this has returned the scan is safe to commit: nobody would tell it again.
+            await self._outbox.barrier()
         await self._outbox.send(self._settings.topic("windows"), None, key=ScanCheckpoint.key(scan))
         return done
 

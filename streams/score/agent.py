@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,18 +43,26 @@ class ScoreCounts:
     windows_hc: int = 0
     results: int = 0
     anomalies: int = 0
-    failures: int = 0
     corrupt_models: int = 0
 
 
 class Score:
-    """All model partitions of this worker.
+    """All model partitions of this worker. ``failed`` ends the worker: what was not confirmed is done again.
 
     An offset of a partials partition is safe when every window that its records contributed to has been scored and
     sent, and every model that learned from them has been checkpointed since.
     """
 
-    def __init__(self, settings: Settings, detectors: Detectors, outbox: Outbox, ledger: Ledger) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        detectors: Detectors,
+        outbox: Outbox,
+        ledger: Ledger,
+        *,
+        failed: Callable[[BaseException], None],
+    ) -> None:
+        self._failed = failed
         self._settings = settings
         self._detectors = detectors
         self._outbox = outbox
@@ -113,7 +121,13 @@ class Score:
             if to_load:
                 task = asyncio.create_task(self._load(partition, frozenset(to_load)))
                 self._loading.add(task)
-                task.add_done_callback(self._loading.discard)
+                task.add_done_callback(self._loaded)
+
+    def _loaded(self, task: asyncio.Task[None]) -> None:
+        self._loading.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # The run would wait for its models for ever.
+            self._failed(error)
 
     def _new_models(self, running: Running) -> DetectorModels:
         return DetectorModels(
@@ -163,11 +177,13 @@ class Score:
                 if partition.runs[owner].historical:
                     await self._reports.ended(partition.number, partition.runs[owner])
                 elif owner in self._detectors.known:
-                    for snapshot in partition.dirty(owner, now):
-                        await self._send_checkpoint(tp, snapshot)
+                    async with partition.lock:
+                        snapshots = partition.dirty(owner, now)
+                    await self._save(tp, partition, snapshots)
                 else:
-                    await self._forget_models(tp, partition.runs[owner])
-                del partition.runs[owner]
+                    # First, so that no checkpoint comes after the word that it is deleted.
+                    await self._forget_models(tp, partition.runs.pop(owner))
+                partition.runs.pop(owner, None)
         self._begin_runs()
         for tp, partition in self._partitions.items():
             waiting, partition.unknown = partition.unknown, {}
@@ -176,16 +192,22 @@ class Score:
                     self._take(partition, partial, offset)
             await self._score(tp, partition, set(partition.runs))
 
-    async def _send_checkpoint(self, tp: TP, snapshot: ModelCheckpoint) -> None:
-        await self._outbox.send(
-            self._settings.topic("checkpoints"),
-            encode(snapshot),
-            key=model_key(snapshot.owner, snapshot.entity),
-            partition=tp.partition,
-        )
+    async def _save(self, tp: TP, partition: ModelPartition, snapshots: Sequence[ModelCheckpoint]) -> None:
+        if not snapshots:
+            return
+        # What the models have seen counts as done after a crash: the results of it must have arrived before.
+        await self._outbox.barrier()
+        for snapshot in snapshots:
+            if snapshot.owner in partition.runs and self._partitions.get(tp) is partition:
+                await self._outbox.send(
+                    self._settings.topic("checkpoints"),
+                    encode(snapshot),
+                    key=model_key(snapshot.owner, snapshot.entity),
+                    partition=tp.partition,
+                )
 
     async def _forget_models(self, tp: TP, run: RunScore) -> None:
-        for entity in run.models.everyone() if run.models is not None else ():
+        for entity in list(run.models.everyone()) if run.models is not None else ():
             await self._outbox.send(
                 self._settings.topic("checkpoints"),
                 None,
@@ -221,7 +243,8 @@ class Score:
 
     def _take(self, partition: ModelPartition, partial: Partial, offset: int) -> bool:
         run = partition.runs.get(partial.owner)
-        if run is not None and run.running.plan.run == partial.run:
+        # What has stopped learns nothing more while its models are written.
+        if run is not None and run.running.plan.run == partial.run and partial.owner in self._detectors.scored:
             run.add(partial, offset)
             return True
         if not self._detectors.has_ended(partial.owner, partial.run):
@@ -236,12 +259,14 @@ class Score:
             # Analyses have a loop of their own: what lies behind their windows must not wait for them.
             if run is None or run.historical:
                 continue
-            before = run.merge.scored_until
-            results = run.score(now, _clock(), self._settings.max_imputed_windows)
-            if run.merge.scored_until > before:
-                self.counts.windows += 1
-                self.counts.windows_hc += bool(run.running.plan.categories)
-            await self._send_results(tp, run, results)
+            # No snapshot of models between what they learn and the last of their results.
+            async with partition.lock:
+                before = run.merge.scored_until
+                results = run.score(now, _clock(), self._settings.max_imputed_windows)
+                if run.merge.scored_until > before:
+                    self.counts.windows += 1
+                    self.counts.windows_hc += bool(run.running.plan.categories)
+                await self._send_results(tp, run, results)
 
     async def _send_results(self, tp: TP, run: RunScore, results: Sequence[tuple[str, Result]]) -> None:
         for entity, result in results:
@@ -312,8 +337,9 @@ class Score:
         interval = 0 if everything else int(self._settings.model_checkpoint_interval * 1000)
         safe = {}
         for tp, partition in list(self._partitions.items()):
-            for snapshot in partition.due(now, interval):
-                await self._send_checkpoint(tp, snapshot)
+            async with partition.lock:
+                snapshots = partition.due(now, interval)
+            await self._save(tp, partition, snapshots)
         await self._shelve_idle(now)
         for tp, partition in list(self._partitions.items()):
             safe[tp] = partition.safe_offset()
@@ -337,10 +363,12 @@ class Score:
         chosen = least_recently_used([models for _, _, models in held], self._settings.models_in_memory)
         for (tp, partition, models), rows in zip(held, chosen, strict=True):
             for start in range(0, len(rows), SLICE):
-                if self._partitions.get(tp) is not partition:
-                    break
-                for snapshot in partition.shelve(models, rows[start : start + SLICE], now):
-                    await self._send_checkpoint(tp, snapshot)
+                async with partition.lock:
+                    run = partition.runs.get(models.owner)
+                    if self._partitions.get(tp) is not partition or run is None or run.models is not models:
+                        break
+                    snapshots = partition.shelve(models, rows[start : start + SLICE], now)
+                await self._save(tp, partition, snapshots)
                 await asyncio.sleep(0)
 
     @property

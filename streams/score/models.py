@@ -182,25 +182,24 @@ class DetectorModels:
         """Rows that their last checkpoint does not contain whole."""
         return np.flatnonzero(self._dirty_since[: len(self._names)] != CLEAN).astype(np.int64)
 
-    def checkpoint(self, rows: Int64Array, position: int, now: int) -> list[ModelCheckpoint]:
+    def checkpoint(self, rows: Int64Array, now: int) -> list[ModelCheckpoint]:
         """Snapshots of the rows, which count as clean from now on: the caller confirms them before it commits."""
         if not rows.size:
             return []
-        snapshots = self._snapshots(rows, position)
+        snapshots = self._snapshots(rows)
         self._dirty_since[rows] = CLEAN
         self._windows[rows] = 0
         self._changed_at[rows] = 0
         self.checkpoint_at[rows] = now
         return snapshots
 
-    def _snapshots(self, rows: Int64Array, position: int) -> list[ModelCheckpoint]:
+    def _snapshots(self, rows: Int64Array) -> list[ModelCheckpoint]:
         return [
             ModelCheckpoint(
                 owner=self.owner,
                 entity=self._names[row],
                 run=int(self._run[row]),
                 last_end=int(self._last_end[row]),
-                partial_offset=position,
                 used_at=int(self.used_at[row]),
                 state=state,
             )
@@ -237,7 +236,7 @@ class DetectorModels:
             return
         assert (self._dirty_since[rows] == CLEAN).all()
         self._most_shelved = max(self._most_shelved, int(self._forest.seen(rows).max()))
-        self._lay_down(self._snapshots(rows, 0))
+        self._lay_down(self._snapshots(rows))
         self._forest.reset(rows)
         for name in _FILLS:
             getattr(self, name)[rows] = _FILLS[name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -130,10 +131,14 @@ class RunScore:
 
 @dataclass
 class ModelPartition:
-    """All runs of one partition of the partials topic. ``position`` is the next offset to read."""
+    """All runs of one partition of the partials topic. ``position`` is the next offset to read.
+
+    Whoever scores holds the ``lock`` until the results have been handed over, whoever takes snapshots while doing so.
+    """
 
     number: int
     position: int
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     runs: dict[str, RunScore] = field(default_factory=dict)
     unknown: dict[tuple[str, int], list[tuple[Partial, int]]] = field(default_factory=dict)
 
@@ -150,15 +155,18 @@ class ModelPartition:
                 offsets.append(run.models.safe_offset(self.position))
         return min(offsets)
 
-    def due(self, now: int, interval_ms: int) -> Iterator[ModelCheckpoint]:
+    def due(self, now: int, interval_ms: int) -> list[ModelCheckpoint]:
         """Snapshots of the models that are due; they count as written."""
-        for run in self.runs.values():
-            if run.models is not None and not run.historical:
-                yield from run.models.checkpoint(run.models.due(now, interval_ms), self.position, now)
+        return [
+            snapshot
+            for run in self.runs.values()
+            if run.models is not None and not run.historical
+            for snapshot in run.models.checkpoint(run.models.due(now, interval_ms), now)
+        ]
 
     def shelve(self, models: DetectorModels, rows: npt.NDArray[np.int64], now: int) -> list[ModelCheckpoint]:
         """Take models out of memory; the snapshots of those that changed since their last checkpoint."""
-        snapshots = models.checkpoint(np.intersect1d(models.dirty(), rows), self.position, now)
+        snapshots = models.checkpoint(np.intersect1d(models.dirty(), rows), now)
         models.shelve(rows)
         return snapshots
 
@@ -167,4 +175,4 @@ class ModelPartition:
         run = self.runs.get(owner)
         if run is None or run.models is None:
             return []
-        return run.models.checkpoint(run.models.dirty(), self.position, now)
+        return run.models.checkpoint(run.models.dirty(), now)

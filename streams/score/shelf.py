@@ -20,7 +20,7 @@ class Shelf:
     """Snapshots of models by entity. ``in`` and ``len`` need no look into the file.
 
     >>> shelf = Shelf()
-    >>> shelf.put([ModelCheckpoint(owner="d", entity="a", run=1, last_end=2, partial_offset=3, used_at=4, state=b"s")])
+    >>> shelf.put([ModelCheckpoint(owner="d", entity="a", run=1, last_end=2, used_at=4, state=b"s")])
     >>> "a" in shelf, [snapshot.state for snapshot in shelf.take(["a"])], "a" in shelf
     (True, [b's'], False)
     """

@@ -59,7 +59,7 @@ def test_models_grow_and_are_independent_of_each_other() -> None:
 def test_a_model_goes_on_from_its_checkpoint_as_if_nothing_had_happened() -> None:
     held = models()
     held.score(4, series(70), now=5)
-    (snapshot,) = held.checkpoint(held.dirty(), position=9, now=6)
+    (snapshot,) = held.checkpoint(held.dirty(), now=6)
     assert (snapshot.owner, snapshot.entity, snapshot.run, snapshot.last_end) == ("d", "a", 4, 70_000)
     restored = models()
     restored.load([snapshot])
@@ -75,7 +75,7 @@ def test_what_no_checkpoint_holds_must_be_read_again() -> None:
     held.score(1, series(3, offset=40), now=0)
     held.score(1, series(3, 3, offset=60), now=0)
     assert held.safe_offset(100) == 40
-    held.checkpoint(held.dirty(), position=100, now=0)
+    held.checkpoint(held.dirty(), now=0)
     assert held.safe_offset(100) == 100
 
 
@@ -87,7 +87,7 @@ def test_models_are_due_after_enough_windows_or_enough_time_and_not_all_at_once(
         held.score(1, events(names, [1000 * (window + 1)] * 8, [1.0] * 8), now=100)
         rows = held.due(100, interval_ms=1000)
         due.append(len(rows))
-        held.checkpoint(rows, position=0, now=100)
+        held.checkpoint(rows, now=100)
     assert due == [2, 2, 2, 2]
     assert len(held.due(1_099, interval_ms=1000)) == 0
     assert len(held.due(1_100, interval_ms=1000)) == len(held.dirty()) == 6
@@ -98,7 +98,7 @@ def test_a_model_counts_as_saved_when_it_was_made_until_its_first_checkpoint() -
     held.score(1, series(3), now=5)
     held.score(1, series(3, 3), now=7)
     assert held.checkpoint_at[:1].tolist() == [5]
-    (snapshot,) = held.checkpoint(held.dirty(), position=9, now=8)
+    (snapshot,) = held.checkpoint(held.dirty(), now=8)
     assert held.checkpoint_at[:1].tolist() == [8]
     restored = models()
     restored.load([snapshot])
@@ -122,7 +122,7 @@ def window(number: int, hosts: Iterable[str], dice: random.Random) -> Events:
 def shelve(held: DetectorModels, hosts: Iterable[str]) -> None:
     """Take these out of memory, if they are there, as the worker does."""
     rows = np.array([row for row, host in held.rows_of(99) if host in hosts], np.int64)
-    held.checkpoint(np.intersect1d(held.dirty(), rows), position=0, now=0)
+    held.checkpoint(np.intersect1d(held.dirty(), rows), now=0)
     held.shelve(rows)
 
 
@@ -150,7 +150,7 @@ def test_a_model_that_was_out_of_memory_goes_on_as_if_it_never_was(
         assert held.seen(host) == undisturbed.seen(host)
 
     def state(each: DetectorModels) -> dict[str, bytes]:
-        return {snapshot.entity: snapshot.state for snapshot in each.checkpoint(each.rows(), position=0, now=0)}
+        return {snapshot.entity: snapshot.state for snapshot in each.checkpoint(each.rows(), now=0)}
 
     assert state(held) == state(undisturbed)
 
@@ -171,7 +171,7 @@ def test_only_the_last_used_of_many_are_read_back_into_memory_and_none_of_anothe
         held.score(1, window(0, [host], random.Random(number)), now=number)
     other.score(1, window(0, ["of another seed"], random.Random(1)), now=99)
     snapshots = [
-        *held.checkpoint(held.dirty(), position=0, now=0), *other.checkpoint(other.dirty(), position=0, now=0)
+        *held.checkpoint(held.dirty(), now=0), *other.checkpoint(other.dirty(), now=0)
     ]  # fmt: skip
     restored = models()
     assert restored.load(snapshots, most=2) == len(NAMES)
