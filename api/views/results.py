@@ -285,7 +285,8 @@ class ResultsStore:
             try:
                 return path, self._connect(path)
             except duckdb.Error as error:
-                if "lock" in str(error).lower():
+                # Not "lock" alone: what DuckDB says about damage speaks of blocks.
+                if "could not set lock" in str(error).lower():
                     continue  # another process has it open
                 log.warning("the results store is damaged and begins empty", path=str(path), error=str(error)[:200])
             remove(path)

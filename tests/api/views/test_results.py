@@ -90,6 +90,22 @@ def test_a_damaged_store_begins_empty(tmp_path: Path, damage: bytes) -> None:
     store.close()
 
 
+def test_a_store_with_a_flipped_byte_is_made_anew_in_its_place(tmp_path: Path) -> None:
+    filled(tmp_path, [result("a")]).close()
+    file = tmp_path / "results.duckdb"
+    content = bytearray(file.read_bytes())
+    content[12_288 + 50] ^= 0xFF  # in the first block, behind the three headers
+    file.write_bytes(content)
+    store = ResultsStore(tmp_path)
+    assert (store.positions(), store.count()) == ({}, 0)
+    store.upsert(records([result("b")]))
+    store.close()
+    assert list(tmp_path.glob("*.duckdb")) == [file]
+    again = ResultsStore(tmp_path)
+    assert again.count() == 1
+    again.close()
+
+
 def test_a_store_of_another_topic_begins_empty(tmp_path: Path) -> None:
     filled(tmp_path, [result("a")]).close()
     store = ResultsStore(tmp_path, origin="another cluster")
