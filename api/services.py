@@ -22,6 +22,7 @@ from api.questions import Questions
 from api.request import Request
 from api.retention import Retention
 from api.search.conditions import Condition
+from api.search.deadline import Deadline
 from api.search.sql_slice import Run
 from api.security.authentication import Authenticator
 from api.security.permissions import Identity, denied
@@ -207,6 +208,16 @@ class Services:
         )
         raise Refused(403, f"User does not have permissions to access config: {detector.id}")
 
+    def allow_owning(self, request: Request) -> None:
+        """Raise 403 when who asks could not see a detector of their own: they have no backend role."""
+        identity = request.identity
+        if identity is None or identity.sees({"backend_roles": identity.user.backend_roles}):
+            return
+        name = identity.user.name
+        log.warning("permission denied", user=name, action=f"{request.method} {request.path}")
+        reason = f"Filter by backend roles is enabled and User {name} does not have backend roles configured"
+        raise Refused(403, reason)
+
     @staticmethod
     def now() -> int:
         """The wall clock, epoch ms."""
@@ -257,6 +268,10 @@ class Services:
         if store is None:
             raise unavailable("the results store is not open yet")
         return await self._questions.ask(store, question)
+
+    async def ask_documents(self, search: Callable[[Deadline], T]) -> T:
+        """Search in documents in a thread, for as long as any request may take."""
+        return await self._questions.search(self.settings.request_timeout, search)
 
     async def delete_results(self, query: Query, request: Request) -> int:
         """Delete results from the stores of all API processes; how many there were in ours."""

@@ -28,6 +28,7 @@ async def create(request: Request, services: Services) -> Answer:
     """``POST /detectors``."""
     document = request.json_object()
     request.refresh()
+    services.allow_owning(request)
     await services.checks.check(document, body=request.body, user=request.user)
     id = new_id()
     await services.control.submit(DetectorPut(detector_id=id, detector=document, mode="create", user=request.user))

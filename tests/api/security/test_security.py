@@ -42,6 +42,9 @@ backend_roles = ["team-a"]
 password = "{FAST.hash("b")}"
 roles = ["maker"]
 backend_roles = ["team-b"]
+[users.carl]
+password = "{FAST.hash("c")}"
+roles = ["maker"]
 [api_keys.ci]
 secret_sha256 = "{hashlib.sha256(b"s3cret").hexdigest()}"
 roles = ["read"]
@@ -138,6 +141,16 @@ def test_the_user_is_recorded_and_decides_what_is_seen(api: RunningApi) -> None:
         status, answer = call(ANNA, method, path + tail)
         assert status == 403
         assert answer["error"]["reason"] == f"User does not have permissions to access config: {created['_id']}"  # type: ignore[index]
+
+
+def test_who_could_not_see_a_detector_of_their_own_makes_none(api: RunningApi) -> None:
+    before = len(api.services.catalog.detectors)
+    body = json.dumps(api.detector(api.source(minute_records())))
+    headers = {"Authorization": basic("carl", "c"), "Content-Type": "application/json"}
+    answer = api.client.post("/_plugins/_anomaly_detection/detectors", content=body, headers=headers)
+    assert answer.status_code == 403
+    assert "User carl does not have backend roles configured" in answer.json()["error"]["reason"]
+    assert len(api.services.catalog.detectors) == before
 
 
 def test_without_users_only_this_machine_can_ask(tmp_path: Path) -> None:
