@@ -39,22 +39,27 @@ class Statistics:
         self._score = score
         self._scans = scans
         self._started = int(time.time() * 1000)
+        # By owner, run and model partition, of what this worker holds.
         self._told: dict[tuple[str, int, int], int] = {}
 
     async def write(self) -> None:
         """Write what there is to say now."""
         now = int(time.time() * 1000)
         await self._outbox.send(self._settings.topic("nodes"), encode_node(self._node(now)), key=self._settings.node_id)
-        for partition in self._score.partitions:
-            for run in partition.runs.values():
-                await self._progress(partition.number, run)
+        held = {
+            (owner, run.running.plan.run, partition.number): run
+            for partition in self._score.partitions
+            for owner, run in partition.runs.items()
+        }
+        self._told = {key: rows for key, rows in self._told.items() if key in held}
+        for key, run in held.items():
+            await self._progress(key, run)
 
-    async def _progress(self, partition: int, run: RunScore) -> None:
+    async def _progress(self, key: tuple[str, int, int], run: RunScore) -> None:
         if run.models is None or run.historical:
             return
-        plan = run.running.plan
+        plan, partition = run.running.plan, key[2]
         rows = min(run.models.most_rows_seen(), ROWS_TO_INIT)
-        key = (plan.owner, plan.run, partition)
         if self._told.get(key) == rows or (rows == 0 and partition > 0):
             return
         self._told[key] = rows
