@@ -1,4 +1,4 @@
-"""Questions to the results store, asked in threads so that the event loop never waits for the disk."""
+"""Questions to the results store and long searches of the other documents, in threads: the event loop never waits."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import duckdb
 
+from api.search.deadline import Deadline
 from api.search.sql_slice import Run
 from api.views.results import ResultsStore
 from schemas.errors import Refused
@@ -28,11 +29,19 @@ class Questions:
     async def ask(self, store: ResultsStore, question: Callable[[Run], T]) -> T:
         """The answer to a question. One that nobody waits for any more is broken off, or not begun."""
         asked = _Asked()
-        answer = asyncio.get_running_loop().run_in_executor(self._threads, asked.answer, store, question)
+        return await self._work(lambda: asked.answer(store, question), asked.give_up)
+
+    async def search(self, seconds: float, search: Callable[[Deadline], T]) -> T:
+        """What a search of documents in memory finds. It is broken off when nobody waits for it any more."""
+        deadline = Deadline(seconds)
+        return await self._work(lambda: search(deadline), deadline.give_up)
+
+    async def _work(self, work: Callable[[], T], give_up: Callable[[], None]) -> T:
+        answer = asyncio.get_running_loop().run_in_executor(self._threads, work)
         try:
             return await asyncio.shield(answer)
         except asyncio.CancelledError:
-            asked.give_up()
+            give_up()
             # A thread that still reads keeps its place: whoever comes next must not find the store overrun.
             await asyncio.wait([answer])
             if not answer.cancelled():

@@ -10,6 +10,7 @@ from typing import Any
 from api.search.aggregation import Aggregation
 from api.search.binding import typed
 from api.search.conditions import Condition, Field
+from api.search.deadline import Deadline
 from api.search.index import Hit
 from api.search.mappings import Types
 from api.search.matching import compile_condition, getter, objects
@@ -33,10 +34,11 @@ class MemorySlice:
     all: Callable[[], Iterable[Hit]]
     scope: str = ""
     budget: Budget = field(default_factory=Budget)
+    deadline: Deadline = field(default_factory=Deadline)
 
     def _with(self, items: list[tuple[Hit, Any]], scope: str | None = None) -> MemorySlice:
         scope = self.scope if scope is None else scope
-        return MemorySlice(items, self.types, self.now, self.index, self.all, scope, self.budget)
+        return MemorySlice(items, self.types, self.now, self.index, self.all, scope, self.budget, self.deadline)
 
     def count(self) -> int:
         """How many there are."""
@@ -50,10 +52,10 @@ class MemorySlice:
             return metric(aggregation.kind, aggregation.settings, None, values)
         found = getter(field)
         if missing is None:
-            values = [value for _, item in self.items for value in found(item)]
+            values = [value for _, item in self.deadline.over(self.items) for value in found(item)]
         else:
             stands = [parse_date(missing, now=self.now) if field.type == "date" else typed(field.type, missing)]
-            values = [value for _, item in self.items for value in found(item) or stands]
+            values = [value for _, item in self.deadline.over(self.items) for value in found(item) or stands]
         return metric(aggregation.kind, aggregation.settings, field.type, values)
 
     def groups(self, keys: tuple[Key, ...], inside: Mapping[str, Aggregation]) -> list[Group]:
@@ -62,11 +64,11 @@ class MemorySlice:
         readers = [_reader(key) for key in keys]
         if len(readers) == 1:
             read = readers[0]
-            for pair in self.items:
+            for pair in self.deadline.over(self.items):
                 for key in read(pair[1]):
                     found.setdefault(key, []).append(pair)
         else:
-            for pair in self.items:
+            for pair in self.deadline.over(self.items):
                 for combined in product(*(read(pair[1]) for read in readers)):
                     found.setdefault(combined, []).append(pair)
         return [Group(key, len(items), self._with(items)) for key, items in found.items()]
@@ -78,12 +80,14 @@ class MemorySlice:
     def where(self, condition: Condition) -> MemorySlice:
         """Those that make the condition true."""
         test = compile_condition(condition)
-        return self._with([(hit, item) for hit, item in self.items if test(item, hit.id)])
+        return self._with([(hit, item) for hit, item in self.deadline.over(self.items) if test(item, hit.id)])
 
     def nested(self, field: Field) -> MemorySlice:
         """The nested objects of these documents."""
         found = objects(field)
-        return self._with([(hit, inner) for hit, item in self.items for inner in found(item)], field.path)
+        return self._with(
+            [(hit, inner) for hit, item in self.deadline.over(self.items) for inner in found(item)], field.path
+        )
 
     def root(self) -> MemorySlice:
         """The documents that these nested objects are of."""
@@ -97,7 +101,7 @@ class MemorySlice:
         """The best documents, as ``hits``."""
         keys = bind_sort(settings["sort"], self.types)
         readers = [hit_value(key, MatchAll(), self.types, self.now) for key in keys]
-        rows = [(tuple(read(hit) for read in readers), hit) for hit, _ in self.items]
+        rows = [(tuple(read(hit) for read in readers), hit) for hit, _ in self.deadline.over(self.items)]
         rows = ordered(rows, keys)[settings["from"] : settings["from"] + settings["size"]]
         shown = Shown(self.index, settings["source"], versions=settings["version"], seq_nos=settings["seq_no"])
         score = None if keys else 1.0

@@ -10,7 +10,8 @@ from api.search.aggregate import aggregate
 from api.search.aggregation_kinds import MAX_BUCKETS
 from api.search.binding import bind
 from api.search.conditions import Everything, Field
-from api.search.index import DocumentTable, Hit
+from api.search.deadline import Deadline
+from api.search.index import DocumentTable, H, Hit
 from api.search.mappings import Types, nested_path, stored_path
 from api.search.matching import compile_condition, getter
 from api.search.memory import MemorySlice
@@ -32,26 +33,28 @@ def search_documents(
     index: str,
     now: int,
     max_buckets: int = MAX_BUCKETS,
+    deadline: Deadline | None = None,
 ) -> dict[str, Any]:
     """The answer to a search in OpenSearch's shape.
 
     ``documents`` is a ``DocumentTable``, whose indexes are used, or anything that gives documents in the order
     that hits have when nothing else orders them. ``types`` are the field types (``mappings``), ``index`` the name
     that hits carry, ``now`` epoch ms for date math. The answer has at most ``max_buckets`` buckets. Raises ``Refused``
-    when the search can't be carried out.
+    when the search can't be carried out, 504 once ``deadline`` is over.
     """
     started = time.perf_counter()
-    found = matching_documents(request.query, documents, types, now)
+    deadline = deadline or Deadline()
+    found = matching_documents(request.query, documents, types, now, deadline)
     aggregations: dict[str, Any] | None = None
     if request.aggregations:
         every = documents if isinstance(documents, DocumentTable | list | tuple) else found
         items = [(hit, hit.source) for hit in found]
-        slice_ = MemorySlice(items, types, now, index, lambda: every, budget=Budget(max_buckets))
+        slice_ = MemorySlice(items, types, now, index, lambda: every, budget=Budget(max_buckets), deadline=deadline)
         aggregations = aggregate(request.aggregations, slice_)
     if request.post_filter is not None:
-        found = matching_documents(request.post_filter, found, types, now)
+        found = matching_documents(request.post_filter, found, types, now, deadline)
     keys = bind_sort(request.sort, types)
-    rows, max_score = _best(request, found, keys, types, now)
+    rows, max_score = _best(request, found, keys, types, now, deadline)
     shown = Shown(index, request.source, fields=request.docvalue_fields, types=types, collapsed=request.collapse)
     hits = []
     for values, hit in rows:
@@ -61,18 +64,33 @@ def search_documents(
     return search_response(took, len(found), request.tracked, max_score, hits, aggregations)
 
 
-def matching_documents(query: Query, documents: Iterable[Hit], types: Types, now: int) -> list[Hit]:
-    """The documents that a query matches, in their order."""
+def looked_at(request: SearchRequest, table: DocumentTable[H], types: Types, now: int) -> list[H]:
+    """The documents of the table that ``search_documents`` needs to see, in their order; the table may then change."""
+    if any(each.kind == "global" for each in request.aggregations.values()):
+        return list(table)
+    return list(table.candidates(bind(request.query, types, now)))
+
+
+def matching_documents(
+    query: Query, documents: Iterable[Hit], types: Types, now: int, deadline: Deadline | None = None
+) -> list[Hit]:
+    """The documents that a query matches, in their order. Raises ``Refused`` (504) once ``deadline`` is over."""
     condition = bind(query, types, now)
     if isinstance(condition, Everything):
         return list(documents)
     candidates = documents.candidates(condition) if isinstance(documents, DocumentTable) else documents
     test = compile_condition(condition)
-    return [hit for hit in candidates if test(hit.source, hit.id)]
+    watched = candidates if deadline is None else deadline.over(candidates)
+    return [hit for hit in watched if test(hit.source, hit.id)]
 
 
 def _best(
-    request: SearchRequest, found: Collection[Hit], keys: tuple[BoundKey, ...], types: Types, now: int
+    request: SearchRequest,
+    found: Collection[Hit],
+    keys: tuple[BoundKey, ...],
+    types: Types,
+    now: int,
+    deadline: Deadline,
 ) -> tuple[list[Row], float | None]:
     """The page of hits that was asked for, each with its sort values and, when it is wanted, its score behind."""
     if request.size == 0:
@@ -86,7 +104,7 @@ def _best(
     if not keys and constant is not None and request.collapse is None:
         shown = list(found)[page]
         return [((constant,), hit) for hit in shown], constant if found else None
-    for hit in found:
+    for hit in deadline.over(found):
         values = [read(hit) for read in readers]
         if score is not None:
             values.append(score(hit.source, hit.id))

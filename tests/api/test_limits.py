@@ -12,15 +12,20 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 
 from api.questions import Questions
+from api.search import TASKS, search_documents
+from api.search.deadline import Deadline
 from api.search.request import parse_search
 from api.search.sql_slice import Run
+from api.views.catalog import Document
 from api.views.results import ResultsStore
 from schemas.errors import Refused
 from tests.api.conftest import AD, RunningApi, minute_records, running_api
 from tests.api.routes.test_results import create, result, write
+from tests.api.search.documents import TASK_DOCUMENTS
 from tests.conftest import Broker
 
 SECONDS = 1.5
@@ -199,3 +204,42 @@ def test_a_search_that_nobody_waits_for_is_broken_off(tmp_path: Path) -> None:
     store.close()
     assert answer == 42
     assert took < 20
+
+
+def test_a_long_search_of_tasks_ends_in_time_and_nobody_waits_for_it(api: RunningApi) -> None:
+    tasks = api.services.catalog.tasks
+    source = {"task_type": "REALTIME_SINGLE_ENTITY", "detector_id": "x", "error": "so many words " * 400}
+    for number in range(20_000):
+        tasks.put(Document(f"long-{number}", 1, number, source))
+    body = {"query": {"bool": {"should": [{"match": {"error": f"none{n}"}} for n in range(18)]}}}
+    answers: list[httpx.Response] = []
+    search = threading.Thread(target=lambda: answers.append(api.call("POST", "/detectors/tasks/_search", body)))
+    search.start()
+    time.sleep(0.3)
+    assert api.call("GET", "/detectors/count").status_code == 200
+    assert answers == []  # the count was told while the search went on
+    search.join()
+    for number in range(20_000):
+        tasks.delete(f"long-{number}")
+    error = answers[0].json()["error"]
+    assert (answers[0].status_code, error["type"]) == (504, "timeout_exception")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"query": {"term": {"detector_id": "d1"}}},
+        {"query": {"match_all": {}}, "post_filter": {"term": {"detector_id": "d1"}}},
+        {"query": {"match_all": {}}, "sort": ["detector_id"]},
+        {"size": 0, "aggs": {"a": {"terms": {"field": "detector_id"}}}},
+        {"size": 0, "aggs": {"a": {"max": {"field": "execution_start_time"}}}},
+        {"size": 0, "aggs": {"a": {"filter": {"term": {"detector_id": "d1"}}}}},
+    ],
+    ids=["query", "post_filter", "sort", "groups", "metric", "filter"],
+)
+def test_every_pass_over_the_documents_looks_at_the_clock(body: dict[str, Any]) -> None:
+    deadline = Deadline(60.0)
+    assert search_documents(parse_search(body), TASK_DOCUMENTS, TASKS, "tasks", 0, deadline=deadline)["hits"]
+    deadline.give_up()
+    with pytest.raises(Refused, match="not answered within 60 s"):
+        search_documents(parse_search(body), TASK_DOCUMENTS, TASKS, "tasks", 0, deadline=deadline)

@@ -12,6 +12,7 @@ import structlog
 from argon2 import PasswordHasher
 
 from api.route_table import ROUTES
+from api.views.catalog import Document
 from schemas.command import decode_event
 from tests.api.conftest import AD, RunningApi, minute_records, running_api
 from tests.conftest import Broker
@@ -114,6 +115,40 @@ def test_what_belongs_to_others_cannot_be_reached(api: RunningApi, detector: str
         assert status == 200 or answer["error"]["type"] == "index_not_found_exception"  # type: ignore[index]
         assert status != 200 or answer["hits"]["total"]["value"] == 0  # type: ignore[index]
     assert call(api, "ada", "GET", f"/detectors/{detector}")[0] == 200
+
+
+def test_tasks_are_shown_to_whom_the_detector_belongs(api: RunningApi, detector: str) -> None:
+    """Whoever started them: an administrator, or nobody that is known."""
+    source = {"task_type": "REALTIME_SINGLE_ENTITY", "detector_id": detector}
+    theirs = {"name": "root", "backend_roles": ["b"]}
+    api.services.catalog.tasks.put(Document("t1", 1, 1, {**source, "user": theirs}))
+    api.services.catalog.tasks.put(Document("t2", 1, 2, {**source, "user": theirs, "detector_id": "gone"}))
+    for ids, aggregated in (["t1", "t2"], False), (["t1", "t2"], True):
+        body: dict[str, object] = {"query": {"ids": {"values": ids}}}
+        if aggregated:
+            body["aggs"] = {"all": {"global": {}, "aggs": {"d": {"terms": {"field": "detector_id"}}}}}
+        found = {}
+        for who in ("ada", "bob"):
+            status, answer = call(api, who, "POST", "/detectors/tasks/_search", body)
+            assert status == 200, answer
+            found[who] = [hit["_id"] for hit in answer["hits"]["hits"]]  # type: ignore[index]
+        assert found == {"ada": ["t1"], "bob": []}
+        assert not aggregated or answer["aggregations"]["all"]["doc_count"] == 0  # type: ignore[index]
+    for id in ("t1", "t2"):
+        api.services.catalog.tasks.delete(id)
+
+
+def test_who_sees_only_theirs_searches_through_the_indexes_too(api: RunningApi, detector: str) -> None:
+    looked = []
+    table = api.services.catalog.detectors
+    candidates = table.candidates
+    table.candidates = lambda condition: looked.append(found := candidates(condition)) or found  # type: ignore[method-assign, func-returns-value]
+    try:
+        _, answer = call(api, "ada", "POST", "/detectors/_search", {"query": {"term": {"name": "adas"}}})
+    finally:
+        table.candidates = candidates  # type: ignore[method-assign]
+    assert [hit["_id"] for hit in answer["hits"]["hits"]] == [detector]  # type: ignore[index]
+    assert [len(each) for each in looked] == [1]
 
 
 def test_refusals_are_logged_with_user_and_action(api: RunningApi, detector: str) -> None:
