@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from schemas.bounds import Bounds
 from schemas.errors import RiverwatchError
 
 KAFKA_PREFIX = "RIVERWATCH_KAFKA_"
@@ -24,8 +25,8 @@ class SettingInvalid(RiverwatchError):
     """A variable whose value cannot be used; the message names the variable, the value and what is expected."""
 
 
-def _setting(default: Any, variable: str, doc: str) -> Any:
-    return field(default=default, metadata={"variable": variable, "doc": doc})
+def _setting(default: Any, variable: str, doc: str, **bounds: int) -> Any:
+    return field(default=default, metadata={"variable": variable, "doc": doc, "bounds": Bounds(**bounds)})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,15 +36,22 @@ class Settings:
     brokers: str = _setting("127.0.0.1:9092", "RIVERWATCH_BROKERS", "Kafka bootstrap servers, comma separated")
     prefix: str = _setting("riverwatch.", "RIVERWATCH_PREFIX", "what Riverwatch's own topics begin with")
     host: str = _setting("127.0.0.1", "RIVERWATCH_API_HOST", "the address the API listens on")
-    port: int = _setting(9200, "RIVERWATCH_API_PORT", "the port the API listens on; 0 takes a free one")
+    port: int = _setting(
+        9200, "RIVERWATCH_API_PORT", "the port the API listens on; 0 takes a free one", least=0, most=65_535
+    )
     data: Path = _setting(
         Path("~/.local/share/riverwatch"), "RIVERWATCH_DATA", "the folder that the results store lies in"
     )
     log_level: str = _setting("warning", "RIVERWATCH_LOG_LEVEL", "debug, info, warning or error")
 
-    results_days: float = _setting(30.0, "RIVERWATCH_RESULTS_DAYS", "results older than this many days are dropped")
+    results_days: float = _setting(
+        30.0, "RIVERWATCH_RESULTS_DAYS", "results older than this many days are dropped", most=36_500
+    )
     results_bytes: int = _setting(
-        20 * 1024**3, "RIVERWATCH_RESULTS_BYTES", "the results store drops its oldest results above this size"
+        20 * 1024**3,
+        "RIVERWATCH_RESULTS_BYTES",
+        "the results store drops its oldest results above this size",
+        most=2**60,
     )
     retention_interval: float = _setting(
         5.0,
@@ -67,13 +75,15 @@ class Settings:
     result_readers: int = _setting(
         4, "RIVERWATCH_RESULT_READERS", "searches of results under way at once; each may use several cores"
     )
-    max_detectors: int = _setting(1000, "RIVERWATCH_MAX_DETECTORS", "the most detectors")
+    max_detectors: int = _setting(1000, "RIVERWATCH_MAX_DETECTORS", "the most detectors", least=0)
     max_hc_detectors: int = _setting(
-        1000, "RIVERWATCH_MAX_MULTI_ENTITY_DETECTORS", "the most detectors with category fields"
+        1000, "RIVERWATCH_MAX_MULTI_ENTITY_DETECTORS", "the most detectors with category fields", least=0
     )
     max_features: int = _setting(5, "RIVERWATCH_MAX_FEATURES", "the most features of a detector")
-    category_field_limit: int = _setting(2, "RIVERWATCH_CATEGORY_FIELD_LIMIT", "the most category fields of a detector")
-    max_previews: int = _setting(2, "RIVERWATCH_MAX_PREVIEWS", "previews and single runs under way at once")
+    category_field_limit: int = _setting(
+        2, "RIVERWATCH_CATEGORY_FIELD_LIMIT", "the most category fields of a detector", least=0
+    )
+    max_previews: int = _setting(2, "RIVERWATCH_MAX_PREVIEWS", "previews and single runs under way at once", least=0)
     preview_entities: int = _setting(5, "RIVERWATCH_PREVIEW_ENTITIES", "entities that a preview shows, largest first")
     preview_results: int = _setting(1000, "RIVERWATCH_PREVIEW_RESULTS", "the most results that a preview shows")
     preview_timeout: float = _setting(
@@ -91,7 +101,9 @@ class Settings:
     source_timeout: float = _setting(5.0, "RIVERWATCH_SOURCE_TIMEOUT", "how long such a look may take")
 
     users: Path | None = _setting(None, "RIVERWATCH_USERS", "the file of users and roles")
-    tls_certificate: Path | None = _setting(None, "RIVERWATCH_TLS_CERTIFICATE", "PEM file; the API then speaks TLS")
+    tls_certificate: Path | None = _setting(
+        None, "RIVERWATCH_TLS_CERTIFICATE", "PEM file; the API then speaks TLS, with the key below"
+    )
     tls_key: Path | None = _setting(None, "RIVERWATCH_TLS_KEY", "PEM file of the certificate's key")
     tls_client_ca: Path | None = _setting(
         None, "RIVERWATCH_TLS_CLIENT_CA", "PEM file; clients then need a certificate signed by it"
@@ -104,6 +116,21 @@ class Settings:
             "doc": "passed on to librdkafka: RIVERWATCH_KAFKA_SECURITY_PROTOCOL is security.protocol",
         },
     )
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if type(value) in (int, float) and not each.metadata["bounds"].hold(value):
+                kind = "a whole number" if isinstance(each.default, int) else "a number"
+                expected = f"{kind}, {each.metadata['bounds']}"
+                raise SettingInvalid(f"{each.metadata['variable']}={value}: expected {expected}")
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise SettingInvalid(
+                "RIVERWATCH_TLS_CERTIFICATE and RIVERWATCH_TLS_KEY go together: one of them is not set"
+            )
+        if self.tls_client_ca is not None and self.tls_certificate is None:
+            # Served without TLS, nobody would be asked for the certificate that the setting demands.
+            raise SettingInvalid("RIVERWATCH_TLS_CLIENT_CA needs RIVERWATCH_TLS_CERTIFICATE and RIVERWATCH_TLS_KEY")
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:

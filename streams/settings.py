@@ -8,14 +8,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from schemas.bounds import Bounds
 from schemas.detector_check import DetectorLimits
 
 KAFKA_PREFIX = "RIVERWATCH_KAFKA_"
 
 
-def setting(default: Any, text: str) -> Any:
+def setting(default: Any, text: str, **bounds: int) -> Any:
     """A documented field: the environment name is ``RIVERWATCH_`` and the field's name in capitals."""
-    return field(default=default, metadata={"text": text})
+    return field(default=default, metadata={"text": text, "bounds": Bounds(**bounds)})
 
 
 @dataclass(frozen=True)
@@ -27,43 +28,53 @@ class Settings:
     group: str = setting("", "Consumer group of the workers; made from the prefix if empty.")
     node_id: str = setting("", "Name of this worker in statistics and tasks; made from host and process if empty.")
     model_partitions: int = setting(8, "Partitions that models are spread over; fixed once topics exist.")
-    replication: int = setting(1, "Replication factor of the topics that are created.")
+    replication: int = setting(
+        -1, "Replication factor of the topics that are created; -1 is the cluster's own default.", least=-1
+    )
     apply_topics: bool = setting(True, "Create and repair Riverwatch's topics when a worker or the API starts.")
     session_timeout: float = setting(10.0, "A worker that is silent for so long loses its partitions.")
     commit_interval: float = setting(0.5, "How often safe offsets are committed.")
     fetch_bytes: int = setting(1_048_576, "Most bytes of one partition in one fetch.")
-    linger_ms: int = setting(5, "How long the producer waits for a batch to fill, in ms.")
+    linger_ms: int = setting(5, "How long the producer waits for a batch to fill, in ms.", least=0)
     compression: str = setting("lz4", "Compression of what workers write: none, gzip, snappy, lz4, zstd.")
     idle_timeout: float = setting(30.0, "A source without records for so long closes its windows (old times).")
-    start_timeout: float = setting(5.0, "A source without any record for so long holds nobody back.")
-    tick_grace: float = setting(0.5, "A live source must be quiet for so long before the clock goes on by itself.")
-    max_ahead: float = setting(600.0, "Event times further ahead of the wall clock are dead letters.")
+    start_timeout: float = setting(5.0, "A source without any record for so long holds nobody back.", least=0)
+    tick_grace: float = setting(
+        0.5, "A live source must be quiet for so long before the clock goes on by itself.", least=0
+    )
+    max_ahead: float = setting(600.0, "Event times further ahead of the wall clock are dead letters.", least=0)
     source_checkpoint_interval: float = setting(5.0, "How often a source's open windows are checkpointed.")
     record_bytes: int = setting(8_000_000, "Windows and checkpoints are cut into records of about this size.")
     model_checkpoint_windows: int = setting(50, "A model is checkpointed about every so many windows,")
     model_checkpoint_interval: float = setting(900.0, "and at the latest so long after it changed.")
     models_in_memory: int = setting(1_000_000, "Models in a worker's memory; those unused for longest wait in a file.")
     max_imputed_windows: int = setting(
-        1000, "Most windows without records that are filled in or told as empty at once."
+        1000, "Most windows without records that are filled in or told as empty at once.", least=0
     )
     statistics_interval: float = setting(1.0, "How often a worker writes its statistics and progress.")
     topic_refresh_interval: float = setting(5.0, "How often topics are looked up for patterns and new partitions.")
-    max_detectors: int = setting(1000, "Most detectors.")
-    max_multi_entity_detectors: int = setting(1000, "Most detectors with category fields.")
+    max_detectors: int = setting(1000, "Most detectors.", least=0)
+    max_multi_entity_detectors: int = setting(1000, "Most detectors with category fields.", least=0)
     max_features: int = setting(5, "Most features of a detector.")
-    category_field_limit: int = setting(2, "Most category fields of a detector.")
-    max_historical_tasks: int = setting(10, "Historical analyses that may run at the same time.")
-    max_historical_tasks_per_worker: int = setting(10, "Analyses that one worker reads for at the same time.")
+    category_field_limit: int = setting(2, "Most category fields of a detector.", least=0)
+    max_historical_tasks: int = setting(10, "Historical analyses that may run at the same time.", least=0)
+    max_historical_tasks_per_worker: int = setting(10, "Analyses that one worker reads for at the same time.", least=0)
     scan_slice: int = setting(2_000, "Records that an analysis takes in at one time; live work waits for a slice.")
     scan_backlog: int = setting(100_000, "Rows that an analysis may leave unscored before its reading waits.")
     max_entities_per_task: int = setting(200_000, "Entities of one analysis, shared out evenly among model partitions.")
-    max_old_tasks: int = setting(1, "Ended historical tasks that are kept for each detector.")
+    max_old_tasks: int = setting(1, "Ended historical tasks that are kept for each detector.", least=0)
     kernel: str = setting("auto", "What scores: numpy, compiled (faster, same results), or auto: what there is.")
     restart: bool = setting(True, "A worker that failed starts itself anew; false ends it with exit code 75.")
     log_level: str = setting("info", "debug, info, warning or error.")
     kafka: Mapping[str, str] = setting((), "Kafka client properties: RIVERWATCH_KAFKA_SECURITY_PROTOCOL and so on.")
 
     def __post_init__(self) -> None:
+        for entry in fields(self):
+            value = getattr(self, entry.name)
+            if type(value) in (int, float) and not entry.metadata["bounds"].hold(value):
+                kind = "a whole number" if type(entry.default) is int else "a number"
+                variable = "RIVERWATCH_" + entry.name.upper()
+                raise ValueError(f"{variable} must be {kind}, {entry.metadata['bounds']}, not {value}")
         object.__setattr__(self, "kafka", dict(self.kafka))
         if not self.group:
             # Two Riverwatches on one Kafka, told apart by their prefixes, must not share their partitions.
@@ -75,7 +86,7 @@ class Settings:
     def from_environment(cls, env: Mapping[str, str], **given: Any) -> Settings:
         """Read the settings from ``env``; ``given`` (flags of the command line) wins where it is not None.
 
-        Raises ``ValueError`` that names the variable for a value of the wrong type.
+        Raises ``ValueError`` that names the variable for a value of the wrong type or out of range.
 
         >>> Settings.from_environment({"RIVERWATCH_BROKERS": "k:9092"}, prefix="x.").brokers
         'k:9092'
