@@ -109,10 +109,10 @@ def apply(
 ) -> list[Change]:
     """Make all topics as they should be and wait until they are there; returns what was (or would be) done.
 
-    ``client`` is the configuration of a confluent-kafka client; ``patience`` is how many seconds Kafka may take to
-    answer at all. May be run by several processes at once and as
-    often as one likes. Raises ``KafkaUnreachable``, ``TopicsUnfit`` when a topic has a wrong number of
-    partitions (then nothing is changed), or ``DeployError`` when Kafka refuses a change.
+    ``client`` is the configuration of a confluent-kafka client; a ``replication`` of -1 is the cluster's own default;
+    ``patience`` is how many seconds Kafka may take to answer at all. May be run by several processes at once and as
+    often as one likes. Raises ``KafkaUnreachable``, ``TopicsUnfit`` when a topic has a wrong number of partitions
+    (then nothing is changed), or ``DeployError`` when Kafka refuses a change.
     """
     admin = AdminClient({"log_level": 2, **client, "error_cb": lambda _error: None})
     decided = plan(_existing(admin, client, prefix, patience), prefix=prefix, model_partitions=model_partitions)

@@ -14,15 +14,18 @@ from deploy.broker import free_port
 from deploy.errors import DeployError, KafkaUnreachable, TopicsUnfit
 from deploy.topics import Change, ExistingTopic, apply, plan
 from schemas.topics import TOPICS
+from streams.settings import Settings
 from tests.conftest import Broker, TopicUnderTest
 
 
-def run(broker: Broker, prefix: str, *, model_partitions: int = 2, dry_run: bool = False) -> list[Change]:
+def run(
+    broker: Broker, prefix: str, *, model_partitions: int = 2, replication: int = 1, dry_run: bool = False
+) -> list[Change]:
     return apply(
         {"bootstrap.servers": broker.bootstrap},
         prefix=prefix,
         model_partitions=model_partitions,
-        replication=1,
+        replication=replication,
         dry_run=dry_run,
     )
 
@@ -52,6 +55,19 @@ def test_missing_topics_are_created_as_the_table_says_and_then_left_alone(broker
         assert len(metadata[name].partitions) == topic.partitions(3)
         assert topic.config().items() <= config_of(broker, name).items()
     assert run(broker, topic_prefix, model_partitions=3) == []
+
+
+def test_by_default_topics_are_replicated_as_the_cluster_says(broker: Broker, topic_prefix: str) -> None:
+    replication = Settings.from_environment({}).replication
+    assert replication == -1
+    run(broker, topic_prefix, replication=replication)
+    metadata = broker.admin().list_topics(timeout=10).topics
+    copies = {
+        len(partition.replicas)
+        for topic in TOPICS.values()
+        for partition in metadata[topic.full_name(topic_prefix)].partitions.values()
+    }
+    assert len(copies) == 1  # Kafka took -1, and all are alike
 
 
 def test_a_differing_configuration_is_repaired_and_nothing_else_touched(broker: Broker, topic_prefix: str) -> None:
