@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl
 import structlog
 
 from api.errors import Challenge, Plain, error_body
+from api.origin import check_host, check_origin
 from api.rendering import JSON_TYPE, TEXT_TYPE, render
 from api.request import FLAGS, Answer, Request, check_parameters
 from api.route_table import ROUTES, SEARCH_PARAMETERS, Route
@@ -113,7 +114,9 @@ class Application:
             raise Plain(405, reason, headers={"Allow": allow})
         route = found.handler.route
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        _check_origin(headers)
+        check_origin(headers)
+        if self._services.settings.users is None:
+            check_host(headers)
         certificate = scope.get("extensions", {}).get("tls", {}).get("client_cert_name")
         identity = await self._services.identify(headers, route.permission, certificate)
         request = Request(
@@ -137,13 +140,6 @@ class Application:
         if route.gated:
             self._services.require()
         return await route.handler(request, self._services)
-
-
-def _check_origin(headers: dict[str, str]) -> None:
-    """A page from elsewhere must not start or delete anything through the browser of who can reach this API."""
-    origin = headers.get("origin")
-    if origin is not None and origin.partition("://")[2] != headers.get("host"):
-        raise Refused(403, f"requests from pages of [{origin}] are not served", "security_exception")
 
 
 async def _body(receive: Receive, headers: dict[str, str], limit: int) -> bytes:

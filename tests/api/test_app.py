@@ -111,3 +111,13 @@ def test_pages_from_elsewhere_are_not_served(api: RunningApi) -> None:
     path = AD + "/detectors/count"
     assert api.client.get(path, headers={"Origin": "https://evil.example"}).status_code == 403
     assert api.client.get(path, headers={"Origin": api.url}).status_code == 200
+
+
+def test_names_that_lead_here_are_not_served_while_nobody_is_asked(api: RunningApi) -> None:
+    path, evil = AD + "/detectors/count", "rebound.example:9200"
+    for headers in ({"Host": evil}, {"Host": evil, "Origin": f"http://{evil}"}):
+        refused = api.client.get(path, headers=headers)
+        assert (refused.status_code, refused.json()["error"]["type"]) == (403, "security_exception")
+        assert "RIVERWATCH_USERS" in refused.json()["error"]["reason"]
+    for host in ("localhost:9200", "127.0.0.1", "[::1]:9200", "LOCALHOST"):
+        assert api.client.get(path, headers={"Host": host}).status_code == 200

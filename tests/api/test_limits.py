@@ -131,7 +131,14 @@ def unfinished(api: RunningApi) -> socket.socket:
     assert address.hostname is not None
     assert address.port is not None
     connection = socket.create_connection((address.hostname, address.port), timeout=20)
-    lines = [f"POST {AD}/detectors HTTP/1.1", "Host: x", "Content-Type: application/json", "Content-Length: 9", "", ""]
+    lines = [
+        f"POST {AD}/detectors HTTP/1.1",
+        "Host: localhost",
+        "Content-Type: application/json",
+        "Content-Length: 9",
+        "",
+        "",
+    ]
     connection.sendall("\r\n".join(lines).encode())
     return connection
 
@@ -208,7 +215,7 @@ def test_a_search_that_nobody_waits_for_is_broken_off(tmp_path: Path) -> None:
 
 def test_a_long_search_of_tasks_ends_in_time_and_nobody_waits_for_it(api: RunningApi) -> None:
     tasks = api.services.catalog.tasks
-    source = {"task_type": "REALTIME_SINGLE_ENTITY", "detector_id": "x", "error": "so many words " * 400}
+    source = {"task_type": "REALTIME_SINGLE_ENTITY", "detector_id": "x", "error": "so many words " * 40}
     for number in range(20_000):
         tasks.put(Document(f"long-{number}", 1, number, source))
     body = {"query": {"bool": {"should": [{"match": {"error": f"none{n}"}} for n in range(18)]}}}

@@ -116,6 +116,8 @@ def test_who_is_not_known_is_asked(api: RunningApi, header: str | None) -> None:
 def test_who_is_known_may_look(api: RunningApi, header: str) -> None:
     path = "/_plugins/_anomaly_detection/detectors/count"
     assert api.client.get(path, headers={"Authorization": header}).status_code == 200
+    elsewhere = {"Authorization": header, "Host": "ad.example.org", "Origin": "https://ad.example.org"}
+    assert api.client.get(path, headers=elsewhere).status_code == 200
     refused = api.client.post("/_plugins/_anomaly_detection/detectors", headers={"Authorization": header})
     assert refused.status_code == 403
     start = "no permissions for [cluster:admin/opendistro/ad/detector/write] and User [name="

@@ -1,0 +1,50 @@
+"""Pages in a browser must not use what the browser's user may reach: what ``Origin`` and ``Host`` say is checked."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+
+from schemas.errors import Refused
+
+_LOOPBACK = ipaddress.ip_network("127.0.0.0/8")
+
+
+def check_origin(headers: Mapping[str, str]) -> None:
+    """Refuse pages of other hosts (403): they must not start or delete anything."""
+    origin = headers.get("origin")
+    if origin is not None and origin.partition("://")[2] != headers.get("host"):
+        raise Refused(403, f"requests from pages of [{origin}] are not served", "security_exception")
+
+
+def check_host(headers: Mapping[str, str]) -> None:
+    """Refuse what is meant for another name than this machine's own (403).
+
+    Whoever owns a name can let it lead to 127.0.0.1, and then ``Origin`` and ``Host`` of their page agree.
+    """
+    host = headers.get("host")
+    if host is not None and not is_loopback(host):
+        raise Refused(
+            403,
+            f"requests to host [{host}] are not served while nobody is asked who they are: ask 127.0.0.1 or localhost,"
+            " or set RIVERWATCH_USERS to a file of users",
+            "security_exception",
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a ``Host`` header, with or without a port, names this machine and can name no other.
+
+    >>> [is_loopback(host) for host in ("localhost:9200", "127.8.0.1", "[::1]:9200")]
+    [True, True, True]
+    >>> [is_loopback(host) for host in ("127.0.0.1.example.org:9200", "localhost.example.org", "[::2]", "")]
+    [False, False, False, False]
+    """
+    name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0].lower()
+    if name == "localhost":
+        return True
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return address in _LOOPBACK or address == ipaddress.IPv6Address("::1")
