@@ -16,7 +16,7 @@ import structlog
 
 from api.errors import Challenge, Plain, error_body
 from api.origin import check_host, check_origin
-from api.rendering import JSON_TYPE, TEXT_TYPE, render
+from api.rendering import JSON_TYPE, TEXT_TYPE, Filter, render
 from api.request import FLAGS, Answer, Request, check_parameters
 from api.route_table import ROUTES, SEARCH_PARAMETERS, Route
 from api.routing import Router
@@ -75,28 +75,31 @@ class Application:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._under_way += 1
+        settings = self._services.settings
         parameters: dict[str, str] = {}
+        filter: Filter | None = None
         try:
             query = scope["query_string"].decode("latin-1")
             parameters.update(parse_qsl(query, keep_blank_values=True, encoding="utf-8", errors="replace"))
-            if self._under_way > self._services.settings.max_concurrent_requests:
+            if self._under_way > settings.max_concurrent_requests:
                 raise Refused(429, "too many requests under way", "rejected_execution_exception")
-            async with asyncio.timeout(self._services.settings.request_timeout):
+            if "filter_path" in parameters:
+                filter = Filter(parameters["filter_path"])
+            async with asyncio.timeout(settings.request_timeout):
                 answer = await self._answer(scope, parameters, receive)
+                body, kind = await _body_of(answer, parameters, filter)
         except asyncio.CancelledError:
             raise
         except TimeoutError:
-            seconds = self._services.settings.request_timeout
-            status, body = error_body(Refused(504, f"not answered within {seconds:g} s", "timeout_exception"))
-            answer = Answer(body, status)
+            reason = f"not answered within {settings.request_timeout:g} s"
+            answer, body, kind = _refusal(Refused(504, reason, "timeout_exception"), parameters, None)
         except Exception as error:
             if not isinstance(error, Refused):
                 log.exception("a request failed", method=scope["method"], path=scope["path"])
-            status, body = error_body(error)
-            answer = Answer(body, status, error.headers if isinstance(error, Plain | Challenge) else {})
+            answer, body, kind = _refusal(error, parameters, filter)
         finally:
             self._under_way -= 1
-        await _send(send, answer, parameters, scope["method"])
+        await _send(send, answer, body, kind, scope["method"])
 
     async def _answer(self, scope: Scope, parameters: dict[str, str], receive: Receive) -> Answer:
         method: str = scope["method"]
@@ -176,15 +179,33 @@ def _check_content_type(value: str) -> None:
         raise Plain(406, reason)
 
 
-async def _send(send: Send, answer: Answer, parameters: dict[str, str], method: str) -> None:
+async def _body_of(answer: Answer, parameters: dict[str, str], filter: Filter | None) -> tuple[bytes, str]:
+    """An answer's body and its content type."""
     if answer.payload is None:
-        body, kind = b"", TEXT_TYPE
-    elif isinstance(answer.payload, str):
-        body, kind = answer.payload.encode(), TEXT_TYPE
-    elif isinstance(answer.payload, bytes):
-        body, kind = answer.payload, answer.headers.get("Content-Type", TEXT_TYPE)
-    else:
-        body, kind = render(answer.payload, parameters), JSON_TYPE
+        return b"", TEXT_TYPE
+    if isinstance(answer.payload, str):
+        return answer.payload.encode(), TEXT_TYPE
+    if isinstance(answer.payload, bytes):
+        return answer.payload, answer.headers.get("Content-Type", TEXT_TYPE)
+    if filter is None:
+        return render(answer.payload, parameters), JSON_TYPE
+    try:
+        # In a thread: an answer of ten thousand hits would keep everybody waiting.
+        return await asyncio.to_thread(render, answer.payload, parameters, filter), JSON_TYPE
+    except asyncio.CancelledError:
+        filter.give_up()
+        raise
+
+
+def _refusal(error: Exception, parameters: dict[str, str], filter: Filter | None) -> tuple[Answer, bytes, str]:
+    status, payload = error_body(error)
+    answer = Answer(payload, status, error.headers if isinstance(error, Plain | Challenge) else {})
+    if isinstance(payload, str):
+        return answer, payload.encode(), TEXT_TYPE
+    return answer, render(payload, parameters, filter), JSON_TYPE
+
+
+async def _send(send: Send, answer: Answer, body: bytes, kind: str, method: str) -> None:
     headers = {"content-type": kind, "content-length": str(len(body))}
     headers.update({name.lower(): value for name, value in answer.headers.items()})
     await send(

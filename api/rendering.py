@@ -2,47 +2,107 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
 
+from api.search.deadline import Deadline
+from schemas.token import illegal_argument
+
 JSON_TYPE = "application/json; charset=UTF-8"
 TEXT_TYPE = "text/plain; charset=UTF-8"
 
+MOST_PATTERNS, MOST_ANYWHERE, MOST_CHARACTERS = 50, 2, 4096
+"""What a ``filter_path`` may have: each ``**`` multiplies what each key of an answer is compared with."""
 
-def render(payload: Any, parameters: dict[str, str]) -> bytes:
-    """The JSON text of a payload, shaped by the response parameters."""
-    if "filter_path" in parameters:
-        payload = filtered(payload, parameters["filter_path"])
+
+def render(payload: Any, parameters: Mapping[str, str], filter: Filter | None = None) -> bytes:
+    """The JSON text of a payload, or of the parts of it that are asked for, shaped by the response parameters."""
+    if filter is not None:
+        payload = filter.apply(payload)
     options = orjson.OPT_NON_STR_KEYS
     if parameters.get("pretty", "false") in ("", "true"):
         options |= orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
     return orjson.dumps(payload, option=options)
 
 
-def filtered(payload: Any, expression: str) -> Any:
+Pattern = tuple[str, ...]
+Patterns = tuple[Pattern, ...]
+
+
+class Filter:
     """The parts of a payload that a ``filter_path`` names; ``-`` in front excludes, ``*`` and ``**`` match.
 
-    >>> filtered({"hits": {"total": 1, "hits": [{"_id": "a", "_source": {}}]}}, "hits.hits._id")
+    >>> Filter("hits.hits._id").apply({"hits": {"total": 1, "hits": [{"_id": "a", "_source": {}}]}})
     {'hits': {'hits': [{'_id': 'a'}]}}
-    >>> filtered({"a": 1, "b": {"c": 2}}, "-b.c")
+    >>> Filter("-b.c").apply({"a": 1, "b": {"c": 2}})
     {'a': 1}
+
+    Raises ``Refused`` (400) for an expression that would take too long, and 504 when it is given up.
     """
-    patterns = [part.strip() for part in expression.split(",") if part.strip()]
-    excluded = [pattern[1:].split(".") for pattern in patterns if pattern.startswith("-")]
-    included = [pattern.split(".") for pattern in patterns if not pattern.startswith("-")]
-    if excluded:
-        payload = _without(payload, excluded)
-    if included:
-        payload = _only(payload, included)
-    return {} if payload is _NOTHING else payload
+
+    def __init__(self, expression: str) -> None:
+        self._deadline = Deadline()
+        if len(expression) > MOST_CHARACTERS:
+            raise illegal_argument(f"[filter_path] has more than {MOST_CHARACTERS} characters")
+        written = dict.fromkeys(part.strip() for part in expression.split(",") if part.strip())
+        if len(written) > MOST_PATTERNS:
+            raise illegal_argument(f"[filter_path] has more than {MOST_PATTERNS} patterns")
+        self._excluded = tuple(tuple(each[1:].split(".")) for each in written if each.startswith("-"))
+        self._included = tuple(tuple(each.split(".")) for each in written if not each.startswith("-"))
+        for pattern in self._excluded + self._included:
+            if pattern.count("**") > MOST_ANYWHERE:
+                raise illegal_argument(f"[filter_path] has more than {MOST_ANYWHERE} [**] in [{'.'.join(pattern)}]")
+        # The keys of an answer repeat, hit after hit.
+        self._known: dict[Patterns, dict[str, tuple[bool, Patterns]]] = {}
+
+    def give_up(self) -> None:
+        """Break off what goes on in another thread."""
+        self._deadline.give_up()
+
+    def apply(self, payload: Any) -> Any:
+        """What is left of the payload."""
+        if self._excluded:
+            payload = self._without(payload, self._excluded)
+        if self._included:
+            payload = self._only(payload, self._included)
+        return {} if payload is _NOTHING else payload
+
+    def _only(self, value: Any, patterns: Patterns) -> Any:
+        if isinstance(value, list):
+            kept = [part for item in value if (part := self._only(item, patterns)) is not _NOTHING]
+            return kept or _NOTHING
+        if not isinstance(value, dict):
+            return _NOTHING
+        found, known = {}, self._known.setdefault(patterns, {})
+        for key, item in self._deadline.over(value.items()):
+            done, rest = known.get(key) or known.setdefault(key, _advance(patterns, str(key)))
+            part = item if done else (self._only(item, rest) if rest else _NOTHING)
+            if part is not _NOTHING:
+                found[key] = part
+        return found or _NOTHING
+
+    def _without(self, value: Any, patterns: Patterns) -> Any:
+        if isinstance(value, list):
+            kept = [part for item in value if (part := self._without(item, patterns)) is not _NOTHING]
+            return kept if kept or not value else _NOTHING
+        if not isinstance(value, dict):
+            return value
+        found, known = {}, self._known.setdefault(patterns, {})
+        for key, item in self._deadline.over(value.items()):
+            done, rest = known.get(key) or known.setdefault(key, _advance(patterns, str(key)))
+            part = _NOTHING if done else (self._without(item, rest) if rest else item)
+            if part is not _NOTHING:
+                found[key] = part
+        return found if found or not value else _NOTHING
 
 
 _NOTHING = object()
 
 
-def _advance(patterns: list[list[str]], key: str) -> tuple[bool, list[list[str]]]:
-    """Whether a pattern ends at this key, and what is left of the patterns below it."""
+def _advance(patterns: Patterns, key: str) -> tuple[bool, Patterns]:
+    """Whether a pattern ends at this key, and what is left of the patterns below it, each once."""
     done, rest = False, []
     for pattern in patterns:
         head, tail = pattern[0], pattern[1:]
@@ -60,7 +120,7 @@ def _advance(patterns: list[list[str]], key: str) -> tuple[bool, list[list[str]]
                 done = True
             else:
                 rest.append(tail)
-    return done, rest
+    return done, tuple(dict.fromkeys(rest))
 
 
 def _fits(pattern: str, key: str) -> bool:
@@ -76,33 +136,3 @@ def _fits(pattern: str, key: str) -> bool:
             return False
         at = found + len(part)
     return True
-
-
-def _only(value: Any, patterns: list[list[str]]) -> Any:
-    if isinstance(value, list):
-        kept = [part for item in value if (part := _only(item, patterns)) is not _NOTHING]
-        return kept or _NOTHING
-    if not isinstance(value, dict):
-        return _NOTHING
-    found = {}
-    for key, item in value.items():
-        done, rest = _advance(patterns, str(key))
-        part = item if done else (_only(item, rest) if rest else _NOTHING)
-        if part is not _NOTHING:
-            found[key] = part
-    return found or _NOTHING
-
-
-def _without(value: Any, patterns: list[list[str]]) -> Any:
-    if isinstance(value, list):
-        kept = [part for item in value if (part := _without(item, patterns)) is not _NOTHING]
-        return kept if kept or not value else _NOTHING
-    if not isinstance(value, dict):
-        return value
-    found = {}
-    for key, item in value.items():
-        done, rest = _advance(patterns, str(key))
-        part = _NOTHING if done else (_without(item, rest) if rest else item)
-        if part is not _NOTHING:
-            found[key] = part
-    return found if found or not value else _NOTHING
