@@ -25,10 +25,11 @@ class Plain(Refused):
 
 
 class Challenge(Refused):
-    """401: nobody, or the wrong one, was shown."""
+    """401: nobody, or the wrong one, was shown. ``shown`` is for the log: a name, never a secret."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, **shown: str) -> None:
         super().__init__(401, reason, "security_exception")
+        self.shown = shown
         self.headers = {"WWW-Authenticate": 'Basic realm="riverwatch", charset="UTF-8"'}
 
 

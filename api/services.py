@@ -15,7 +15,7 @@ import structlog
 from api.checks import Checks
 from api.control import Control
 from api.deletions import Deletions
-from api.errors import index_not_found, unavailable, unknown_detector
+from api.errors import Challenge, index_not_found, unavailable, unknown_detector
 from api.follower import Followed, Follower, Record
 from api.preview import Previews, is_preview
 from api.questions import Questions
@@ -181,7 +181,11 @@ class Services:
         """Who asks, and that they may; None where nobody is asked. Raises 401 or 403."""
         if self._authenticator is None or permission == "":
             return None
-        identity = await self._authenticator.identify(headers, certificate)
+        try:
+            identity = await self._authenticator.identify(headers, certificate)
+        except Challenge as challenge:
+            log.warning("authentication refused", action=permission, reason=challenge.reason, **challenge.shown)
+            raise
         if not identity.may(permission):
             log.warning("permission denied", user=identity.user.name, action=permission)
             raise denied(permission, identity.user)

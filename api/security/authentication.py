@@ -4,28 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import hashlib
 import hmac
-import json
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
-import jwt
-import structlog
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from api.errors import Challenge
+from api.errors import Challenge, unavailable
 from api.security.permissions import Identity, permissions_of
+from api.security.tokens import IssuerSilent, Tokens
 from api.security.users import Users
 from schemas.command import User
-
-log = structlog.get_logger()
 
 REMEMBERED_SECONDS = 60.0
 """How long a password that was right is not hashed again: a hash takes tens of milliseconds on purpose."""
@@ -47,10 +41,12 @@ class Authenticator:
         self._executor = ThreadPoolExecutor(1, "passwords")
         self._remembered: dict[bytes, float] = {}
         self._salt = secrets.token_bytes(64)
-        self._tokens = None if users.bearer is None else _Tokens(users)
+        self._tokens = None if users.bearer is None else Tokens(users.bearer)
 
     async def identify(self, headers: Mapping[str, str], certificate: str | None = None) -> Identity:
         """The user of a request. Raises ``Challenge`` (401) when nobody, or the wrong one, is shown.
+
+        503 when a token cannot be checked, because its issuer does not answer.
 
         ``certificate`` is the subject of a client certificate that has been checked; headers go first.
         """
@@ -69,18 +65,16 @@ class Authenticator:
         raise Challenge("authentication is required")
 
     async def _basic(self, credentials: str) -> Identity:
-        try:
-            name, colon, password = base64.b64decode(credentials, validate=True).decode().partition(":")
-        except (binascii.Error, UnicodeDecodeError):
-            raise Challenge("the credentials cannot be read") from None
+        name, colon, password = _decoded(credentials).partition(":")
+        if not colon:  # what stands there without one may be the password
+            raise Challenge("the credentials cannot be read")
         entry = self._users.users.get(name)
         seen = hashlib.blake2b(f"{name}:{password}".encode(), key=self._salt).digest()
         if entry is None or self._remembered.get(seen, 0.0) < time.monotonic():
             hashed = self._nobody if entry is None or entry.password is None else entry.password
             right = await asyncio.get_running_loop().run_in_executor(self._executor, self._verify, hashed, password)
-            if entry is None or entry.password is None or not right or not colon:
-                log.warning("wrong credentials", user=name)
-                raise Challenge("wrong user or password")
+            if entry is None or entry.password is None or not right:
+                raise Challenge("wrong user or password", user=name)
             if len(self._remembered) >= REMEMBERED:
                 self._remembered.clear()
             self._remembered[seen] = time.monotonic() + REMEMBERED_SECONDS
@@ -95,32 +89,30 @@ class Authenticator:
     def _key(self, credentials: str) -> Identity:
         """``name:secret``, or the same in base64 as OpenSearch and Elasticsearch clients send it."""
         if ":" not in credentials:
-            try:
-                credentials = base64.b64decode(credentials, validate=True).decode()
-            except (binascii.Error, UnicodeDecodeError):
-                raise Challenge("the API key cannot be read") from None
-        name, _, secret = credentials.partition(":")
+            credentials = _decoded(credentials)
+        name, colon, secret = credentials.partition(":")
+        if not colon:  # what stands there without one may be the secret
+            raise Challenge("the API key cannot be read")
         entry = self._users.api_keys.get(name)
         wanted = "0" * 64 if entry is None else entry.secret_sha256.lower()
         right = hmac.compare_digest(hashlib.sha256(secret.encode()).hexdigest(), wanted)
         if entry is None or not right:
-            log.warning("wrong API key", key=name)
-            raise Challenge("wrong API key")
+            raise Challenge("wrong API key", key=name)
         return self._identity(name, entry.roles, entry.backend_roles)
 
     def _certificate(self, subject: str) -> Identity:
         name = self._by_certificate.get(subject)
         if name is None:
-            log.warning("a certificate of nobody", subject=subject)
             raise Challenge(f"no user has the certificate of {subject}")
         entry = self._users.users[name]
         return self._identity(name, entry.roles, entry.backend_roles)
 
-    async def _bearer(self, token: str, tokens: _Tokens) -> Identity:
+    async def _bearer(self, token: str, tokens: Tokens) -> Identity:
         try:
-            claims = await asyncio.to_thread(tokens.claims, token)
-        except (jwt.PyJWTError, OSError, ValueError) as error:
-            log.warning("a bearer token was refused", reason=str(error))
+            claims = await tokens.claims(token)
+        except IssuerSilent:
+            raise unavailable("the keys of the token issuer cannot be had") from None
+        except ValueError as error:
             raise Challenge(f"the bearer token is not accepted: {error}") from None
         bearer = tokens.entry
         name = claims.get(bearer.name_claim)
@@ -136,34 +128,12 @@ class Authenticator:
         return Identity(user, permissions, not self._users.filter_by_backend_role or "*" in permissions)
 
 
-class _Tokens:
-    """Checks signed tokens with the issuer's keys, which are fetched once and again when a key is unknown."""
-
-    def __init__(self, users: Users) -> None:
-        assert users.bearer is not None
-        self.entry = users.bearer
-        self._key: Callable[[str], Any]
-        if self.entry.jwks.startswith(("https://", "http://")):
-            client = jwt.PyJWKClient(self.entry.jwks, cache_keys=True, timeout=5)
-            self._key = lambda token: client.get_signing_key_from_jwt(token).key
-        else:
-            keys = jwt.PyJWKSet.from_dict(json.loads(Path(self.entry.jwks).read_text()))
-            self._key = lambda token: keys[jwt.get_unverified_header(token).get("kid", "")].key
-
-    def claims(self, token: str) -> dict[str, Any]:
-        """The claims of a token whose signature, issuer, audience and times are right."""
-        try:
-            key = self._key(token)
-        except KeyError:
-            raise ValueError("its key is unknown") from None
-        return jwt.decode(
-            token,
-            key,
-            algorithms=list(self.entry.algorithms),
-            issuer=self.entry.issuer,
-            audience=self.entry.audience,
-            options={"require": ["exp", "iss"], "verify_aud": self.entry.audience is not None},
-        )
+def _decoded(text: str) -> str:
+    """What stands in base64; empty when nothing does."""
+    try:
+        return base64.b64decode(text, validate=True).decode()
+    except ValueError:
+        return ""
 
 
 def _texts(value: Any) -> list[str]:

@@ -29,10 +29,13 @@ permissions = ["tasks/search"]
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 
 import msgspec
+from argon2 import extract_parameters
+from argon2.exceptions import InvalidHashError
 from cryptography import x509
 
 from api.security.permissions import ROLES
@@ -109,11 +112,14 @@ def read_users(path: Path) -> Users:
         unknown = sorted(set(entry.roles) - known.keys())
         if unknown:
             raise UsersInvalid(f"{path}: {name} has unknown roles {', '.join(unknown)}")
+    for name, key in users.api_keys.items():
+        if re.fullmatch("[0-9a-fA-F]{64}", key.secret_sha256) is None:
+            raise UsersInvalid(f"{path}: secret_sha256 of {name} is not 64 hex digits")
     subjects: dict[str, str] = {}
     for name, user in users.users.items():
         if user.password is None and user.certificate is None:
             raise UsersInvalid(f"{path}: {name} has neither a password nor a certificate")
-        if user.password is not None and not user.password.startswith("$argon2"):
+        if user.password is not None and not _is_argon2(user.password):
             raise UsersInvalid(f"{path}: the password of {name} is not an argon2 hash")
         if user.certificate is not None:
             try:
@@ -123,6 +129,14 @@ def read_users(path: Path) -> Users:
             if other != name:
                 raise UsersInvalid(f"{path}: {other} and {name} have the same certificate")
     return users
+
+
+def _is_argon2(text: str) -> bool:
+    try:
+        extract_parameters(text)
+    except (InvalidHashError, ValueError):
+        return False
+    return text.isascii()
 
 
 def subject(text: str) -> str:

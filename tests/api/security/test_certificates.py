@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import ipaddress
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,7 +121,11 @@ def test_the_permissions_are_those_of_the_certificates_user(api: ApiProcess, aut
     tls = ("--ca", str(authority.file), "--certificate", str(file))
     refused = detectors(api.url, "create", *words, *tls, code=11)
     assert "no permissions for [cluster:admin/opendistro/ad/detector/write] and User [name=scraper" in refused
-    line = next(line for line in api.lines if "permission denied" in line)
+    deadline = time.monotonic() + 20
+    while not (found := [line for line in api.lines if "permission denied" in line]):
+        assert time.monotonic() < deadline  # another thread reads what the API writes
+        time.sleep(0.05)
+    line = found[0]
     assert "level=warning" in line
     assert "user=scraper action=detector/write" in line
 

@@ -13,6 +13,7 @@ import jwt
 import pytest
 from argon2 import PasswordHasher
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from structlog.testing import capture_logs
 
 from api.security.users import UsersInvalid, read_users
 from api.server import check_exposure
@@ -63,9 +64,9 @@ def basic(name: str, password: str) -> str:
     return "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()
 
 
-def token(**claims: object) -> str:
+def token(*, kid: str | None = "k1", **claims: object) -> str:
     standard = {"iss": "https://id.example", "aud": "riverwatch", "exp": time.time() + 3600, "sub": "tom"}
-    return "Bearer " + jwt.encode({**standard, **claims}, KEY, "EdDSA", headers={"kid": "k1"})
+    return "Bearer " + jwt.encode({**standard, **claims}, KEY, "EdDSA", headers={} if kid is None else {"kid": kid})
 
 
 ROOT, ANNA, BERT = basic("root", "r00t"), basic("anna", "pässword:x"), basic("bert", "b")
@@ -84,11 +85,18 @@ def api(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ru
     [
         None,
         "Basic !!",
+        "Basic \u00e9",
+        "Basic " + base64.b64encode(b"no-colon").decode(),
         basic("anna", "wrong"),
         basic("nobody", "x"),
         "ApiKey ci:wrong",
         "ApiKey x",
+        "ApiKey \u00e9",
+        "ApiKey " + base64.b64encode(b"s3cret").decode(),
+        "Negotiate abc",
         "Bearer x.y.z",
+        token(kid=None),
+        token(kid="k2"),
         token(exp=1),
         token(aud="other"),
         token(iss="https://evil.example"),
@@ -97,8 +105,13 @@ def api(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ru
 )
 def test_who_is_not_known_is_asked(api: RunningApi, header: str | None) -> None:
     headers = {} if header is None else {"Authorization": header}
-    answer = api.client.get("/_plugins/_anomaly_detection/detectors/count", headers=headers)
+    encoded = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+    with capture_logs() as lines:
+        answer = api.client.get("/_plugins/_anomaly_detection/detectors/count", headers=encoded)
     assert answer.status_code == 401
+    (line,) = lines
+    assert (line["event"], line["action"], line["log_level"]) == ("authentication refused", "detector/info", "warning")
+    assert not {"s3cret", "wrong", "no-colon"} & {line.get("user"), line.get("key")}
     assert answer.headers["www-authenticate"].startswith("Basic ")
     assert answer.json()["error"]["type"] == "security_exception"
 
@@ -169,6 +182,9 @@ def test_without_users_only_this_machine_can_ask(tmp_path: Path) -> None:
     [
         "[users.a]\npassword = 'plain'\nroles = []",
         "[users.a]\nroles = []",
+        "[users.a]\npassword = '$argon2id$v=19$m=64,t=3,p=4$YWJj$\u00e9'\nroles = []",
+        "[api_keys.a]\nsecret_sha256 = 'abc'\nroles = []",
+        "[api_keys.a]\nsecret_sha256 = '" + 64 * "\u00e9" + "'\nroles = []",
         "[users.a]\npassword = '$argon2id$x'\nroles = ['nope']",
         "nonsense = 1",
         "[users",
