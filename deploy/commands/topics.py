@@ -24,7 +24,7 @@ def command() -> None:
 @click.option(
     "--replication",
     type=click.IntRange(1),
-    help="Replication factor of topics that are created. [RIVERWATCH_REPLICATION]",
+    help="Replication factor of topics that are created. [RIVERWATCH_REPLICATION; default: the cluster's own]",
 )
 @kafka_options
 def apply_topics(
