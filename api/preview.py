@@ -9,20 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-import msgspec
 import structlog
 
 from api.control import Control
 from api.follower import Record
+from api.preview_results import PreviewResults
 from api.settings import Settings
 from api.views.catalog import HIDDEN, Catalog
 from schemas.command import DetectorDelete, DetectorPut, HistoryStart, HistoryStop, User
 from schemas.errors import Refused
-from schemas.result import Result, decode_result
+from schemas.result import decode_result
 from schemas.task import LIVE_STATES
 
 log = structlog.get_logger()
@@ -45,23 +44,23 @@ class Previews:
         self._control = control
         self._catalog = catalog
         self._results_read = results_read
-        self._found: dict[str, list[Result]] = {}
+        self._found: dict[str, PreviewResults] = {}
 
     def take(self, record: Record) -> None:
         """A result of some preview came in; other processes' previews are dropped."""
         result = decode_result(record.value or b"")
         if result.detector_id in self._found:
-            self._found[result.detector_id].append(result)
+            self._found[result.detector_id].take(result)
 
-    async def run(self, document: Mapping[str, Any], start: int, end: int, user: User | None) -> list[Result]:
-        """All results of a detector over ``[start, end)`` (epoch ms), each once.
+    async def run(self, document: Mapping[str, Any], start: int, end: int, user: User | None) -> PreviewResults:
+        """The results of a detector over ``[start, end)`` (epoch ms), as far as they may be shown.
 
         Raises ``Refused``: throttled, refused by the coordinator, or not finished in time.
         """
         if len(self._found) >= self._settings.max_previews:
             raise Refused(500, "Request throttled. Please try again later.")
         id = HIDDEN + secrets.token_hex(8)
-        self._found[id] = []
+        found = self._found[id] = PreviewResults(self._settings.preview_entities, self._settings.preview_results)
         hidden = {**document, "name": id, "result_index": None}
         try:
             await self._control.submit(DetectorPut(detector_id=id, detector=hidden, mode="create", user=user))
@@ -70,7 +69,7 @@ class Previews:
                 reply = await self._control.submit(command)
                 await self._ended(reply.id)
                 await self._results_read()
-            return list({result.id: result for result in self._found[id]}.values())
+            return found
         except TimeoutError:
             seconds = self._settings.preview_timeout
             raise Refused(500, f"the preview did not end within {seconds:g} s", "timeout_exception") from None
@@ -92,19 +91,3 @@ class Previews:
             except Refused as refused:
                 if isinstance(command, DetectorDelete):
                     log.warning("a preview's detector could not be deleted", id=id, reason=refused.reason)
-
-
-def shown(results: list[Result], entities: int, most: int) -> list[Result]:
-    """The results that a preview answers with: those of the largest entities, not too many, by time.
-
-    Windows without data are left out, as the anchor does.
-    """
-    known = [result for result in results if result.error is None]
-    sizes = Counter(map(_entity, known))
-    largest = {entity for entity, _ in sizes.most_common(entities)}
-    kept = sorted((each for each in known if _entity(each) in largest), key=lambda each: each.data_start_time)
-    return kept[:most]
-
-
-def _entity(result: Result) -> bytes:
-    return msgspec.json.encode(result.entity)

@@ -75,8 +75,9 @@ class Filter:
             return kept or _NOTHING
         if not isinstance(value, dict):
             return _NOTHING
+        self._deadline.check()
         found, known = {}, self._known.setdefault(patterns, {})
-        for key, item in self._deadline.over(value.items()):
+        for key, item in value.items():
             done, rest = known.get(key) or known.setdefault(key, _advance(patterns, str(key)))
             part = item if done else (self._only(item, rest) if rest else _NOTHING)
             if part is not _NOTHING:
@@ -89,8 +90,9 @@ class Filter:
             return kept if kept or not value else _NOTHING
         if not isinstance(value, dict):
             return value
+        self._deadline.check()
         found, known = {}, self._known.setdefault(patterns, {})
-        for key, item in self._deadline.over(value.items()):
+        for key, item in value.items():
             done, rest = known.get(key) or known.setdefault(key, _advance(patterns, str(key)))
             part = _NOTHING if done else (self._without(item, rest) if rest else item)
             if part is not _NOTHING:

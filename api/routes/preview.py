@@ -7,7 +7,6 @@ from typing import Any
 import msgspec
 
 from api.errors import Text
-from api.preview import shown
 from api.request import Answer, Request, milliseconds
 from api.routes.detectors import new_id
 from api.services import Services
@@ -42,12 +41,10 @@ async def preview(request: Request, services: Services) -> Answer:
         raise Text(400, "Must set detector id or detector")
     if not document["feature_attributes"]:
         raise Refused(400, "Can't preview detector without feature")
-    settings = services.settings
     found = await services.previews.run(document, start, end, request.user)
-    results = shown(found, settings.preview_entities, settings.preview_results)
     return Answer(
         {
-            "anomaly_result": [_shown(result, None if id is None else str(id)) for result in results],
+            "anomaly_result": [_shown(result, None if id is None else str(id)) for result in found.shown()],
             "anomaly_detector": document,
         }
     )
@@ -72,11 +69,10 @@ async def run(request: Request, services: Services) -> Answer:
         return Answer(verdict(None, 0, interval, "a detector with category fields has no single result: use _preview"))
     begin = start // interval * interval - detector.history * interval
     found = await services.previews.run(stored.source, begin, end, request.user)
-    results = [result for result in found if result.error is None]
-    last = max(results, key=lambda each: each.data_end_time, default=None)
+    count, last = found.last()
     if last is None or last.data_end_time <= start:
-        return Answer(verdict(None, len(results), interval, "No data in current detection window"))
-    return Answer(verdict(last, len(results), interval, None))
+        return Answer(verdict(None, count, interval, "No data in current detection window"))
+    return Answer(verdict(last, count, interval, None))
 
 
 def verdict(result: Result | None, updates: int, interval_ms: int, error: str | None) -> dict[str, Any]:
