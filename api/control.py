@@ -18,9 +18,9 @@ from confluent_kafka import KafkaException, Producer
 
 from api.errors import unavailable
 from api.silence import SilentLogger
-from api.views.catalog import HIDDEN
 from schemas.command import Command, Reply, encode_event
 from schemas.errors import Refused
+from schemas.state import HIDDEN
 
 log = structlog.get_logger()
 

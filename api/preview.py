@@ -18,10 +18,11 @@ from api.control import Control
 from api.follower import Record
 from api.preview_results import PreviewResults
 from api.settings import Settings
-from api.views.catalog import HIDDEN, Catalog
+from api.views.catalog import Catalog
 from schemas.command import DetectorDelete, DetectorPut, HistoryStart, HistoryStop, User
 from schemas.errors import Refused
 from schemas.result import decode_result
+from schemas.state import HIDDEN
 from schemas.task import LIVE_STATES
 
 log = structlog.get_logger()

@@ -111,6 +111,9 @@ class Journal(msgspec.Struct, frozen=True, kw_only=True, tag="journal", tag_fiel
     entries: list[JournalEntry]
 
 
+HIDDEN = "preview-"
+"""Ids of detectors that begin so belong to previews: no view shows them, and no limit counts them."""
+
 JOURNAL_KEY = "coordinator"
 """Key of the journal in the state topic."""
 

@@ -12,11 +12,8 @@ from typing import Any
 import msgspec
 
 from api.search.index import DocumentTable
-from schemas.state import JOURNAL_KEY, StoredJob, StoredTask, decode_detector, decode_state
+from schemas.state import HIDDEN, JOURNAL_KEY, StoredJob, StoredTask, decode_detector, decode_state
 from schemas.task import HISTORICAL_TYPES, REALTIME_TYPES
-
-HIDDEN = "preview-"
-"""Ids of detectors that begin so belong to previews: no view shows them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from schemas.command import DetectorDelete, DetectorPut
 from schemas.detector import Detector, check_name, load_detector, read_detector, render_detector
 from schemas.errors import Refused
 from schemas.feature import check_features
-from schemas.state import StoredDetector
+from schemas.state import HIDDEN, StoredDetector
 from schemas.task import HISTORICAL_TYPES, LIVE_STATES, REALTIME_TYPES
 from streams.coordinate import tasks
 from streams.coordinate.step import Answer, Step
@@ -54,7 +54,7 @@ def put(step: Step, command: DetectorPut) -> Answer:
         detector = _check_change(load_detector(before.document), detector)
     check_name(detector.name, step.limits.detector)
     if before is None:
-        _check_room(step, detector)
+        _check_room(step, detector_id, detector)
     check_features(detector.feature_attributes, step.limits.detector.max_features)
     _check_model(detector)
     owner = step.state.named(detector.name)
@@ -111,8 +111,11 @@ def _check_change(before: Detector, after: Detector) -> Detector:
     return msgspec.structs.replace(after, user=before.user)
 
 
-def _check_room(step: Step, detector: Detector) -> None:
-    limits, known = step.limits, step.state.detectors.values()
+def _check_room(step: Step, detector_id: str, detector: Detector) -> None:
+    if detector_id.startswith(HIDDEN):
+        return
+    limits = step.limits
+    known = [other for id, other in step.state.detectors.items() if not id.startswith(HIDDEN)]
     if detector.category_field:
         several = sum(bool(other.document.get("category_field")) for other in known)
         if several >= limits.max_multi_entity_detectors:

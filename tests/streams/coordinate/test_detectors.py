@@ -125,6 +125,15 @@ def test_limits() -> None:
     assert reason(twice) == (400, "Can't create more than 1 feature(s)")
 
 
+def test_previews_do_not_count() -> None:
+    coordinator = Coordinator(CoordinatorLimits(max_detectors=2, max_multi_entity_detectors=1))
+    assert coordinator.put("preview-1", category_field=["host"]).status == 201
+    for id, members in ("a", {"category_field": ["host"]}), ("b", {}):
+        assert coordinator.put(id, **members).status == 201
+    assert coordinator.put("preview-2", category_field=["host"]).status == 201
+    assert reason(coordinator.put("c"))[0] == 400
+
+
 @pytest.mark.parametrize("detector_id", ["", "a|b", "a/b", "x" * 129, "é"])
 def test_ids_that_would_break_keys_are_refused(coordinator: Coordinator, detector_id: str) -> None:
     status, text = reason(coordinator.put(detector_id, name="fine"))
