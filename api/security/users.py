@@ -104,7 +104,7 @@ def read_users(path: Path) -> Users:
     try:
         with path.expanduser().open("rb") as file:
             users = msgspec.convert(tomllib.load(file), Users)
-    except (OSError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+    except (OSError, ValueError, msgspec.ValidationError) as error:
         raise UsersInvalid(f"{path}: {error}") from error
     known = users.permissions()
     entries: list[tuple[str, UserEntry | KeyEntry]] = [*users.users.items(), *users.api_keys.items()]

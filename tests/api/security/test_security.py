@@ -187,12 +187,13 @@ def test_without_users_only_this_machine_can_ask(tmp_path: Path) -> None:
         "[api_keys.a]\nsecret_sha256 = '" + 64 * "\u00e9" + "'\nroles = []",
         "[users.a]\npassword = '$argon2id$x'\nroles = ['nope']",
         "nonsense = 1",
+        "# \u00e9 in latin-1",
         "[users",
     ],
 )
 def test_a_wrong_file_of_users_is_refused(tmp_path: Path, text: str) -> None:
     file = tmp_path / "users.toml"
-    file.write_text(text)
+    file.write_bytes(text.encode("latin-1"))
     with pytest.raises(UsersInvalid, match=r"users\.toml"):
         read_users(file)
     with pytest.raises(UsersInvalid):
