@@ -67,8 +67,8 @@ class _Protocol(HttpToolsProtocol):
 def run(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT; prints one line when the API listens. 0 after a clean stop, 1 otherwise.
 
-    Raises ``SettingInvalid`` when it would listen elsewhere than on this machine without authentication, and
-    ``UsersInvalid`` for a file of users that cannot be used.
+    Raises ``SettingInvalid`` when it would listen elsewhere than on this machine without authentication, or for TLS
+    files that cannot be used, and ``UsersInvalid`` for such a file of users.
     """
     check_exposure(settings)
     configure_log(settings.log_level)
@@ -102,6 +102,12 @@ def run(settings: Settings) -> int:
         ssl_ca_certs=None if settings.tls_client_ca is None else str(settings.tls_client_ca),
         ssl_cert_reqs=2 if settings.tls_client_ca is not None else 0,
     )
+    try:
+        config.load()
+    except OSError as error:  # ssl.SSLError is one
+        listener.close()
+        files = "RIVERWATCH_TLS_CERTIFICATE, RIVERWATCH_TLS_KEY or RIVERWATCH_TLS_CLIENT_CA"
+        raise SettingInvalid(f"{files} is no file that can be used: {error}") from error
     server = _Server(config, f"{'https' if tls else 'http'}://{host}:{port}", services)
     with contextlib.closing(listener), contextlib.suppress(KeyboardInterrupt):
         server.run(sockets=[listener])
