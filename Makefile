@@ -24,7 +24,7 @@ $(STAMP): pyproject.toml requirements.lock setup.py $(wildcard streams/forest/*.
 demo: $(STAMP) ## a real Kafka, a worker, the API and real data; prints anomalies (ARGS=--once ends by itself)
 	$(BIN)/riverwatch demo $(ARGS)
 
-test: $(STAMP) ## all tests (they start their own Kafka)
+test: $(STAMP) ## all tests but the slow ones, which ARGS="-m slow" runs (they start their own Kafka)
 	$(BIN)/pytest -q -n 2 --dist loadfile $(ARGS)
 
 check: $(STAMP) ## lint, format, types and the direction of imports
@@ -35,9 +35,11 @@ check: $(STAMP) ## lint, format, types and the direction of imports
 
 bench: $(STAMP) ## list the benchmarks; ARGS=NAME runs one
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --group bench
+	@test -x $(VENV)/quix/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python $(VENV)/quix
+	@$(BIN)/uv pip install --quiet --python $(VENV)/quix/bin/python quixstreams==3.28.1
 	$(BIN)/python -m tests.bench $(ARGS)
 
-contract: $(STAMP) ## replay a live OpenSearch's answers (ARGS=the folder of the recordings)
+contract: $(STAMP) ## replay all of a live OpenSearch's answers: needs their folder, which is not supplied (ARGS=FOLDER)
 	$(BIN)/python -m tests.contract $(ARGS)
 
 docs: $(STAMP) ## write docs/settings.md anew from the settings

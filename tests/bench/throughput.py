@@ -1,6 +1,6 @@
 """Raw JSON records in Kafka -> every result in the results topic: records/s of one worker, beside its peers.
 
-    python -m tests.bench.throughput [--records N] [--peers faust,bytewax]
+    python -m tests.bench.throughput [--records N] [--peers faust,bytewax,quix]
 
 The peers do less: they decode, keep one-minute sums in a dict and emit each window's average, without any scoring.
 Each reads the same topic (4 partitions) of the same local Kafka, one after the other, on the same two cores.
@@ -27,6 +27,8 @@ from tests.cluster import Cluster
 ENTITIES = 1_000
 START = 1_700_000_000_000 // 60_000 * 60_000
 PARTITIONS = 4
+QUIX = Path(sys.executable).parents[1] / "quix" / "bin" / "python"
+"""Quix Streams wants another confluent-kafka than Riverwatch: ``make bench`` gives it an environment of its own."""
 
 
 def fill(bootstrap: str, topic: str, records: int) -> int:
@@ -49,15 +51,15 @@ def fill(bootstrap: str, topic: str, records: int) -> int:
         send(producer, topic, json.dumps(document).encode(), host)
     for partition in range(PARTITIONS):
         end = {"timestamp": START + 10**9, "host": "end", "cpu": 0}
-        producer.produce(topic, json.dumps(end).encode(), partition=partition)
+        producer.produce(topic, json.dumps(end).encode(), key="end", partition=partition)
     producer.flush()
     return records // ENTITIES // 60 * ENTITIES
 
 
 def create(bootstrap: str, topic: str) -> None:
-    """A new topic."""
+    """A new topic that keeps records with old timestamps, too: Quix Streams gives results that of their window."""
     admin = AdminClient({"bootstrap.servers": bootstrap})
-    admin.create_topics([NewTopic(topic, PARTITIONS, 1)])[topic].result()
+    admin.create_topics([NewTopic(topic, PARTITIONS, 1, config={"retention.ms": "-1"})])[topic].result()
 
 
 def send(producer: Producer, topic: str, value: bytes, key: str) -> None:
@@ -113,8 +115,9 @@ def peer(name: str, bootstrap: str, topic: str, wanted: int) -> float:
     """Seconds from the peer's first record to its last result; its start-up is left out."""
     out = f"{topic}-{name}"
     create(bootstrap, out)
+    python = QUIX if name == "quix" else Path(sys.executable)
     process = subprocess.Popen(
-        [sys.executable, "-m", f"tests.bench.peers.{name}", bootstrap, topic, out],
+        [python, "-m", f"tests.bench.peers.{name}", bootstrap, topic, out],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     )
@@ -135,7 +138,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--records", type=int, default=6_000_000)
     parser.add_argument("--peer-records", type=int, default=600_000)
-    parser.add_argument("--peers", default="faust,bytewax")
+    parser.add_argument("--peers", default="faust,bytewax,quix")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, LocalBroker(free_port(), Path(folder), heap="1g") as broker:
         windows = fill(broker.bootstrap, "metrics", arguments.records)
