@@ -116,7 +116,7 @@ async def ask(url: str, bodies: list[bytes], rate: int, seconds: float) -> tuple
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
             body = bodies[int((due - begun) * rate) % len(bodies)]
             writer.write(
-                b"POST %s HTTP/1.1\r\nHost: b\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
+                b"POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
                 % (SEARCH.encode(), len(body), body)
             )
             head = await reader.readuntil(b"\r\n\r\n")
