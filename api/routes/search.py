@@ -68,9 +68,15 @@ async def _search(
             seen = [each for each in deadline.over(documents) if identity.sees(_owner(each, services))]
         return search_documents(search, seen, types, index, now, most, deadline)
 
-    if len(documents) <= DIRECT and not search.aggregations:
+    if len(documents) <= DIRECT and _is_small(search):
         return answer(Deadline())
     return await services.ask_documents(answer)
+
+
+def _is_small(search: SearchRequest) -> bool:
+    """Whether the answer cannot have more buckets than documents, as that of a histogram's empty buckets can."""
+    aggregations = search.aggregations.values()
+    return len(aggregations) <= 1 and all(each.kind == "terms" and not each.children for each in aggregations)
 
 
 def _owner(document: Document, services: Services) -> Mapping[str, object] | None:
