@@ -9,27 +9,16 @@ import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from streams.error_codes import AWAY, GONE
+from streams.ingest.record import Record
 from streams.ingest.source import RunSource, Source
 from streams.settings import Settings
 
 log = structlog.get_logger()
 
-Fold = Callable[[Source, RunSource, Sequence["Record"], int], Awaitable[None]]
+Fold = Callable[[Source, RunSource, Sequence[Record], int], Awaitable[None]]
 
 SLICE = 5_000
 """Records folded in one go: live reading of the same source waits for at most so many."""
-
-
-class Record:
-    """A confluent message with the attributes of an aiokafka record."""
-
-    __slots__ = ("key", "offset", "timestamp", "value")
-
-    def __init__(self, message: Message) -> None:
-        self.key = message.key()
-        self.offset = message.offset()
-        self.timestamp = message.timestamp()[1]
-        self.value = message.value()
 
 
 class CatchUp:

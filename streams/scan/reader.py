@@ -8,6 +8,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from schemas.errors import RiverwatchError
 from streams.error_codes import AWAY, GONE
+from streams.ingest.record import Record
 from streams.settings import Settings
 
 CERTAIN = 2.0
@@ -16,23 +17,6 @@ CERTAIN = 2.0
 
 class TopicGone(RiverwatchError):
     """The topic that is being read was deleted."""
-
-
-class ScanRecord:
-    """A confluent message as decoders read it; the key is asked for by dead letters only."""
-
-    __slots__ = ("_message", "offset", "value")
-
-    def __init__(self, message: Message) -> None:
-        self._message = message
-        self.offset = message.offset()
-        self.value = message.value()
-
-    @property
-    def key(self) -> bytes | None:
-        """The record's key."""
-        key: bytes | None = self._message.key()
-        return key
 
 
 class PartitionReader:
@@ -108,10 +92,10 @@ class PartitionReader:
             raise TopicGone(f"topic {self._topic} was {what} while it was analysed")
         return False
 
-    def read(self, most: int, seconds: float) -> list[ScanRecord]:
+    def read(self, most: int, seconds: float) -> list[Record]:
         """The next records; nothing when none came in time. Raises ``KafkaException``."""
         messages = self._consumer.consume(most, seconds)
-        records = [ScanRecord(message) for message in messages if message.error() is None]
+        records = [Record(message) for message in messages if message.error() is None]
         if len(records) < len(messages):
             self._judge([message for message in messages if message.error() is not None])
         if records:

@@ -20,10 +20,11 @@ from schemas.scan import Scan, ScanCheckpoint, encode_checkpoint
 from streams.detectors import Running
 from streams.ingest.decode import Decoder
 from streams.ingest.entities import EntityTable
+from streams.ingest.record import Record
 from streams.ingest.windows import Closed
 from streams.outbox import Outbox
 from streams.scan.range import RangeWindows
-from streams.scan.reader import PartitionReader, ScanRecord
+from streams.scan.reader import PartitionReader
 from streams.settings import Settings
 
 log = structlog.get_logger()
@@ -145,7 +146,7 @@ class ScanWork:
         interval = self._range.plan.interval_ms
         return any(other is None or other + AHEAD * interval < clock for other in clocks)
 
-    async def _take(self, reader: PartitionReader, records: list[ScanRecord]) -> None:
+    async def _take(self, reader: PartitionReader, records: list[Record]) -> None:
         scan = self.scan
         decoded = self._decoder.decode(scan.topic, scan.partition, records, int(time.time() * 1000))
         for letter in decoded.dead_letters:

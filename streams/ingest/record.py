@@ -1,0 +1,27 @@
+"""A record that was read outside of Faust, as decoders take it."""
+
+from __future__ import annotations
+
+from confluent_kafka import Message
+
+
+class Record:
+    """A confluent message with the attributes of an aiokafka record; key and time are asked for only where needed."""
+
+    __slots__ = ("_message", "offset", "value")
+
+    def __init__(self, message: Message) -> None:
+        self._message = message
+        self.offset = message.offset()
+        self.value = message.value()
+
+    @property
+    def key(self) -> bytes | None:
+        """The record's key."""
+        key: bytes | None = self._message.key()
+        return key
+
+    @property
+    def timestamp(self) -> int:
+        """When it was written to Kafka, in epoch ms."""
+        return int(self._message.timestamp()[1])
