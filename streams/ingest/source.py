@@ -12,7 +12,7 @@ from schemas.partial import NO_WINDOW, Partial
 from streams.columns import Column
 from streams.ingest.clock import SourceClock
 from streams.ingest.windows import Batch, Closed, RunWindows
-from streams.pieces import cut, cut_partial, joined, size
+from streams.pieces import cut, joined, size
 from streams.plan import Plan
 
 
@@ -50,21 +50,9 @@ class RunSource:
         if not closed and self.windows.closed_until == self.said_until and idle == self.said_idle:
             return
         self.said_until, self.said_idle = self.windows.closed_until, idle
-        for target in range(self.plan.partitions):
-            said = Partial(
-                owner=self.plan.owner,
-                run=self.plan.run,
-                topic=topic,
-                partition=partition,
-                closed_until=self.windows.closed_until,
-                idle=idle,
-                finished=False,
-                late=self.windows.late,
-                records=self.windows.records,
-                windows=[window.parts[target] for window in closed if target in window.parts],
-            )
-            for partial in cut_partial(said, self.plan.columns, max_bytes):
-                yield target, partial
+        yield from self.windows.partials(
+            topic, partition, closed, until=self.windows.closed_until, idle=idle, max_bytes=max_bytes
+        )
 
 
 @dataclass

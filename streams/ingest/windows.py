@@ -15,9 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from schemas.checkpoint import OpenWindow, RunCheckpoint
-from schemas.partial import NO_WINDOW, WindowPart
+from schemas.partial import NO_WINDOW, Partial, WindowPart
 from streams.columns import Input
 from streams.ingest.entities import NO_ENTITY, Entities, EntityTable
+from streams.pieces import cut_partial
 from streams.plan import Plan
 
 Float64Array = npt.NDArray[np.float64]
@@ -153,6 +154,37 @@ class RunWindows:
             return []
         last = int(self._keys[-1] >> _CODE_BITS)
         return self._take_until((last + 1) * self.plan.interval_ms)
+
+    def partials(
+        self,
+        topic: str,
+        partition: int,
+        closed: Sequence[Closed],
+        *,
+        until: int,
+        idle: bool = False,
+        finished: bool = False,
+        max_bytes: int,
+    ) -> Iterator[tuple[int, Partial]]:
+        """What a source says about ``closed`` windows: model partitions and records for them, in order.
+
+        Every model partition is told: that it has nothing of a window ``until`` then is news, too.
+        """
+        for target in range(self.plan.partitions):
+            said = Partial(
+                owner=self.plan.owner,
+                run=self.plan.run,
+                topic=topic,
+                partition=partition,
+                closed_until=until,
+                idle=idle,
+                finished=finished,
+                late=self.late,
+                records=self.records,
+                windows=[window.parts[target] for window in closed if target in window.parts],
+            )
+            for partial in cut_partial(said, self.plan.columns, max_bytes):
+                yield target, partial
 
     def _take_until(self, end: int) -> list[Closed]:
         if end <= self.closed_until:

@@ -17,7 +17,6 @@ from schemas.partial import NO_WINDOW, Partial
 from schemas.scan import ScanCheckpoint
 from streams.ingest.entities import EntityTable
 from streams.ingest.windows import Batch, Closed, RunWindows
-from streams.pieces import cut_partial
 from streams.plan import Plan
 
 
@@ -68,21 +67,7 @@ class RangeWindows:
         After ``finish`` they end with the last word to every model partition.
         """
         until = self._last_word() if finished else self.windows.closed_until
-        for target in range(self.plan.partitions):
-            said = Partial(
-                owner=self.plan.owner,
-                run=self.plan.run,
-                topic=topic,
-                partition=partition,
-                closed_until=until,
-                idle=False,
-                finished=finished,
-                late=self.windows.late,
-                records=self.windows.records,
-                windows=[window.parts[target] for window in closed if target in window.parts],
-            )
-            for partial in cut_partial(said, self.plan.columns, max_bytes):
-                yield target, partial
+        yield from self.windows.partials(topic, partition, closed, until=until, finished=finished, max_bytes=max_bytes)
 
     def _last_word(self) -> int:
         if self.reached is None:
