@@ -184,12 +184,7 @@ class Settings:
             "zone": None if zone is None else check_zone(str(zone)),
             "offset": parse_duration(self._take("offset", "0ms"), "offset", signed=True),
             "format": self._format(),
-            "keyed": self._flag("keyed", False),
-            "min_doc_count": self._whole("min_doc_count", 0),
-            "extended_bounds": self._bounds("extended_bounds"),
-            "hard_bounds": self._bounds("hard_bounds"),
-            "missing": self._missing(),
-            "order": self._order(),
+            **self._histogram(),
         }
 
     def _read_histogram(self) -> dict[str, Any]:
@@ -200,6 +195,12 @@ class Settings:
             "field": self._field(),
             "interval": interval,
             "offset": self._number("offset", 0.0),
+            **self._histogram(),
+        }
+
+    def _histogram(self) -> dict[str, Any]:
+        """What histograms of numbers and of dates have in common."""
+        return {
             "keyed": self._flag("keyed", False),
             "min_doc_count": self._whole("min_doc_count", 0),
             "extended_bounds": self._bounds("extended_bounds"),
