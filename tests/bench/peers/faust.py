@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 
 import faust
 import orjson
@@ -13,6 +14,7 @@ app = faust.App(
     f"peer-{source}",
     broker=f"kafka://{bootstrap}",
     store="memory://",
+    datadir=tempfile.mkdtemp(),
     web_enabled=False,
     key_serializer="raw",
     value_serializer="raw",
