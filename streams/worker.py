@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import structlog
 from confluent_kafka import KafkaException, Message
@@ -153,18 +153,24 @@ class Worker:
 
     async def _wind_up(self) -> None:
         await self._scans.stop()
-        healthy = self._stop.done() and self._stop.exception() is None
-        if healthy:
+        saved, patience = False, 10.0
+        if self._stop.done() and self._stop.exception() is None:
             # So that the next start has nothing to read again; without it, it would read more and do the same.
-            with contextlib.suppress(Exception):
+            try:
                 async with asyncio.timeout(10):
                     await self._ingest.checkpoint()
                     await self._score.checkpoint(everything=True)
+                saved = True
+            except TimeoutError:
+                # Kafka is away: nobody can be told goodbye either, and whoever stops several workers waits for each.
+                patience = 1.0
+            except Exception as error:
+                log.warning("stopped without a last checkpoint", error=repr(error))
         if self._app is not None:
             with contextlib.suppress(Exception):
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(patience):
                     await self._app.faust.stop()
-        self._outbox.close(5.0 if healthy else 0.5)
+        self._outbox.close(5.0 if saved else 0.5)
 
 
 def _topics(settings: Settings) -> set[str]:
@@ -203,8 +209,8 @@ async def _main(settings: Settings, ready: Callable[[], None]) -> None:
     await worker.run(ready)
 
 
-def run(settings: Settings) -> int:
-    """Run a worker until SIGINT or SIGTERM. Returns the exit code.
+def run(settings: Settings) -> NoReturn:
+    """Run a worker until SIGINT or SIGTERM, and end the process with the exit code.
 
     After a failure the process starts itself anew: state is rebuilt from Kafka, which is the one path that is
     tried all the time. Set RIVERWATCH_RESTART=false to end with exit code 75 instead. Raises
@@ -216,15 +222,24 @@ def run(settings: Settings) -> int:
         log.warning("kernel", name=kernel.name, why_not_compiled=kernel.reason)
     else:
         log.info("kernel", name=kernel.name)
+    code = 0
+    # Not asyncio.run: it waits for tasks of Faust's that swallow their cancellation. While Kafka was away a worker
+    # neither stopped nor, after a failure, started anew.
+    loop = asyncio.new_event_loop()
     try:
-        asyncio.run(_main(settings, lambda: print(f"worker {settings.node_id} ready", flush=True)))  # noqa: T201
+        loop.run_until_complete(
+            _main(settings, lambda: print(f"worker {settings.node_id} ready", flush=True))  # noqa: T201
+        )
     except Exception as error:
         log.error("worker failed, starting anew", error=repr(error), exc_info=error)
         time.sleep(1.0)
         if settings.restart:
             os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
-        return RESTART
-    return 0
+        code = RESTART
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Nor does the interpreter wait for the thread in which Faust's consumer tries to reach Kafka.
+    os._exit(code)
 
 
 def _configure_logging(level: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 
 import click
 
@@ -36,4 +35,4 @@ def command(brokers: str | None, prefix: str | None, apply_topics: bool | None, 
 
         from streams.worker import run
 
-        sys.exit(run(settings))
+        run(settings)

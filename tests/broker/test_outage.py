@@ -39,6 +39,18 @@ def test_a_worker_outlives_an_outage_of_kafka_and_loses_nothing(tmp_path: Path) 
         cluster.__exit__(None, None, None)
 
 
+def test_a_worker_stops_also_while_kafka_is_away(tmp_path: Path) -> None:
+    with broker(free_port(), tmp_path) as kafka:
+        cluster = Cluster(kafka.bootstrap, "away.")
+        cluster.__enter__()
+        worker = cluster.start_worker()
+    try:
+        worker.wait_for("ERROR")  # it has noticed
+        assert worker.stop() == 0
+    finally:
+        cluster.__exit__(None, None, None)
+
+
 def test_a_worker_that_starts_before_kafka_waits_for_it(tmp_path: Path) -> None:
     port = free_port()
     cluster = Cluster(f"127.0.0.1:{port}", "early.")
