@@ -111,6 +111,8 @@ def run(settings: Settings) -> int:
     server = _Server(config, f"{'https' if tls else 'http'}://{host}:{port}", services)
     with contextlib.closing(listener), contextlib.suppress(KeyboardInterrupt):
         server.run(sockets=[listener])
+    # What was left out of collections would be left at the exit, too, and DuckDB's binding then prints pages of leaks.
+    gc.unfreeze()
     return 0 if server.started else 1
 
 

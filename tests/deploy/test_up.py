@@ -118,6 +118,7 @@ def test_up_heals_and_stops_in_order(tmp_path: Path) -> None:
         assert running.process.wait(60) == 0
         running.reader.join(20)
         assert running.lines[-1] == "up stopped\n"
+        assert not running.said(".*leaked")
         assert not {pid for pid in everything if is_alive(pid)}
         assert port_is_free(running.broker_port)
         assert port_is_free(running.api_port)
