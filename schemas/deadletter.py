@@ -82,4 +82,9 @@ class DeadLetter:
             str(self.value_bytes) if self.value_bytes > MOST_VALUE_BYTES else None,
             str(self.key_bytes) if self.key_bytes > MOST_KEY_BYTES else None,
         ]
-        return [(name, value.encode()) for name, value in zip(HEADERS, values, strict=True) if value is not None]
+        # A detail may quote half of a surrogate pair, which no UTF-8 can hold.
+        return [
+            (name, value.encode(errors="backslashreplace"))
+            for name, value in zip(HEADERS, values, strict=True)
+            if value is not None
+        ]

@@ -36,7 +36,10 @@ class RunStatistics(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True):
-    """One worker. Counters start at 0 with the process; ``time`` is the wall clock of this record (epoch ms)."""
+    """One worker. Counters start at 0 with the process; ``time`` is the wall clock of this record (epoch ms).
+
+    ``dead_letters`` counts them by topic and reason.
+    """
 
     node_id: str
     time: int
@@ -53,6 +56,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     model_count: int
     models: list[Model]
     runs: list[RunStatistics]
+    dead_letters: dict[str, dict[str, int]]
 
 
 _encoder = msgspec.json.Encoder()

@@ -7,6 +7,7 @@ import time
 from schemas.command import Progress, encode_event
 from schemas.node import Model, Node, RunStatistics, encode_node
 from schemas.task import ROWS_TO_INIT
+from streams.dead_letters import DeadLetters
 from streams.detectors import Detectors
 from streams.ingest.agent import Ingest
 from streams.outbox import Outbox
@@ -31,6 +32,7 @@ class Statistics:
         ingest: Ingest,
         score: Score,
         scans: Scans,
+        dead_letters: DeadLetters,
     ) -> None:
         self._settings = settings
         self._detectors = detectors
@@ -38,6 +40,7 @@ class Statistics:
         self._ingest = ingest
         self._score = score
         self._scans = scans
+        self._dead_letters = dead_letters
         self._started = int(time.time() * 1000)
         # By owner, run and model partition, of what this worker holds.
         self._told: dict[tuple[str, int, int], int] = {}
@@ -92,6 +95,7 @@ class Statistics:
             model_count=sum(len(run.models) for run in runs if run.models is not None),
             models=self._models(live),
             runs=self._runs(live, now),
+            dead_letters=self._dead_letters.counts,
         )
 
     def _models(self, runs: list[RunScore]) -> list[Model]:

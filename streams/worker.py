@@ -18,6 +18,7 @@ from confluent_kafka.admin import AdminClient
 
 from streams.app import App
 from streams.coordinate.agent import Coordinate
+from streams.dead_letters import DeadLetters
 from streams.detectors import Detectors
 from streams.follower import Follower
 from streams.forest.kernel import choose
@@ -47,13 +48,32 @@ class Worker:
         self._ledger = Ledger()
         self._outbox = Outbox(settings)
         self._detectors = Detectors(settings)
-        self._ingest = Ingest(settings, self._detectors, self._outbox, self._ledger, self._at_end, failed=self.fail)
-        self._score = Score(settings, self._detectors, self._outbox, self._ledger, failed=self.fail)
-        self._coordinate = Coordinate(settings, self._outbox, self._ledger)
-        self._scans = Scans(
-            settings, self._detectors, self._outbox, self._ledger, busy=self._score.busy, failed=self.fail
+        dead_letters = DeadLetters(settings, self._outbox)
+        self._ingest = Ingest(
+            settings,
+            self._detectors,
+            self._outbox,
+            self._ledger,
+            self._at_end,
+            dead_letters=dead_letters,
+            failed=self.fail,
         )
-        self._statistics = Statistics(settings, self._detectors, self._outbox, self._ingest, self._score, self._scans)
+        self._score = Score(
+            settings, self._detectors, self._outbox, self._ledger, dead_letters=dead_letters, failed=self.fail
+        )
+        self._coordinate = Coordinate(settings, self._outbox, self._ledger, dead_letters=dead_letters)
+        self._scans = Scans(
+            settings,
+            self._detectors,
+            self._outbox,
+            self._ledger,
+            dead_letters=dead_letters,
+            busy=self._score.busy,
+            failed=self.fail,
+        )
+        self._statistics = Statistics(
+            settings, self._detectors, self._outbox, self._ingest, self._score, self._scans, dead_letters
+        )
         self._app: App | None = None
 
     def _at_end(self, tp: Any, offset: int) -> bool:

@@ -15,7 +15,6 @@ from confluent_kafka import KafkaException, Message
 from faust.types import TP
 
 from schemas.command import Event, HistoryStart, JobStart, Reply, Sources, decode_event, encode_event, encode_reply
-from schemas.deadletter import DeadLetter, Reason
 from schemas.detector import load_detector
 from schemas.errors import Refused
 from schemas.state import JOURNAL_KEY, Journal, JournalEntry, StoredTask, decode_state, encode
@@ -26,6 +25,7 @@ from streams.coordinate.machine import Effects, Machine
 from streams.coordinate.state import Record
 from streams.coordinate.step import Context, CoordinatorLimits
 from streams.coordinate.topics import Topics
+from streams.dead_letters import DeadLetters
 from streams.follower import read_to_end
 from streams.outbox import Outbox
 from streams.settings import Settings
@@ -46,10 +46,11 @@ class Coordinate:
     that dies in between is followed by one that writes the journal's records again.
     """
 
-    def __init__(self, settings: Settings, outbox: Outbox, ledger: Ledger) -> None:
+    def __init__(self, settings: Settings, outbox: Outbox, ledger: Ledger, *, dead_letters: DeadLetters) -> None:
         self._settings = settings
         self._outbox = outbox
         self._ledger = ledger
+        self._dead_letters = dead_letters
         self._topics = Topics(settings)
         self._machine: Machine | None = None
         self._position = 0
@@ -121,18 +122,18 @@ class Coordinate:
         try:
             event = decode_event(record.value)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            await self._bury(tp, record, "bad-command", str(error))
+            await self._dead_letters.reject(tp, record, "bad-command", str(error))
             await self._refuse(record.value, str(error))
             return
         try:
             context = await self._context(machine, event, record.offset)
         except Refused as refused:
-            await self._bury(tp, record, "bad-command", refused.reason)
+            await self._dead_letters.reject(tp, record, "bad-command", refused.reason)
             return
         effects = machine.apply(event, context)
         offsets = await self._carry_out(machine, effects, record.offset)
         if effects.dead_letter is not None:
-            await self._bury(tp, record, *effects.dead_letter)
+            await self._dead_letters.reject(tp, record, *effects.dead_letter)
         if effects.reply is not None:
             seq_no = offsets.get(effects.seq_no_of, 0) if effects.seq_no_of is not None else 0
             ends: dict[str, int] = {}
@@ -220,12 +221,6 @@ class Coordinate:
             error = {"type": "parsing_exception", "reason": reason}
             detector = str(given.get("detector_id", ""))
             await self._reply(Reply(request_id=given["request_id"], detector_id=detector, status=400, error=error))
-
-    async def _bury(self, tp: TP, record: Any, reason: Reason, detail: str) -> None:
-        letter = DeadLetter(tp.topic, tp.partition, record.offset, reason, detail, record.key, record.value)
-        await self._outbox.send(
-            self._settings.topic("deadletter"), letter.value, key=letter.key, headers=letter.headers()
-        )
 
     def observe(self, message: Message) -> None:
         """Take in a record of the topic state: entity tasks are written by the scorers of all workers."""

@@ -13,9 +13,9 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from faust.types import TP
 
 from schemas.checkpoint import RunCheckpoint, SourceCheckpoint, decode_source, encode
-from schemas.deadletter import DeadLetter
 from schemas.errors import UnknownVersion
 from schemas.partial import encode_partial
+from streams.dead_letters import DeadLetters
 from streams.detectors import Detectors, Running
 from streams.error_codes import GONE
 from streams.follower import read_to_end
@@ -52,6 +52,7 @@ class Ingest:
         ledger: Ledger,
         at_end: AtEnd,
         *,
+        dead_letters: DeadLetters,
         failed: Callable[[BaseException], None],
     ) -> None:
         self._failed = failed
@@ -60,12 +61,12 @@ class Ingest:
         self._outbox = outbox
         self._ledger = ledger
         self._at_end = at_end
+        self._dead_letters = dead_letters
         self._sources: dict[TP, Source] = {}
         self._entities: dict[tuple[str, int], EntityTable] = {}
         self._decoders: dict[str, Decoder] = {}
         self._catching_up: set[asyncio.Task[None]] = set()
         self.records = 0
-        self.dead_letters = 0
 
     # -- where reading begins ---------------------------------------------------------------------------------
 
@@ -245,22 +246,16 @@ class Ingest:
             return
         decoder = self._decoders[source.topic]
         now = int(time.time() * 1000)
-        # Only for these: a run that catches up must not bury the records of all others once more.
+        # Only for these: a run that catches up must not dead-letter the records of all others once more.
         owners = {run.plan.owner for run in runs}
         decoded = decoder.decode(source.topic, source.partition, records, now, owners=owners)
         for letter in decoded.dead_letters:
-            await self._bury(letter)
+            await self._dead_letters.send(letter)
         for run in runs:
             batch = run.fold(decoded.batches[run.plan.owner], next_offset)
             if run.windows.clock is not None and len(batch.times):
                 run.clock.observe(run.windows.clock, now, records[-1].timestamp)
             await self._say(source, run, run.windows.close(), idle=False if len(batch.times) else run.said_idle)
-
-    async def _bury(self, letter: DeadLetter) -> None:
-        self.dead_letters += 1
-        await self._outbox.send(
-            self._settings.topic("deadletter"), letter.value, key=letter.key, headers=letter.headers()
-        )
 
     async def _say(self, source: Source, run: RunSource, closed: Sequence[Closed], *, idle: bool) -> None:
         topic = self._settings.topic("partials")

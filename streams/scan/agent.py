@@ -16,9 +16,9 @@ from confluent_kafka import KafkaException
 from faust.types import TP
 
 from schemas.command import Failed, encode_event
-from schemas.deadletter import DeadLetter
 from schemas.errors import RiverwatchError, UnknownVersion
 from schemas.scan import Scan, ScanCheckpoint, decode_checkpoint, decode_scan
+from streams.dead_letters import DeadLetters
 from streams.detectors import Detectors, Running
 from streams.follower import read_to_end
 from streams.outbox import DeliveryFailed, Outbox
@@ -42,6 +42,7 @@ class Scans:
         outbox: Outbox,
         ledger: Ledger,
         *,
+        dead_letters: DeadLetters,
         busy: Callable[[], bool],
         failed: Callable[[BaseException], None],
     ) -> None:
@@ -49,6 +50,7 @@ class Scans:
         self._detectors = detectors
         self._outbox = outbox
         self._ledger = ledger
+        self._dead_letters = dead_letters
         self._busy = busy
         self._failed = failed
         self._positions: dict[TP, int] = {}
@@ -95,12 +97,7 @@ class Scans:
         try:
             scan = decode_scan(record.value)
         except (UnknownVersion, msgspec.DecodeError, ValueError) as error:
-            letter = DeadLetter(
-                tp.topic, tp.partition, record.offset, "unreadable-record", str(error), record.key, record.value
-            )
-            await self._outbox.send(
-                self._settings.topic("deadletter"), letter.value, key=letter.key, headers=letter.headers()
-            )
+            await self._dead_letters.reject(tp, record, "unreadable-record", str(error))
             return
         task = asyncio.create_task(self._do(scan))
         self._under_way[tp][record.offset] = task
@@ -129,6 +126,7 @@ class Scans:
                 self._outbox,
                 scan,
                 running,
+                dead_letters=self._dead_letters,
                 live=lambda: scan.task_id in self._detectors.analyses,
                 busy=self._busy,
                 others=lambda: self._of_task(scan.task_id),

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 import structlog
 
 from schemas.command import ScanProgress, encode_event
-from schemas.deadletter import DeadLetter
 from schemas.partial import encode_partial
 from schemas.scan import Scan, ScanCheckpoint, encode_checkpoint
+from streams.dead_letters import DeadLetters
 from streams.detectors import Running
 from streams.ingest.decode import Decoder
 from streams.ingest.entities import EntityTable
@@ -55,6 +55,7 @@ class ScanWork:
         scan: Scan,
         running: Running,
         *,
+        dead_letters: DeadLetters,
         live: Callable[[], bool],
         busy: Callable[[], bool],
         others: Callable[[], Iterable[ScanWork]],
@@ -63,6 +64,7 @@ class ScanWork:
         self._settings = settings
         self._outbox = outbox
         self.scan = scan
+        self._dead_letters = dead_letters
         self._live = live
         self._busy = busy
         self._others = others
@@ -150,7 +152,7 @@ class ScanWork:
         scan = self.scan
         decoded = self._decoder.decode(scan.topic, scan.partition, records, int(time.time() * 1000))
         for letter in decoded.dead_letters:
-            await self._bury(letter)
+            await self._dead_letters.send(letter)
         closed = self._range.fold(decoded.batches[self._range.plan.owner], records[-1].offset + 1)
         self.records += len(records)
         # A record that comes later may be older: what is missing is known at the end only.
@@ -176,11 +178,6 @@ class ScanWork:
         )
         for target, partial in said:
             await self._outbox.send(self._settings.topic("partials"), encode_partial(partial), partition=target)
-
-    async def _bury(self, letter: DeadLetter) -> None:
-        await self._outbox.send(
-            self._settings.topic("deadletter"), letter.value, key=letter.key, headers=letter.headers()
-        )
 
     # -- progress ---------------------------------------------------------------------------------------------
 

@@ -13,11 +13,11 @@ import structlog
 from faust.types import TP
 
 from schemas.checkpoint import ModelCheckpoint, decode_model, encode
-from schemas.deadletter import DeadLetter
 from schemas.entity import model_key
 from schemas.errors import UnknownVersion
 from schemas.partial import Partial, decode_partial
 from schemas.result import Result, encode_result
+from streams.dead_letters import DeadLetters
 from streams.detectors import Detectors, Running
 from streams.follower import read_to_end
 from streams.outbox import Outbox
@@ -60,8 +60,10 @@ class Score:
         outbox: Outbox,
         ledger: Ledger,
         *,
+        dead_letters: DeadLetters,
         failed: Callable[[BaseException], None],
     ) -> None:
+        self._dead_letters = dead_letters
         self._failed = failed
         self._settings = settings
         self._detectors = detectors
@@ -234,7 +236,7 @@ class Score:
             try:
                 partial = decode_partial(record.value)
             except (UnknownVersion, msgspec.DecodeError, ValueError) as error:
-                await self._bury(tp, record, str(error))
+                await self._dead_letters.reject(tp, record, "unreadable-record", str(error))
                 continue
             if self._take(partition, partial, record.offset):
                 touched.add(partial.owner)
@@ -320,14 +322,6 @@ class Score:
         for partition in list(self._partitions.values()):
             for run in [run for run in partition.runs.values() if run.historical]:
                 await self._reports.tell(partition.number, run)
-
-    async def _bury(self, tp: TP, record: Any, detail: str) -> None:
-        letter = DeadLetter(
-            tp.topic, tp.partition, record.offset, "unreadable-record", detail, record.key, record.value
-        )
-        await self._outbox.send(
-            self._settings.topic("deadletter"), letter.value, key=letter.key, headers=letter.headers()
-        )
 
     # -- checkpoints ------------------------------------------------------------------------------------------
 

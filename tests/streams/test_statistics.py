@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 from schemas.command import Event, Progress, decode_event
+from streams.dead_letters import DeadLetters
 from streams.scan.work import ScanCounts
 from streams.score.agent import ScoreCounts
 from streams.score.partition import ModelPartition, RunScore
@@ -39,14 +40,14 @@ class Sent:
     def __init__(self) -> None:
         self.events: list[Event] = []
 
-    async def send(self, topic: str, value: bytes, **_: Any) -> None:
-        if topic.endswith("control"):
+    async def send(self, topic: str, value: bytes | None, **_: Any) -> None:
+        if value is not None and topic.endswith("control"):
             self.events.append(decode_event(value))
 
 
 def test_progress_is_told_once_and_again_when_the_run_was_gone() -> None:
     score, nothing, sent = Score(), NothingToRead(), Sent()
-    parts: list[Any] = [View(run_of().running), sent, nothing, score, nothing]
+    parts: list[Any] = [View(run_of().running), sent, nothing, score, nothing, DeadLetters(Settings(), sent)]
     statistics = Statistics(Settings(), *parts)
 
     def told() -> list[Event]:

@@ -10,6 +10,7 @@ from faust.types import TP
 
 from deploy.topics import apply
 from schemas.partial import encode_partial
+from streams.dead_letters import DeadLetters
 from streams.detectors import Running
 from streams.score.agent import Score
 from streams.settings import Settings
@@ -58,7 +59,9 @@ def scored(broker: Broker, prefix: str, then: Callable[[Score, Sent, list[Record
     async def main() -> None:
         view: Any = View(run_of(category_field=["host"]).running)
         outbox: Any = sent
-        score = Score(settings, view, outbox, Ledger(), failed=failures.append)
+        score = Score(
+            settings, view, outbox, Ledger(), dead_letters=DeadLetters(settings, outbox), failed=failures.append
+        )
         tp = TP(settings.topic("partials"), 0)
         await score.assigned({tp: 0})
         ends = range(1000, 1000 * (WINDOWS + 1), 1000)
@@ -104,7 +107,9 @@ def test_models_that_cannot_be_read_back_end_the_worker(topic_prefix: str) -> No
     async def main() -> None:
         view: Any = View(run_of(category_field=["host"]).running)
         outbox: Any = Sent()
-        score = Score(settings, view, outbox, Ledger(), failed=failures.append)
+        score = Score(
+            settings, view, outbox, Ledger(), dead_letters=DeadLetters(settings, outbox), failed=failures.append
+        )
         score._read_models = unreachable  # type: ignore[method-assign]
         try:
             await score.assigned({TP("partials", 0): 0})

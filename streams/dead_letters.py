@@ -1,0 +1,52 @@
+"""Dead-lettering: the one way in which a worker sends on what it can't use, and what it counts of that."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any, Protocol
+
+from faust.types import TP
+
+from schemas.deadletter import DeadLetter, Reason
+from streams.settings import Settings
+
+
+class Sender(Protocol):
+    """What dead letters are sent through: the outbox."""
+
+    async def send(self, topic: str, value: bytes | None, **rest: Any) -> None:
+        """Hand one record over, waiting for room."""
+        ...
+
+
+class DeadLetters:
+    """Sends dead letters, and counts those of this process.
+
+    ``by_reason`` counts them by (topic, reason). ``by_run`` counts those that a single run could not use, by (owner
+    of the run, topic, partition): records that are of no use to anybody, such as malformed JSON, are not among them.
+    """
+
+    def __init__(self, settings: Settings, outbox: Sender) -> None:
+        self._topic = settings.topic("deadletter")
+        self._outbox = outbox
+        self.by_reason: Counter[tuple[str, Reason]] = Counter()
+        self.by_run: Counter[tuple[str, str, int]] = Counter()
+
+    async def send(self, letter: DeadLetter) -> None:
+        """Dead-letter a record."""
+        self.by_reason[letter.topic, letter.reason] += 1
+        if letter.detector_id:
+            self.by_run[letter.detector_id, letter.topic, letter.partition] += 1
+        await self._outbox.send(self._topic, letter.value, key=letter.key, headers=letter.headers())
+
+    async def reject(self, tp: TP, record: Any, reason: Reason, detail: str) -> None:
+        """Dead-letter a record (anything with ``offset``, ``key`` and ``value``) of a partition."""
+        await self.send(DeadLetter(tp.topic, tp.partition, record.offset, reason, detail, record.key, record.value))
+
+    @property
+    def counts(self) -> dict[str, dict[str, int]]:
+        """How many there were, by topic and reason."""
+        counts: dict[str, dict[str, int]] = {}
+        for (topic, reason), count in self.by_reason.items():
+            counts.setdefault(topic, {})[reason] = count
+        return counts

@@ -1,0 +1,54 @@
+"""What a worker sends to the dead-letter topic, and what it counts."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from faust.types import TP
+
+from schemas.deadletter import DeadLetter
+from streams.dead_letters import DeadLetters
+from streams.settings import Settings
+from tests.streams.ingest.plans import Record
+
+
+class Sent:
+    """Keeps what is sent."""
+
+    def __init__(self) -> None:
+        self.records: list[tuple[str, bytes | None, dict[str, Any]]] = []
+
+    async def send(self, topic: str, value: bytes | None, **rest: Any) -> None:
+        self.records.append((topic, value, rest))
+
+
+def test_a_record_is_sent_with_its_bytes_and_its_origin() -> None:
+    sent = Sent()
+    asyncio.run(DeadLetters(Settings(), sent).reject(TP("m", 3), Record(7, b"\xff"), "malformed-json", "why"))
+    ((topic, value, rest),) = sent.records
+    assert (topic, value) == ("riverwatch.deadletter", b"\xff")
+    assert rest["headers"][:4] == [
+        ("riverwatch.topic", b"m"),
+        ("riverwatch.partition", b"3"),
+        ("riverwatch.offset", b"7"),
+        ("riverwatch.reason", b"malformed-json"),
+    ]
+
+
+def test_they_are_counted_by_topic_and_reason_and_by_run() -> None:
+    letters = DeadLetters(Settings(), Sent())
+
+    async def send() -> None:
+        for topic, partition, owner in [("m", 0, "d"), ("m", 0, "d"), ("m", 1, "e"), ("n", 0, "d")]:
+            await letters.send(DeadLetter(topic, partition, 7, "bad-time", "why", None, b"{}", owner))
+        await letters.reject(TP("m", 0), Record(8, b"{"), "malformed-json", "no end")
+
+    asyncio.run(send())
+    assert letters.counts == {"m": {"bad-time": 3, "malformed-json": 1}, "n": {"bad-time": 1}}
+    assert letters.by_run == {("d", "m", 0): 2, ("e", "m", 1): 1, ("d", "n", 0): 1}
+
+
+def test_a_detail_may_quote_what_no_utf8_can_hold() -> None:
+    headers = dict(DeadLetter("m", 0, 7, "bad-command", "not \ud800", None, b"").headers())
+    assert headers["riverwatch.detail"] == b"not \\ud800"
