@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any, Protocol
 
@@ -12,11 +11,8 @@ from faust.types import TP
 
 from schemas.errors import RiverwatchError
 from streams.settings import Settings
-from streams.transport import ChunkSchema, ChunkTransport, Ledger, watch
+from streams.transport import ChunkConsumer, ChunkSchema, ChunkTransport, Ledger, watch
 from streams.transport.credentials import credentials
-
-FRESH_MS = 1_000
-"""Fetches are answered within ``FETCH_WAIT_MS``: an end offset older than this is not news."""
 
 
 class FaustDied(RiverwatchError):
@@ -160,13 +156,15 @@ class App:
         if self.faust.crashed:
             raise FaustDied(repr(self.faust.crash_reason)) from self.faust.crash_reason
 
-    def at_end(self, tp: TP, offset: int) -> bool:
-        """Whether a partition has been read to its end, as far as a recent answer of Kafka tells."""
-        consumer = self.faust.consumer._thread._consumer
-        if consumer is None or self.faust.rebalancing:
-            return False
-        highwater = consumer.highwater(tp) if tp in consumer.assignment() else None
-        if highwater is None or offset < highwater:
-            return False
-        polled = consumer.last_poll_timestamp(tp)
-        return polled is not None and time.time() * 1000 - polled < FRESH_MS
+    def at_end(self, tp: TP, offset: int) -> float | None:
+        """When Kafka last confirmed that nothing follows ``offset``, as monotonic time: see ``ChunkConsumer``."""
+        return None if self.faust.rebalancing else self._consumer.at_end(tp, offset)
+
+    def answered(self, tp: TP) -> float | None:
+        """When Kafka last answered a fetch of the partition, as monotonic time; None when it did not yet."""
+        return None if self.faust.rebalancing else self._consumer.answered(tp)
+
+    @property
+    def _consumer(self) -> ChunkConsumer:
+        consumer: ChunkConsumer = self.faust.consumer
+        return consumer

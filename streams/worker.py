@@ -76,8 +76,8 @@ class Worker:
         )
         self._app: App | None = None
 
-    def _at_end(self, tp: Any, offset: int) -> bool:
-        return self._app is not None and self._app.at_end(tp, offset)
+    def _at_end(self, tp: Any, offset: int) -> float | None:
+        return None if self._app is None else self._app.at_end(tp, offset)
 
     def stop(self) -> None:
         """End the run in order."""

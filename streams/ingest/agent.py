@@ -32,8 +32,11 @@ from streams.transport.ledger import Ledger
 
 log = structlog.get_logger()
 
-AtEnd = Callable[[TP, int], bool]
-"""Whether a source has been read to its end: (partition, next offset) -> bool."""
+AtEnd = Callable[[TP, int], float | None]
+"""When Kafka last confirmed that nothing follows: (partition, next offset) -> monotonic time, None if it did not."""
+
+FRESH = 1.0
+"""Seconds: fetches are answered within ``FETCH_WAIT_MS``, and a confirmation older than this is no news."""
 
 
 class Ingest:
@@ -272,7 +275,8 @@ class Ingest:
                 continue
             async with source.lock:
                 now = int(time.time() * 1000)
-                at_end = self._at_end(tp, source.offset)
+                confirmed = self._at_end(tp, source.offset)
+                at_end = confirmed is not None and time.monotonic() - confirmed < FRESH
                 for run in list(source.runs.values()):
                     if run.joined:
                         await self._tick(source, run, now, at_end)

@@ -24,6 +24,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
 from streams.transport.conductor import ChunkConductor
+from streams.transport.fetches import FETCH_WAIT_MS, Answer
 from streams.transport.ledger import Ledger
 
 
@@ -35,9 +36,6 @@ def _as_it_is(_: PartitionRecords, tp: TP, record: Any) -> Any:
 # What it copies from has ``offset``, ``timestamp``, ``key``, ``value`` and ``headers`` as well, and that is all that
 # the agents use.
 PartitionRecords._consumer_record = _as_it_is
-
-FETCH_WAIT_MS = 250
-"""How long Kafka holds back the answer to a fetch when there is nothing to read."""
 
 POLL_SECONDS = 0.1
 """How long one look for fetched records takes when there are none; Faust's own second delays every rebalance."""
@@ -70,12 +68,41 @@ class ChunkSchema(faust.Schema):
         return message.value
 
 
+class _Fetched(dict[TP, list[Any]]):
+    """Records by partition, and in ``positions`` where the consumer stands after them, markers and gaps passed."""
+
+    positions: Mapping[TP, int] = {}
+
+
 class _Thread(driver.AIOKafkaConsumerThread):
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
+        # Faust sets this only for its own exactly-once mode: what was aborted would be counted as if it had happened.
+        consumer._isolation_level = "read_committed"
         # Faust waits 1.5 s: for so long nobody would know that an empty partition has been read to its end.
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS
         return consumer
+
+    async def _fetch_records(self, consumer: Any, *args: Any, **kwargs: Any) -> _Fetched:
+        fetched = _Fetched(await super()._fetch_records(consumer, *args, **kwargs))
+        # In the same step: what this thread takes out next must not seem to have been handed over already.
+        assignment = consumer._subscription.subscription.assignment
+        if assignment is not None:
+            states = ((tp, assignment.state_value(tp)) for tp in assignment.tps)
+            fetched.positions = {
+                TP(tp.topic, tp.partition): state.position for tp, state in states if state.has_valid_position
+            }
+        return fetched
+
+    def answer(self, tp: TP) -> Answer | None:
+        """Kafka's latest answer about a partition."""
+        fetcher = None if self._consumer is None else self._consumer._fetcher
+        return None if fetcher is None else fetcher.answers.get(tp)
+
+    def forget_answers(self) -> None:
+        """What was answered before an assignment says nothing about the one after it."""
+        if self._consumer is not None and self._consumer._fetcher is not None:
+            self._consumer._fetcher.answers = {}
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         """Commit, or leave it to the next time: without Kafka a commit fails, which must not end the worker."""
@@ -96,10 +123,12 @@ class ChunkConsumer(driver.Consumer):
 
     ledger: Ledger
     start_hook: StartHook | None = None
+    _thread: _Thread
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._follows: dict[TP, int | None] = {}
+        self._handed_over: dict[TP, int] = {}
         self._seeking = asyncio.Lock()
 
     def _new_consumer_thread(self) -> _Thread:
@@ -107,13 +136,31 @@ class ChunkConsumer(driver.Consumer):
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> dict[TP, list[Chunk]]:
         # Everything else that the consumer's thread is asked for (subscribe, seek, commit) waits for this call.
-        fetched = await super()._getmany(active_partitions, min(timeout, POLL_SECONDS))
+        fetched: _Fetched = await super()._getmany(active_partitions, min(timeout, POLL_SECONDS))
         chunks = {}
         for tp, records in fetched.items():
             if records:
                 chunks[tp] = [Chunk(records, self._follows.get(tp))]
                 self._follows[tp] = records[-1].offset + 1
+        self._handed_over.update((tp, at) for tp, at in fetched.positions.items() if tp in self._follows)
         return chunks
+
+    def at_end(self, tp: TP, offset: int) -> float | None:
+        """When Kafka last confirmed that nothing follows ``offset``, as monotonic time; None when it did not.
+
+        By the consumer's position, which passes transaction markers and what compaction or retention took away. None
+        also while something that was fetched has not been processed: ``offset`` is where the agent stands.
+        """
+        position, follows = self._handed_over.get(tp), self._follows.get(tp)
+        answer = self._thread.answer(tp)
+        if position is None or answer is None or (follows is not None and offset < follows):
+            return None
+        return answer.at if answer.reached(position) else None
+
+    def answered(self, tp: TP) -> float | None:
+        """When Kafka last answered a fetch of this partition, as monotonic time; None when it did not yet."""
+        answer = self._thread.answer(tp) if tp in self._handed_over else None
+        return None if answer is None else answer.at
 
     def _to_message(self, tp: TP, record: Chunk) -> ConsumerMessage:
         last = record.records[-1]
@@ -176,7 +223,9 @@ class ChunkConsumer(driver.Consumer):
         # In the consumer's own thread: Faust's seek works on the fetcher's buffers from this one, while that thread
         # takes records out of them, and the fetcher dies of it.
         await self._thread.seek_wait(starts)
+        self._thread.forget_answers()
         self._follows = {**committed, **starts}
+        self._handed_over = {tp: at for tp, at in self._follows.items() if at is not None}
         # Faust drops records below the offset it believes it began at, and keeps counting from there.
         return {**committed, **starts}
 

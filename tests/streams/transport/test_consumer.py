@@ -227,6 +227,96 @@ def test_offset_gaps_of_transactions_lose_nothing(broker: Broker, topic_prefix: 
     assert committed(broker, topic_prefix, topic.name) == 9
 
 
+class Transactions:
+    """A transactional producer for one topic."""
+
+    def __init__(self, topic: TopicUnderTest) -> None:
+        self._producer = Producer({"bootstrap.servers": topic.bootstrap, "transactional.id": topic.name})
+        self._producer.init_transactions(30)
+        self._topic = topic.name
+
+    def write(self, *values: bytes, partition: int = 0) -> None:
+        """Begin a transaction with these records, and see them arrive."""
+        self._producer.begin_transaction()
+        for value in values:
+            self._producer.produce(self._topic, value, partition=partition)
+        assert self._producer.flush(30) == 0
+
+    def commit(self) -> None:
+        self._producer.commit_transaction(30)
+
+    def abort(self) -> None:
+        self._producer.abort_transaction(30)
+
+
+def test_aborted_transactions_are_not_read(broker: Broker, topic_prefix: str, topic: TopicUnderTest) -> None:
+    transactions = Transactions(topic)
+
+    async def main() -> None:
+        async with reading(broker, topic_prefix, [topic.name]) as (_, recorder, _):
+            for number, end in enumerate([transactions.commit, transactions.abort, transactions.commit]):
+                transactions.write(b"%d" % number, b"%d" % number)
+                end()
+            await recorder.until(4)
+            assert values(recorder.records) == [b"0", b"0", b"2", b"2"]
+
+    asyncio.run(main())
+
+
+async def confirmed(app: App, tp: TP, offset: int, after: float) -> float:
+    """Wait for a confirmation from after a moment that nothing follows an offset."""
+    async with asyncio.timeout(60):
+        while (found := app.at_end(tp, offset)) is None or found < after:
+            await asyncio.sleep(0.02)
+    return found
+
+
+@pytest.mark.parametrize("commits", [True, False])
+def test_a_partition_that_ends_with_a_marker_has_been_read_to_its_end(
+    broker: Broker, topic_prefix: str, topic: TopicUnderTest, commits: bool
+) -> None:
+    transactions, tp = Transactions(topic), TP(topic.name, 0)
+    topic.produce(None, b"first")
+
+    async def main() -> None:
+        async with reading(broker, topic_prefix, [topic.name]) as (app, recorder, _):
+            await recorder.until(1)
+            await confirmed(app, tp, 1, time.monotonic())
+            transactions.write(b"second")
+            # What an open transaction holds follows, although it can't be read yet.
+            async with asyncio.timeout(60):
+                while app.at_end(tp, 1) is not None:
+                    await asyncio.sleep(0.02)
+            if commits:
+                transactions.commit()
+                await recorder.until(2)
+                assert app.at_end(tp, 1) is None
+            else:
+                transactions.abort()
+            await confirmed(app, tp, recorder.records[-1].offset + 1, time.monotonic())
+            assert len(recorder.records) == 1 + commits
+            answered = app.answered(tp)
+            assert answered is not None
+            assert answered <= time.monotonic()
+
+    asyncio.run(main())
+
+
+def test_what_was_fetched_and_not_processed_yet_follows(
+    broker: Broker, topic_prefix: str, topic: TopicUnderTest
+) -> None:
+    tp = TP(topic.name, 0)
+    topic.produce_all([(None, b"x")] * 10)
+
+    async def main() -> None:
+        async with reading(broker, topic_prefix, [topic.name]) as (app, recorder, _):
+            await recorder.until(10)
+            await confirmed(app, tp, 10, time.monotonic())
+            assert app.at_end(tp, 9) is None
+
+    asyncio.run(main())
+
+
 def ends_with(value: bytes, messages: list[Message]) -> bool:
     return bool(messages) and messages[-1].value() == value
 
