@@ -92,6 +92,30 @@ class Sources(_Event, tag="sources", frozen=True, kw_only=True):
     sources: dict[str, dict[int, int]]
 
 
+class SourceReport(_Event, tag="source.report", frozen=True, kw_only=True):
+    """What became of the records of one source partition in one real-time run, and what hinders it.
+
+    ``late`` counts the records whose window had closed before they came, ``unread`` those that retention deleted
+    before they were read, ``dead_letters`` those that could not be used: each since the run began to read the
+    partition. ``note`` is a sentence for people that names the topic (it was made anew, it trails the others), empty
+    when there is nothing to say any more. ``delay_ms`` is how long the source's windows wait for late records now.
+
+    The owner of a source reports when something has changed, at most every ten seconds, and after every takeover
+    whatever there is to report. ``epoch`` is the owner's: a report of an older one changes nothing.
+    """
+
+    run: int
+    topic: str
+    partition: int
+    node_id: str
+    epoch: int = 0
+    late: int = 0
+    unread: int = 0
+    dead_letters: int = 0
+    note: str = ""
+    delay_ms: int | None = None
+
+
 class ScanProgress(_Event, tag="scan.progress", frozen=True, kw_only=True):
     """How far the scan of one source partition of a task is.
 
@@ -139,7 +163,7 @@ class Failed(_Event, tag="failed", frozen=True, kw_only=True):
 
 
 Command = DetectorPut | DetectorDelete | JobStart | JobStop | HistoryStart | HistoryStop
-Event = Command | Progress | Sources | ScanProgress | TaskProgress | Failed
+Event = Command | Progress | Sources | SourceReport | ScanProgress | TaskProgress | Failed
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):

@@ -71,15 +71,28 @@ class ModelShare(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     done: bool = False
 
 
+class SourceShare(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What was reported about one source partition of a real-time run: see ``schemas.command.SourceReport``."""
+
+    epoch: int = 0
+    late: int = 0
+    unread: int = 0
+    dead_letters: int = 0
+    note: str = ""
+    delay_ms: int | None = None
+
+
 class Ledger(msgspec.Struct, frozen=True, kw_only=True):
     """What the workers reported on a running task, by topic and partition and by model partition.
 
-    ``run`` is the control offset of the command that started a historical task: the run of its partials.
+    ``run`` is the control offset of the command that started a historical task: the run of its partials. ``sources``
+    holds what the source partitions of a real-time run reported; of very many, those with the most to report.
     """
 
     run: int = 0
     scans: dict[str, dict[int, ScanShare]] = {}
     models: dict[int, ModelShare] = {}
+    sources: dict[str, dict[int, SourceShare]] = {}
 
 
 class StoredTask(msgspec.Struct, frozen=True, kw_only=True, tag="task", tag_field="kind"):

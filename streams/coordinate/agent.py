@@ -238,6 +238,8 @@ class Coordinate:
         machine, now = self._machine, time.monotonic()
         if machine is None:
             return
+        for record in machine.flush(int(time.time() * 1000)):
+            await self._outbox.send(self._settings.topic(record.topic), record.value, key=record.key)
         due = {task for task, at in self._to_correct.items() if at <= now}
         self._to_correct = {task: at for task, at in self._to_correct.items() if task not in due}
         parents = {task: machine.state.tasks[task] for task in due & machine.state.tasks.keys()}

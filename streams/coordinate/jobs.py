@@ -10,15 +10,17 @@ start are judged by their event time: what comes later belongs to the run howeve
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import msgspec
 
-from schemas.command import Failed, JobStart, JobStop, Progress, Sources
+from schemas.command import Failed, JobStart, JobStop, Progress, SourceReport, Sources
 from schemas.detector import Detector, load_detector
 from schemas.errors import Refused
 from schemas.state import Ledger, ModelShare, Run, StoredDetector, StoredJob, StoredTask
 from schemas.task import LIVE_STATES, REALTIME_TYPES, ROWS_TO_INIT, Job, TaskState
 from streams.coordinate import detectors, tasks
+from streams.coordinate.reports import error_of, folded
 from streams.coordinate.step import Answer, Step
 
 MAX_GAP = 10_000
@@ -49,7 +51,7 @@ def start(step: Step, command: JobStart) -> Answer:
         stored,
         "REALTIME_HC_DETECTOR" if detector.category_field else "REALTIME_SINGLE_ENTITY",
         step.state.tasks_of(stored.id, REALTIME_TYPES),
-        error=None if run.sources else f"no such index [{', '.join(detector.indices)}]",
+        error=error_of(Ledger(), detector.indices, run.sources) or None,
     )
     return Answer(stored.id, version, record=("state", stored.id))
 
@@ -99,7 +101,7 @@ def stop(step: Step, command: JobStop) -> Answer:
         task = step.state.realtime_task(stored.id)
         if task is not None:
             by = None if step.user is None else step.user.name
-            tasks.advance(step, task, "STOPPED", "stop", stopped_by=by)
+            tasks.advance(step, task, "STOPPED", "stop", stopped_by=by, **_reported(step, job, task))
     return Answer(stored.id)
 
 
@@ -122,8 +124,8 @@ def progress(step: Step, event: Progress) -> None:
     running = _running(step, event.detector_id, event.run)
     if running is None:
         return
-    _, task = running
-    ledger = task.ledger or Ledger()
+    job, task = running
+    ledger = step.state.ledger_of(task)
     rows = max(min(event.rows, ROWS_TO_INIT), ledger.models.get(event.partition, ModelShare()).rows)
     models = {**ledger.models, event.partition: ModelShare(rows=rows, error=event.error)}
     most = max(share.rows for share in models.values())
@@ -136,9 +138,39 @@ def progress(step: Step, event: Progress) -> None:
         "progress",
         init_progress=1.0 if ready else most / ROWS_TO_INIT,
         estimated_minutes_left=0 if ready else _minutes_left(task, ROWS_TO_INIT - most),
-        error=next((models[key].error for key in sorted(models) if models[key].error), ""),
-        ledger=msgspec.structs.replace(ledger, models=models),
+        error=_error(job, task, ledger := msgspec.structs.replace(ledger, models=models)),
+        ledger=ledger,
     )
+
+
+def report(step: Step, event: SourceReport) -> None:
+    """Take in what became of a source's records. It is written with the task's next record, see ``Machine.flush``."""
+    running = _running(step, event.detector_id, event.run)
+    if running is None:
+        return
+    job, task = running
+    assert job.run is not None
+    ledger = step.state.ledger_of(task)
+    after = folded(ledger, event)
+    if after != ledger and event.topic in job.run.sources:
+        step.state.reported[task.id] = after
+
+
+def write_reports(step: Step, task: StoredTask) -> None:
+    """Write what was reported since the task's last record."""
+    job = step.state.jobs.get(task.document.detector_id)
+    if job is not None and task.document.state in LIVE_STATES:
+        tasks.advance(step, task, task.document.state, "progress", **_reported(step, job, task))
+
+
+def _reported(step: Step, job: StoredJob, task: StoredTask) -> dict[str, Any]:
+    ledger = step.state.reported.get(task.id)
+    return {} if ledger is None else {"ledger": ledger, "error": _error(job, task, ledger)}
+
+
+def _error(job: StoredJob, task: StoredTask, ledger: Ledger) -> str:
+    assert job.run is not None
+    return error_of(ledger, (task.document.detector or {}).get("indices", ()), job.run.sources)
 
 
 def _minutes_left(task: StoredTask, rows: int) -> int:
@@ -151,7 +183,7 @@ def sources(step: Step, event: Sources) -> None:
     running = _running(step, event.detector_id, event.run)
     if running is None:
         return
-    job, _ = running
+    job, task = running
     assert job.run is not None
     merged = dict(job.run.sources)
     for topic, partitions in event.sources.items():
@@ -159,8 +191,14 @@ def sources(step: Step, event: Sources) -> None:
             merged[topic] = {**partitions, **merged.get(topic, {})}
         else:
             merged.pop(topic, None)
-    if merged != job.run.sources:
-        step.put_job(job.id, job, job.document, msgspec.structs.replace(job.run, sources=merged))
+    if merged == job.run.sources:
+        return
+    run = msgspec.structs.replace(job.run, sources=merged)
+    step.put_job(job.id, job, job.document, run)
+    ledger = step.state.ledger_of(task)
+    error = error_of(ledger, (task.document.detector or {}).get("indices", ()), merged)
+    if error != (task.document.error or ""):
+        tasks.advance(step, task, task.document.state, "progress", ledger=ledger, error=error)
 
 
 def failed(step: Step, event: Failed, run: int) -> None:

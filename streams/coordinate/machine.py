@@ -23,6 +23,7 @@ from schemas.command import (
     Progress,
     Reply,
     ScanProgress,
+    SourceReport,
     Sources,
     TaskProgress,
 )
@@ -35,6 +36,9 @@ from streams.coordinate.state import CoordinatorState, Record
 from streams.coordinate.step import Answer, Context, CoordinatorLimits, Step, Write
 
 _LIFE_CYCLE = ("status_exception", "version_conflict_engine_exception")
+
+REPORT_PAUSE_MS = 5_000
+"""A hundred sources that report every few seconds must not be as many records of a task."""
 
 
 @dataclass(frozen=True)
@@ -100,17 +104,33 @@ class Machine:
             answer = _decide(step, event)
         except Refused as refused:
             return _refusal(event, refused)
-        for write in step.writes:
-            if not isinstance(write.document, Scan):
-                self.state.fold(write.topic, write.key, write.document)
-        if step.writes:
+        records = self._take_in(step)
+        if records:
             # Tombstones carry no offset of their own.
             self.state.offset = context.control_offset
         return Effects(
-            records=tuple(Record(write.topic, write.key, _encode(write)) for write in step.writes),
+            records=records,
             reply=_reply(event, answer),
             seq_no_of=None if answer is None else answer.record,
         )
+
+    def flush(self, now_ms: int) -> tuple[Record, ...]:
+        """The tasks whose sources have reported something, each written at most every ``REPORT_PAUSE_MS``."""
+        records: list[Record] = []
+        for task in [self.state.tasks[key] for key in self.state.reported]:
+            if task.document.last_update_time + REPORT_PAUSE_MS <= now_ms:
+                context = Context(now_ms=now_ms, control_offset=self.state.offset)
+                step = Step(self.state, self._limits, self._node_id, context, task.document.detector_id, None)
+                jobs.write_reports(step, task)
+                records += self._take_in(step)
+                self.state.reported.pop(task.id, None)
+        return tuple(records)
+
+    def _take_in(self, step: Step) -> tuple[Record, ...]:
+        for write in step.writes:
+            if not isinstance(write.document, Scan):
+                self.state.fold(write.topic, write.key, write.document)
+        return tuple(Record(write.topic, write.key, _encode(write)) for write in step.writes)
 
 
 def _decide(step: Step, event: Event) -> Answer | None:
@@ -135,6 +155,8 @@ def _decide(step: Step, event: Event) -> Answer | None:
             jobs.progress(step, event)
         case Sources():
             jobs.sources(step, event)
+        case SourceReport():
+            jobs.report(step, event)
         case ScanProgress():
             history.scan_progress(step, event)
         case TaskProgress():

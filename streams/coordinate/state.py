@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from schemas import state as stored
-from schemas.state import JOURNAL_KEY, Journal, StoredDetector, StoredJob, StoredTask
+from schemas.state import JOURNAL_KEY, Journal, Ledger, StoredDetector, StoredJob, StoredTask
 from schemas.task import HISTORICAL_TYPES, LIVE_STATES, REALTIME_TYPES
 
 Document = StoredDetector | StoredJob | StoredTask
@@ -24,7 +24,8 @@ class CoordinatorState:
     """Detectors, jobs and tasks by id, with the indexes that decisions need.
 
     Of entity tasks, which the scorer writes, only the ids are kept, by their parent's id. ``offset`` is the
-    control offset of the last event that changed anything.
+    control offset of the last event that changed anything. ``reported`` holds, by task, the ledgers that are newer
+    than the tasks' records.
     """
 
     def __init__(self) -> None:
@@ -33,6 +34,7 @@ class CoordinatorState:
         self.jobs: dict[str, StoredJob] = {}
         self.tasks: dict[str, StoredTask] = {}
         self.children: dict[str, set[str]] = {}
+        self.reported: dict[str, Ledger] = {}
         self._parents: dict[str, str] = {}
         self._names: dict[str, str] = {}
         self._tasks_of: dict[str, set[str]] = {}
@@ -82,10 +84,12 @@ class CoordinatorState:
             self._parents[key] = parent
             return
         self.tasks[key] = task
+        self.reported.pop(key, None)
         self._tasks_of.setdefault(task.document.detector_id, set()).add(key)
 
     def _forget_task(self, key: str) -> None:
         self.forget_child(key)
+        self.reported.pop(key, None)
         task = self.tasks.pop(key, None)
         if task is not None:
             of_detector = self._tasks_of[task.document.detector_id]
@@ -134,6 +138,10 @@ class CoordinatorState:
     def historical_task(self, detector_id: str) -> StoredTask | None:
         """The newest historical task."""
         return next(iter(self.tasks_of(detector_id, HISTORICAL_TYPES)), None)
+
+    def ledger_of(self, task: StoredTask) -> Ledger:
+        """What the workers have reported on the task until now."""
+        return self.reported.get(task.id) or task.ledger or Ledger()
 
     def live_historical_tasks(self) -> int:
         """How many historical analyses run, over all detectors."""

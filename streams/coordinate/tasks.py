@@ -15,6 +15,7 @@ Trigger = Literal["progress", "stop", "fail", "finish"]
 
 TRANSITIONS: frozenset[tuple[TaskState, TaskState, Trigger]] = frozenset(
     {
+        ("CREATED", "CREATED", "progress"),
         ("CREATED", "INIT", "progress"),
         ("CREATED", "RUNNING", "progress"),
         ("INIT", "INIT", "progress"),

@@ -15,6 +15,7 @@ from schemas.command import (
     JobStop,
     Progress,
     Reply,
+    SourceReport,
     TaskProgress,
     User,
 )
@@ -112,6 +113,16 @@ class Coordinator:
         if run is None:
             run = self.run
         return self.send(Progress(detector_id="d1", run=run, partition=partition, rows=rows, node_id="n", error=error))
+
+    def report(self, topic: str = "srv", partition: int = 0, **members: Any) -> tuple[Record, ...]:
+        """A source's report on the run of d1; what is written when the coordinator next looks, ten seconds later."""
+        given = {"detector_id": "d1", "run": self.run, "node_id": "n", **members}
+        assert self.send(SourceReport(topic=topic, partition=partition, **given)).records == ()
+        self.now += 10_000
+        records = self.machine.flush(self.now)
+        for record in records:
+            self.write(record)
+        return records
 
     def scored(self, task_id: str, partition: int, rows: int, done: bool = False, until: int | None = None) -> Effects:
         """The scorer's word on a historical task of d1."""
