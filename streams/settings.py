@@ -42,7 +42,9 @@ class Settings:
     tick_grace: float = setting(
         0.5, "A live source must be quiet for so long before the clock goes on by itself.", least=0
     )
-    max_ahead: float = setting(600.0, "Event times further ahead of the wall clock are dead letters.", least=0)
+    max_ahead: float = setting(
+        600.0, "Event times further ahead of the record's Kafka timestamp are dead letters.", least=0
+    )
     source_checkpoint_interval: float = setting(5.0, "How often a source's open windows are checkpointed.")
     record_bytes: int = setting(8_000_000, "Windows and checkpoints are cut into records of about this size.")
     model_checkpoint_windows: int = setting(50, "A model is checkpointed about every so many windows,")

@@ -251,7 +251,7 @@ class Ingest:
         now = int(time.time() * 1000)
         # Only for these: a run that catches up must not dead-letter the records of all others once more.
         owners = {run.plan.owner for run in runs}
-        decoded = decoder.decode(source.topic, source.partition, records, now, owners=owners)
+        decoded = decoder.decode(source.topic, source.partition, records, owners=owners)
         for letter in decoded.dead_letters:
             await self._dead_letters.send(letter)
         for run in runs:

@@ -63,36 +63,36 @@ class Decoder:
         topic: str,
         partition: int,
         records: Sequence[Any],
-        now: int,
         owners: Collection[str] | None = None,
     ) -> Decoded:
-        """Decode one fetch: records have ``offset``, ``key`` and ``value``; ``now`` is the wall clock in ms.
+        """Decode one fetch: records have ``offset``, ``timestamp``, ``key`` and ``value``.
 
-        With ``owners`` only for the plans of these.
+        With ``owners`` only for the plans of these. An event time may be ``max_ahead_ms`` ahead of the record's Kafka
+        timestamp: no clock of ours has a say, so a record has the same outcome on every worker and in every replay.
         """
         origin = Origin(topic, partition, records)
         try:
-            return self._decode(origin, now, owners)
+            return self._decode(origin, owners)
         except RecursionError:
             # JSON that could be read may still be nested too deep for who looks into it.
-            return self._without_deep(origin, now, owners)
+            return self._without_deep(origin, owners)
 
-    def _without_deep(self, origin: Origin, now: int, owners: Collection[str] | None) -> Decoded:
+    def _without_deep(self, origin: Origin, owners: Collection[str] | None) -> Decoded:
         usable, letters = [], []
         for index, record in enumerate(origin.records):
             try:
-                self._decode(replace(origin, records=[record]), now, owners)
+                self._decode(replace(origin, records=[record]), owners)
                 usable.append(record)
             except RecursionError:
                 letters.append(origin.letter(index, "malformed-json", TOO_DEEP))
-        decoded = self._decode(replace(origin, records=usable), now, owners)
+        decoded = self._decode(replace(origin, records=usable), owners)
         return replace(decoded, dead_letters=_in_order(decoded.dead_letters + letters))
 
-    def _decode(self, origin: Origin, now: int, owners: Collection[str] | None) -> Decoded:
+    def _decode(self, origin: Origin, owners: Collection[str] | None) -> Decoded:
         letters: list[DeadLetter] = []
         points = self._points.points(origin, letters)
         batches = {
-            run.plan.owner: run.batch(points, now, origin, letters)
+            run.plan.owner: run.batch(points, origin, letters)
             for run in self._runs
             if owners is None or run.plan.owner in owners
         }
@@ -117,18 +117,19 @@ class _RunDecoder:
             (entry, None if entry.filter is None else _Filter(entry.filter, layout)) for entry in plan.inputs
         ]
 
-    def batch(self, points: Points, now: int, origin: Origin, letters: list[DeadLetter]) -> Batch:
+    def batch(self, points: Points, origin: Origin, letters: list[DeadLetter]) -> Batch:
         """This plan's batch of the points."""
         bad: Bad = {}
         several: dict[Input, dict[int, list[float]]] = {}
         times = self._times(points, bad)
         table, entities = self._entities(points, bad)
         values = {entry: self._values(points, entry, condition, bad, several) for entry, condition in self._inputs}
-        for place in np.flatnonzero(times > now + self._max_ahead_ms).tolist():
-            detail = f"event time {times[place]} is {times[place] - now} ms ahead of the wall clock"
+        for place in np.flatnonzero(times - points.written > self._max_ahead_ms).tolist():
+            ahead = times[place] - points.written[place]
+            detail = f"event time {times[place]} is {ahead} ms ahead of the record's Kafka timestamp"
             bad.setdefault(place, ("time-too-far-ahead", detail))
         letters += [origin.letter(int(points.indices[at]), *bad[at], self.plan.owner) for at in sorted(bad)]
-        batch = Batch(points.offsets, times, table, entities, values)
+        batch = Batch(points.offsets, times, points.written, table, entities, values)
         return _rearranged(batch, bad, several) if bad or several else batch
 
     def _get(
@@ -274,7 +275,15 @@ def _rearranged(batch: Batch, bad: Bad, several: Mapping[Input, Mapping[int, Seq
         for place, numbers in several.get(entry, {}).items():
             if counts[place]:
                 spread[starts[place] : starts[place] + len(numbers)] = numbers
-    return Batch(batch.offsets[order], batch.times[order], batch.table, batch.entities[order], values, again)
+    return Batch(
+        batch.offsets[order],
+        batch.times[order],
+        batch.written[order],
+        batch.table,
+        batch.entities[order],
+        values,
+        again,
+    )
 
 
 class _Filter:

@@ -17,10 +17,14 @@ from streams.ingest.layout import Layout
 
 Int64Array = npt.NDArray[np.int64]
 
+UNSTAMPED = 2**62
+"""Stands for the Kafka timestamp of a record that has none: later than every event time, so that it limits nothing."""
+
 TOO_DEEP = "the JSON is nested too deep"
 
 _offset = attrgetter("offset")
 _value = attrgetter("value")
+_timestamp = attrgetter("timestamp")
 _UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 
 
@@ -39,7 +43,8 @@ class Odd:
 
 @dataclass(frozen=True)
 class Points:
-    """The points of one call: ``indices`` and ``offsets`` of the records they come from, places of the odd ones.
+    """The points of one call: ``indices``, ``offsets`` and Kafka timestamps (``written``, epoch ms) of the records they
+    come from, places of the odd ones.
 
     ``plain`` are the points once more, blank in place of the odd ones.
     """
@@ -47,6 +52,7 @@ class Points:
     points: Sequence[Any]
     indices: Int64Array
     offsets: Int64Array
+    written: Int64Array
     odd: Sequence[int]
     plain: Sequence[Any]
 
@@ -82,9 +88,10 @@ class PointReader:
         """The points of one fetch; what is none goes to ``letters``."""
         records = origin.records
         offsets = np.fromiter(map(_offset, records), np.int64, len(records))
+        written = _written(records)
         read, unread = self._read(records)
         if not unread:
-            return Points(read, np.arange(len(records)), offsets, (), read)
+            return Points(read, np.arange(len(records)), offsets, written, (), read)
         points: list[Any] = []
         plain: list[Any] = []
         indices: list[int] = []
@@ -99,7 +106,7 @@ class PointReader:
         plain += read[start:]
         at = np.array([*indices, *range(start, len(records))], np.int64)
         odd = [place for place, point in enumerate(points) if type(point) is Odd]
-        return Points(points, at, offsets[at], odd, plain)
+        return Points(points, at, offsets[at], written[at], odd, plain)
 
     def _read(self, records: Sequence[Any]) -> tuple[list[Any], list[int]]:
         """The records as the layout reads them, blank where it can't, and which ones those are."""
@@ -140,6 +147,19 @@ class PointReader:
             else:
                 detail = f"a JSON object is expected, not {shown(point)}"
                 letters.append(origin.letter(index, "not-an-object", detail))
+
+
+def _written(records: Sequence[Any]) -> Int64Array:
+    """The Kafka timestamps of records; ``UNSTAMPED`` for those that have none.
+
+    There is none in Kafka's oldest format of records, and a producer may write -1 or 0.
+    """
+    try:
+        written = np.fromiter(map(_timestamp, records), np.int64, len(records))
+    except TypeError:
+        stamps = [-1 if stamp is None else stamp for stamp in map(_timestamp, records)]
+        written = np.array(stamps, np.int64)
+    return np.where(written > 0, written, UNSTAMPED)
 
 
 def _document(value: bytes) -> Any:

@@ -23,5 +23,5 @@ class Record:
 
     @property
     def timestamp(self) -> int:
-        """When it was written to Kafka, in epoch ms."""
+        """Its Kafka timestamp, in epoch ms: -1 for none."""
         return int(self._message.timestamp()[1])

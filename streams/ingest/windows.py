@@ -35,12 +35,14 @@ _CODE_MASK = (1 << _CODE_BITS) - 1
 class Batch:
     """Records of one run in offset order.
 
+    ``times`` are event times and ``written`` Kafka timestamps (``UNSTAMPED`` where there is none), in epoch ms.
     ``entities`` are codes of ``table``; ``values`` has one array an input, NaN for no value. A record with several
     values of a field is there several times; ``again`` marks the repetitions.
     """
 
     offsets: Int64Array
     times: Int64Array
+    written: Int64Array
     table: Entities
     entities: Int64Array
     values: dict[Input, Float64Array]
@@ -54,6 +56,7 @@ class Batch:
         return Batch(
             self.offsets[start:],
             self.times[start:],
+            self.written[start:],
             self.table,
             self.entities[start:],
             {key: values[start:] for key, values in self.values.items()},
@@ -71,6 +74,7 @@ class Batch:
         return Batch(
             self.offsets[kept],
             self.times[kept],
+            self.written[kept],
             self.table,
             self.entities[kept],
             {key: values[kept] for key, values in self.values.items()},

@@ -150,7 +150,7 @@ class ScanWork:
 
     async def _take(self, reader: PartitionReader, records: list[Record]) -> None:
         scan = self.scan
-        decoded = self._decoder.decode(scan.topic, scan.partition, records, int(time.time() * 1000))
+        decoded = self._decoder.decode(scan.topic, scan.partition, records)
         for letter in decoded.dead_letters:
             await self._dead_letters.send(letter)
         closed = self._range.fold(decoded.batches[self._range.plan.owner], records[-1].offset + 1)

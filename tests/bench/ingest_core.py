@@ -39,6 +39,7 @@ class Record:
 
     offset: int
     value: bytes
+    timestamp: int
     key: None = None
 
 
@@ -77,7 +78,7 @@ def filled(
             **{name: shown(round(dice.gauss(50, 5), 3)) for name in FIELDS[:features]},
         }
         document["pad"] = "x" * max(0, 150 - len(msgspec.json.encode(document)) - 9)
-        found.append(Record(number, msgspec.json.encode(document)))
+        found.append(Record(number, msgspec.json.encode(document), at))
     return found
 
 
@@ -107,7 +108,7 @@ def ours(plan_: Plan, records: Sequence[Record]) -> tuple[Clock, int]:
     for start in range(0, len(records), RUN):
         run = records[start : start + RUN]
         begun = time.process_time()
-        decoded = decoder.decode("metrics", 0, run, 2**45)
+        decoded = decoder.decode("metrics", 0, run)
         clock.add("decode", begun)
         begun = time.process_time()
         windows.fold(decoded.batches["bench"], run[-1].offset + 1)

@@ -16,7 +16,7 @@ from streams.plan import Plan
 from tests.schemas.documents import feature, parsed
 
 NOW = 2_000_000_000_000
-"""The wall clock of these tests."""
+"""The Kafka timestamp of the records of these tests."""
 
 NUMBERS = [feature(kind, kind, "v") for kind in ("sum", "avg", "min", "max", "value_count")]
 SKETCHES = [feature("distinct", "cardinality", "v"), feature("percentiles", "percentiles", "v")]
@@ -30,6 +30,7 @@ class Record:
     offset: int
     value: bytes | None
     key: bytes | None = None
+    timestamp: int | None = -1
 
 
 def plan(*features: dict[str, Any], owner: str = "d", partitions: int = 4, **members: Any) -> Plan:
@@ -44,10 +45,14 @@ def plan(*features: dict[str, Any], owner: str = "d", partitions: int = 4, **mem
     return Plan.build(owner=owner, run=1, detector_id=owner, detector=parsed(**document), partitions=partitions)
 
 
-def records(values: Iterable[Any], start: int = 0) -> list[Record]:
+def records(values: Iterable[Any], start: int = 0, written: int = -1) -> list[Record]:
     """Records at the offsets from ``start`` on; what is not bytes or None is written as JSON."""
     return [
-        Record(offset, value if value is None or isinstance(value, bytes) else msgspec.json.encode(value))
+        Record(
+            offset,
+            value if value is None or isinstance(value, bytes) else msgspec.json.encode(value),
+            timestamp=written,
+        )
         for offset, value in enumerate(values, start)
     ]
 
@@ -57,9 +62,9 @@ def decoder(*plans: Plan, limit: int = 1000) -> Decoder:
     return Decoder(plans, [EntityTable(plan, limit) for plan in plans], max_ahead_ms=600_000)
 
 
-def decode(plans: Sequence[Plan], values: Iterable[Any], now: int = NOW) -> Decoded:
+def decode(plans: Sequence[Plan], values: Iterable[Any], written: int = NOW) -> Decoded:
     """Decode one batch of one topic's records with new tables."""
-    return decoder(*plans).decode("m", 3, records(values), now)
+    return decoder(*plans).decode("m", 3, records(values, written=written))
 
 
 def letters(decoded: Decoded) -> list[tuple[int, str, str]]:

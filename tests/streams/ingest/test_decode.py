@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,6 +15,7 @@ from schemas.query import compile_query, parse_query
 from streams.ingest.decode import Decoded
 from streams.ingest.entities import NO_ENTITY
 from streams.ingest.extract import to_time
+from streams.ingest.points import UNSTAMPED
 from streams.plan import Plan
 from tests.schemas.documents import feature
 from tests.streams.ingest.plans import NOW, decode, decoder, letters, plan, records
@@ -163,6 +165,20 @@ def test_the_largest_record_time_ahead_counts_the_interval() -> None:
     assert letters(decoded) == [(1, "time-too-far-ahead", "d")]
 
 
+def test_too_far_ahead_is_judged_against_each_records_own_kafka_timestamp() -> None:
+    values = [{**GOOD, "t": NOW}] * 3
+    stamps = (NOW - 600_001, NOW - 600_000, NOW + 10**9)
+    stream = [replace(record, timestamp=stamp) for record, stamp in zip(records(values), stamps, strict=True)]
+    assert letters(decoder(plan()).decode("m", 3, stream)) == [(0, "time-too-far-ahead", "d")]
+
+
+@pytest.mark.parametrize("stamp", [-1, 0, None])
+def test_a_record_without_a_kafka_timestamp_is_never_too_far_ahead(stamp: Any) -> None:
+    (record,) = records([GOOD])
+    decoded = decoder(plan()).decode("m", 3, [replace(record, timestamp=stamp)])
+    assert (letters(decoded), decoded.batches["d"].written.tolist()) == ([], [UNSTAMPED])
+
+
 # -- values ---------------------------------------------------------------------------------------------------------
 
 
@@ -287,7 +303,7 @@ def test_detectors_with_other_time_fields() -> None:
 
 
 def test_only_the_wanted_detectors_are_served() -> None:
-    decoded = decoder(plan(), plan(owner="e")).decode("m", 0, records([{**GOOD, "v": "x"}, GOOD]), NOW, owners={"e"})
+    decoded = decoder(plan(), plan(owner="e")).decode("m", 0, records([{**GOOD, "v": "x"}, GOOD]), owners={"e"})
     assert list(decoded.batches) == ["e"]
     assert letters(decoded) == [(0, "bad-feature-value", "e")]
 

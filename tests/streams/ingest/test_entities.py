@@ -43,7 +43,8 @@ def feed(table: EntityTable, windows: RunWindows, second: int, hosts: list[str])
     size = len(hosts)
     times = np.full(size, second * 1000)
     values = {entry: np.ones(size) for entry in windows.plan.inputs}
-    windows.fold(Batch(np.arange(size) + windows.offset, times, entities, codes, values), windows.offset + size)
+    batch = Batch(np.arange(size) + windows.offset, times, times, entities, codes, values)
+    windows.fold(batch, windows.offset + size)
     windows.close()
 
 

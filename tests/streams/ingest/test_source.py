@@ -31,7 +31,7 @@ def source_of(points: list[dict[str, Any]], *owners: str) -> Source:
         one = plan(*ALL_KINDS, owner=owner, window_delay={"period": {"interval": 1, "unit": "Minutes"}})
         reader = decoder(one)
         windows = RunWindows(one, reader.tables[0], 0)
-        windows.fold(reader.decode("m", 3, records(points), 0).batches[owner], len(points))
+        windows.fold(reader.decode("m", 3, records(points)).batches[owner], len(points))
         clock = SourceClock(0, tick_grace_ms=500, idle_timeout_ms=30_000, start_timeout_ms=5_000)
         source.runs[owner] = RunSource(windows, clock, joined=True)
     return source

@@ -36,7 +36,7 @@ class Reader:
         self.closed: list[Closed] = []
 
     def read(self, batch: Sequence[Record]) -> None:
-        decoded = self.decoder.decode("m", 0, batch, 10_000)
+        decoded = self.decoder.decode("m", 0, batch)
         assert not decoded.dead_letters
         self.windows.fold(decoded.batches["d"], batch[-1].offset + 1)
         self.closed += self.windows.close()
@@ -173,7 +173,7 @@ def test_a_generation_of_entities_may_change_between_decoding_and_folding() -> N
     one = plan()
     table = decoder(one, limit=0)
     first, second, *others = (
-        table.decode("m", 0, records([{"t": 0, "host": host, "v": 1}], start=at), 0).batches["d"]
+        table.decode("m", 0, records([{"t": 0, "host": host, "v": 1}], start=at)).batches["d"]
         for at, host in enumerate("abcdab")
     )
     windows = RunWindows(one, table.tables[0], 0)
@@ -256,12 +256,12 @@ def test_a_record_with_several_values_is_one_record_also_when_others_of_its_fetc
     one = plan(feature("f", "sum", "v"))
     reader = Reader(one)
     points = [{"t": t, "host": "a", "v": v} for t, v in ((0, [1, 2, 3]), (500, 9), (7, [4, 5]))]
-    batch = reader.decoder.decode("m", 0, records(points), 10_000).batches["d"]
+    batch = reader.decoder.decode("m", 0, records(points)).batches["d"]
     reader.windows.fold(batch.where(batch.times < 500), 3)
     assert (reader.windows.records, reader.windows.late) == (2, 0)
     reader.windows.advance(1_000)
     assert [np.frombuffer(row[0])[0] for row in rows(one, reader.windows.close()).values()] == [15.0]
-    again = reader.decoder.decode("m", 0, records(points, start=3), 10_000).batches["d"]
+    again = reader.decoder.decode("m", 0, records(points, start=3)).batches["d"]
     reader.windows.fold(again.where(again.times < 500), 6)
     assert (reader.windows.records, reader.windows.late) == (2, 2)
 
@@ -277,7 +277,7 @@ def test_a_detector_without_categories_has_one_entity() -> None:
 def test_times_at_the_ends_of_what_can_be(time: int) -> None:
     one = plan()
     reader = Reader(one)
-    decoded = reader.decoder.decode("m", 0, records([{"t": time, "host": h, "v": 1} for h in "ab"]), 10**15)
+    decoded = reader.decoder.decode("m", 0, records([{"t": time, "host": h, "v": 1} for h in "ab"]))
     reader.windows.fold(decoded.batches["d"], 2)
     end = (time // 1000 + 1) * 1000
     assert {key[0] for key in rows(one, reader.windows.close_all())} == {end}

@@ -37,7 +37,7 @@ class Scan:
         self.said: list[Partial] = []
 
     def read(self, batch: Sequence[Record]) -> None:
-        batches = self.decoder.decode("m", self.partition, batch, 10**12).batches
+        batches = self.decoder.decode("m", self.partition, batch).batches
         self.say(self.range.fold(batches[self.range.plan.owner], batch[-1].offset + 1), finished=False)
 
     def finish(self) -> None:
@@ -114,7 +114,7 @@ def live(plan: Plan, partition: int, points: list[dict[str, Any]], cuts: Sequenc
     windows = RunWindows(plan, read.tables[0], 0)
     said = []
     for batch in cut(records(points), cuts):
-        windows.fold(read.decode("m", partition, batch, 10**12).batches[plan.owner], batch[-1].offset + 1)
+        windows.fold(read.decode("m", partition, batch).batches[plan.owner], batch[-1].offset + 1)
         parts = [window.parts[0] for window in windows.close() if 0 in window.parts]
         said.append(
             Partial(
