@@ -32,6 +32,7 @@ from api.source import Sources
 from api.views.catalog import Catalog, Document
 from api.views.nodes import Nodes
 from api.views.results import ResultsStore
+from api.visibility import Visibility
 from schemas.command import decode_reply
 from schemas.errors import Refused
 from schemas.query import Query
@@ -191,6 +192,10 @@ class Services:
             raise denied(permission, identity.user)
         return identity
 
+    def visibility(self, request: Request) -> Visibility:
+        """What is shown to who asks."""
+        return Visibility(self.catalog, request.identity)
+
     def detector(self, id: str, request: Request) -> Document:
         """The detector of this id, or 404; 403 when it is not shown to who asks."""
         found = self.catalog.detectors.get(id)
@@ -202,7 +207,7 @@ class Services:
     def allow(self, detector: Document | None, request: Request) -> None:
         """Raise 403 when a detector is not shown to who asks; one that does not exist is left to the caller."""
         identity = request.identity
-        if detector is None or identity is None or identity.sees(detector.source.get("user")):
+        if detector is None or identity is None or self.visibility(request).shows_document(detector):
             return
         log.warning(
             "permission denied",

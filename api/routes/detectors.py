@@ -100,9 +100,11 @@ async def delete(request: Request, services: Services) -> Answer:
     return Answer(_deleted(request, id, "deleted", version, _offset(reply)))
 
 
-async def count(_request: Request, services: Services) -> Answer:
-    """``GET /detectors/count``."""
-    return Answer({"count": len(services.catalog.detectors), "match": False})
+async def count(request: Request, services: Services) -> Answer:
+    """``GET /detectors/count``: of those that are shown to who asks."""
+    visibility = services.visibility(request)
+    shown = services.catalog.detectors if visibility.everything else visibility.detectors()
+    return Answer({"count": len(shown), "match": False})
 
 
 async def match(request: Request, services: Services) -> Answer:

@@ -33,7 +33,8 @@ async def search(request: Request, services: Services) -> Answer:
     only = request.flag("only_query_custom_result_index")
     pattern = request.path_parameters.get("resultIndex")
     custom = _custom(services)
-    named = {} if pattern is None else {id: name for id, name in custom.items() if _named(name, pattern)}
+    shows = services.visibility(request).shows
+    named = {} if pattern is None else {id for id, name in custom.items() if _named(name, pattern) and shows(id)}
     if only and pattern is None:
         raise Refused(400, "No custom result index set.", "illegal_state_exception")
     if only and not named:
@@ -42,7 +43,7 @@ async def search(request: Request, services: Services) -> Answer:
     excluded: list[Query] = []
     if only:
         bounds.append(Terms(field="detector_id", values=tuple(named)))
-    elif hidden := tuple(custom.keys() - named.keys()):
+    elif hidden := tuple(custom.keys() - named):
         excluded.append(Terms(field="detector_id", values=hidden))
     bounds += _visible(request, services)
     answer = await _run(asked, Bool(filter=tuple(bounds), must_not=tuple(excluded)), custom, request, services)
@@ -119,11 +120,10 @@ def _named(name: str, pattern: str) -> bool:
 
 def _visible(request: Request, services: Services) -> list[Query]:
     """What bounds a search to the detectors that are shown to who asks; nothing when all are."""
-    identity = request.identity
-    if identity is None or identity.sees_all:
+    visibility = services.visibility(request)
+    if visibility.everything:
         return []
-    seen = [each.id for each in services.catalog.detectors if identity.sees(each.source.get("user"))]
-    return [Terms(field="detector_id", values=tuple(seen))]
+    return [Terms(field="detector_id", values=tuple(each.id for each in visibility.detectors()))]
 
 
 async def _run(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -60,12 +59,12 @@ async def _search(
     services: Services,
 ) -> dict[str, Any]:
     now, most = services.now(), services.settings.max_buckets
-    documents, identity = looked_at(search, table, types, now), request.identity
+    documents, visibility = looked_at(search, table, types, now), services.visibility(request)
 
     def answer(deadline: Deadline) -> dict[str, Any]:
         seen = documents
-        if identity is not None and not identity.sees_all:
-            seen = [each for each in deadline.over(documents) if identity.sees(_owner(each, services))]
+        if not visibility.everything:
+            seen = [each for each in deadline.over(documents) if visibility.shows_document(each)]
         return search_documents(search, seen, types, index, now, most, deadline)
 
     if len(documents) <= DIRECT and _is_small(search):
@@ -77,12 +76,3 @@ def _is_small(search: SearchRequest) -> bool:
     """Whether the answer cannot have more buckets than documents, as that of a histogram's empty buckets can."""
     aggregations = search.aggregations.values()
     return len(aggregations) <= 1 and all(each.kind == "terms" and not each.children for each in aggregations)
-
-
-def _owner(document: Document, services: Services) -> Mapping[str, object] | None:
-    """Whose a document is: a task belongs to whom its detector belongs to, not to who started it."""
-    detector: Document | None = document
-    if "task_type" in document.source:
-        # Not the detector in the task: most tasks of entities have none.
-        detector = services.catalog.detectors.get(document.source["detector_id"])
-    return None if detector is None else detector.source.get("user")

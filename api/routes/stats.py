@@ -9,6 +9,7 @@ import msgspec
 from api.request import Answer, Request, unrecognized
 from api.search.request import check_timeout
 from api.services import Services
+from api.visibility import Visibility
 from schemas.node import Node
 from schemas.token import illegal_argument
 
@@ -49,11 +50,14 @@ async def stats(request: Request, services: Services) -> Answer:
     """``GET [/{nodeId}]/stats[/{stat}]``."""
     names = _names(request)
     check_timeout(request.parameters.get("timeout"), "StatsRequest.timeout")
-    cluster = _cluster(services, legacy=request.search_guard)
+    visibility = services.visibility(request)
+    cluster = _cluster(services, visibility, legacy=request.search_guard)
     answer = {name: value for name, value in cluster.items() if name in names}
     nodes = _nodes(request.path_parameters.get("nodeId"), services)
     shown = [name for name in NODE_STATS if name in names]
-    answer["nodes"] = {id: _node(node, shown, legacy=request.search_guard) for id, node in nodes.items()}
+    answer["nodes"] = {
+        id: _node(_seen(node, visibility), shown, legacy=request.search_guard) for id, node in nodes.items()
+    }
     return Answer(answer)
 
 
@@ -71,11 +75,11 @@ def _names(request: Request) -> set[str]:
     return asked
 
 
-def _cluster(services: Services, *, legacy: bool) -> dict[str, Any]:
+def _cluster(services: Services, visibility: Visibility, *, legacy: bool) -> dict[str, Any]:
     def status(*topics: str) -> str:
         return "green" if any(services.ever_written(topic) for topic in topics) else "non-existent"
 
-    single, many = services.catalog.counts()
+    single, many = detector_counts(services, visibility)
     answer = {
         "anomaly_detectors_index_status": status("detectors"),
         "anomaly_results_index_status": status("results"),
@@ -93,6 +97,15 @@ def _cluster(services: Services, *, legacy: bool) -> dict[str, Any]:
     return answer
 
 
+def detector_counts(services: Services, visibility: Visibility) -> tuple[int, int]:
+    """How many detectors without and with category fields are shown."""
+    if visibility.everything:
+        return services.catalog.counts()
+    shown = visibility.detectors()
+    many = sum(bool(each.source.get("category_field")) for each in shown)
+    return len(shown) - many, many
+
+
 def _nodes(asked: str | None, services: Services) -> dict[str, Node]:
     live = services.nodes.live(services.now())
     if asked is None:
@@ -101,6 +114,18 @@ def _nodes(asked: str | None, services: Services) -> dict[str, Node]:
     if wanted & {"_all", "_local", "*"}:
         return live
     return {id: node for id, node in live.items() if id in wanted}
+
+
+def _seen(node: Node, visibility: Visibility) -> Node:
+    """A worker as who asks may see it: only the models of detectors that are shown, counted and listed.
+
+    The other figures are about the worker as a whole and name nobody.
+    """
+    if visibility.everything:
+        return node
+    runs = [run for run in node.runs if visibility.shows(run.detector_id)]
+    models = [model for model in node.models if visibility.shows(model.detector_id)]
+    return msgspec.structs.replace(node, model_count=sum(run.entities for run in runs), models=models)
 
 
 def _node(node: Node, names: list[str], *, legacy: bool) -> dict[str, Any]:

@@ -13,7 +13,11 @@ from argon2 import PasswordHasher
 
 from api.route_table import ROUTES
 from api.views.catalog import Document
-from schemas.command import decode_event
+from schemas.command import User, decode_event
+from schemas.node import Model, Node, RunStatistics, encode_node
+from schemas.result import Result, encode_result
+from schemas.state import StoredTask, encode
+from schemas.task import EntityValue, Task
 from tests.api.conftest import AD, RunningApi, minute_records, running_api
 from tests.conftest import Broker
 
@@ -117,6 +121,93 @@ def test_what_belongs_to_others_cannot_be_reached(api: RunningApi, detector: str
     assert call(api, "ada", "GET", f"/detectors/{detector}")[0] == 200
 
 
+SECRET = "belongs-to-ada"
+
+
+def secrets_of(api: RunningApi, detector: str) -> None:
+    """A task, a result and a model of ada's detector, each with an entity that nobody else may see."""
+    entity = [EntityValue(name="host", value=SECRET)]
+    now = int(time.time() * 1000)
+    task = Task(
+        task_type="REALTIME_HC_DETECTOR",
+        state="RUNNING",
+        detector_id=detector,
+        is_latest=True,
+        execution_start_time=now,
+        last_update_time=now,
+        error=SECRET,
+        user=User(name="root", backend_roles=["b"]),
+    )
+    result = Result(
+        id="r1", detector_id=detector, data_start_time=0, data_end_time=now, anomaly_grade=0.5, entity=entity
+    )
+    model = Model(
+        detector_id=detector, model_id=f"{detector}_{SECRET}", model_type="entity", last_used_time=now,
+        last_checkpoint_time=now, entity=entity,
+    )  # fmt: skip
+    run = RunStatistics(
+        detector_id=detector, run=1, entities=1, active_entities=1, rows=1, model_bytes=1, late_records=0, records=1,
+        scored_until=None,
+    )  # fmt: skip
+    counters = dict.fromkeys((name for name in Node.__struct_fields__ if name.startswith("ad_")), 7)
+    node = Node(node_id="w1", time=now, started=now, model_count=1, models=[model], runs=[run], **counters)
+    stored = StoredTask(id="secret-task", version=1, control_offset=0, document=task)
+    api.topics["state"].produce(b"secret-task", encode(stored), partition=0)
+    api.topics["results"].produce(b"k", encode_result(result), partition=0)
+    api.topics["nodes"].produce(b"w1", encode_node(node), partition=0)
+    for _ in range(600):
+        answers = [call(api, "ada", "GET", "/stats"), call(api, "ada", "POST", "/detectors/results/_search", {})]
+        tasks = call(api, "ada", "POST", "/detectors/tasks/_search", {})
+        if all(SECRET in json.dumps(answer) for _, answer in (*answers, tasks)):
+            return
+        time.sleep(0.05)
+    raise AssertionError("the API did not read them")
+
+
+def test_no_route_tells_of_what_belongs_to_others(api: RunningApi, detector: str) -> None:
+    secrets_of(api, detector)
+    hidden = (detector, SECRET, "adas", "opensearch-ad-plugin-result-adas")
+    everything = {
+        "query": {"match_all": {}},
+        "aggs": {"all": {"global": {}, "aggs": {"by": {"terms": {"field": "detector_id"}}}}},
+    }
+    bodies = {"search": everything, "optional": None, "none": None, "required": {"name": "x"}}
+    told = []
+    for route in ROUTES:
+        for method in route.methods:
+            if "{detectorID}" in route.tail or method == "HEAD" or route.handler.__name__ in ("create", "delete"):
+                continue
+            for stat in ("_all", "models"):
+                tail = route.tail.replace("{stat}", stat).replace("{nodeId}", "w1").replace("{type}", "detector,model")
+                tail = tail.replace("{types}", "history").replace("{resultIndex}", "*")
+                for prefix in ("/_plugins/_anomaly_detection", "/_anomaly_detection/api"):
+                    url = prefix + tail if route.prefixed else tail
+                    content = None if (body := bodies[route.body]) is None else json.dumps(body)
+                    answer = api.client.request(method, url, content=content, headers=basic("bob"))
+                    told += [(method, url, word) for word in hidden if word in answer.text]
+    assert told == []
+    status, stats = call(api, "bob", "GET", "/stats")
+    node = stats["nodes"]["w1"]  # type: ignore[index]
+    assert (status, node["model_count"], node["models"], node["ad_execute_request_count"]) == (200, 0, [], 7)
+    assert (stats["detector_count"], stats["single_stream_detector_count"], stats["hc_detector_count"]) == (0, 0, 0)
+    assert call(api, "bob", "GET", "/detectors/count")[1]["count"] == 0
+    status, stats = call(api, "ada", "GET", "/stats")
+    node = stats["nodes"]["w1"]  # type: ignore[index]
+    assert (node["model_count"], len(node["models"]), stats["detector_count"]) == (1, 1, 1)
+    assert "detectors" not in api.client.get("/_health").json()
+
+
+def test_result_indices_of_others_cannot_be_guessed(api: RunningApi) -> None:
+    """Whether a name exists must not show in which of two answers comes."""
+    index = "opensearch-ad-plugin-result-adas"
+    document = api.detector(api.source(minute_records()), result_index=index)
+    assert call(api, "ada", "POST", "/detectors", document)[0] == 201
+    path = "/detectors/results/_search/{}?only_query_custom_result_index=true"
+    assert call(api, "ada", "POST", path.format(index), {})[0] == 200
+    answers = [call(api, "bob", "POST", path.format(name), {}) for name in (index, index + "-no")]
+    assert answers[0] == answers[1]
+
+
 def test_tasks_are_shown_to_whom_the_detector_belongs(api: RunningApi, detector: str) -> None:
     """Whoever started them: an administrator, or nobody that is known."""
     source = {"task_type": "REALTIME_SINGLE_ENTITY", "detector_id": detector}
@@ -144,7 +235,7 @@ def test_who_sees_only_theirs_searches_through_the_indexes_too(api: RunningApi, 
     candidates = table.candidates
     table.candidates = lambda condition: looked.append(found := candidates(condition)) or found  # type: ignore[method-assign, func-returns-value]
     try:
-        _, answer = call(api, "ada", "POST", "/detectors/_search", {"query": {"term": {"name": "adas"}}})
+        _, answer = call(api, "ada", "POST", "/detectors/_search", {"query": {"term": {"name.keyword": "adas"}}})
     finally:
         table.candidates = candidates  # type: ignore[method-assign]
     assert [hit["_id"] for hit in answer["hits"]["hits"]] == [detector]  # type: ignore[index]
