@@ -16,7 +16,7 @@ from api.source import Sources
 from api.views.catalog import Catalog, Document
 from schemas.aggregation import Aggregation
 from schemas.command import User
-from schemas.detector import DEFAULT_INTERVAL, Detector, read_detector
+from schemas.detector import Detector, read_detector
 from schemas.detector_check import DetectorLimits, check_name
 from schemas.errors import DetectorInvalid, Refused
 from schemas.feature import check_features
@@ -38,20 +38,8 @@ class Checks:
             max_features=settings.max_features, category_field_limit=settings.category_field_limit
         )
 
-    async def check(
-        self,
-        document: Mapping[str, Any],
-        *,
-        body: bytes,
-        user: User | None,
-        before: Document | None = None,
-        default_interval: Interval | None = DEFAULT_INTERVAL,
-    ) -> Detector:
-        """Check a detector that is to be created, or to replace ``before``. Raises ``Refused``.
-
-        ``_validate`` asks with ``default_interval`` None: there a detection interval must be given.
-        """
-        detector = self.read(document, body=body, user=user, default_interval=default_interval)
+    async def check(self, detector: Detector, before: Document | None = None) -> None:
+        """Check a detector that is to be created, or to replace ``before``. Raises ``Refused``."""
         samples: Sequence[Sample] | None = None
         if self._settings.check_sources:
             topics = await self._sources.topics(detector.indices)
@@ -77,14 +65,14 @@ class Checks:
         if owner is not None and (before is None or owner != before.id):
             reason = f"Cannot create anomaly detector with name [{detector.name}]"
             raise _invalid("name", f"{reason} as it's already used by another detector", 409)
-        return detector
 
     def read(
         self, document: Mapping[str, Any], *, body: bytes, user: User | None, default_interval: Interval | None
     ) -> Detector:
         """Read a detector document; ids of features do not matter here.
 
-        ``body`` is the text that the document was read from: a parsing error says where in it.
+        ``body`` is the text that the document was read from: a parsing error says where in it. ``_validate`` asks with
+        ``default_interval`` None: there a detection interval must be given.
         """
         try:
             return self._read(document, user, default_interval)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 import structlog
@@ -34,7 +34,9 @@ from api.views.nodes import Nodes
 from api.views.results import ResultsStore
 from api.visibility import Visibility
 from schemas.command import decode_reply
+from schemas.detector import DEFAULT_INTERVAL, Detector
 from schemas.errors import Refused
+from schemas.interval import Interval
 from schemas.query import Query
 from schemas.query.errors import Limits
 from schemas.topics import TOPICS
@@ -216,6 +218,25 @@ class Services:
             detector=detector.id,
         )
         raise Refused(403, f"User does not have permissions to access config: {detector.id}")
+
+    def allow_topics(self, indices: Sequence[str], request: Request) -> None:
+        """Raise 403 when who asks may not have all of these topics read, be there any or not."""
+        identity = request.identity
+        refused = [] if identity is None else [index for index in indices if not identity.may_read(index)]
+        if identity is None or not refused:
+            return
+        names, name = ", ".join(refused[:10]), identity.user.name
+        log.warning("permission denied", user=name, action=f"{request.method} {request.path}", topics=names)
+        reason = f"User {name} may not read [{names}]: no role of theirs has it among its topics in the file of users"
+        raise Refused(403, reason, "security_exception")
+
+    def read_detector(
+        self, document: Mapping[str, Any], request: Request, default_interval: Interval | None = DEFAULT_INTERVAL
+    ) -> Detector:
+        """A detector document in a request. Raises ``Refused``: 400 for a wrong one, 403 for topics not to be read."""
+        detector = self.checks.read(document, body=request.body, user=request.user, default_interval=default_interval)
+        self.allow_topics(detector.indices, request)
+        return detector
 
     def allow_owning(self, request: Request) -> None:
         """Raise 403 when who asks could not see a detector of their own: they have no backend role."""

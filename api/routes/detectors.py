@@ -29,7 +29,7 @@ async def create(request: Request, services: Services) -> Answer:
     document = request.json_object()
     request.refresh()
     services.allow_owning(request)
-    await services.checks.check(document, body=request.body, user=request.user)
+    await services.checks.check(services.read_detector(document, request))
     id = new_id()
     await services.control.submit(DetectorPut(detector_id=id, detector=document, mode="create", user=request.user))
     return Answer(_written(services.detector(id, request)), 201, {"Location": f"{TWIN}/{id}"})
@@ -43,7 +43,7 @@ async def update(request: Request, services: Services) -> Answer:
     seq_no, primary_term = _concurrency(request)
     services.require_detectors(resource=None)
     before = services.detector(id, request)
-    await services.checks.check(document, body=request.body, user=request.user, before=before)
+    await services.checks.check(services.read_detector(document, request), before)
     await services.control.submit(
         DetectorPut(
             detector_id=id,

@@ -21,7 +21,10 @@ async def start(request: Request, services: Services) -> Answer:
     if begin not in ("now", "earliest"):
         raise illegal_argument(f"Failed to parse value [{begin}] as only [now] or [earliest] are allowed.")
     services.require_detectors()
-    services.allow(services.catalog.detectors.get(id), request)
+    detector = services.catalog.detectors.get(id)
+    services.allow(detector, request)
+    if detector is not None:
+        services.allow_topics(detector.source["indices"], request)
     if bounds is None:
         command: JobStart | HistoryStart = JobStart(
             detector_id=id, user=request.user, from_="earliest" if begin == "earliest" else "now"

@@ -10,7 +10,7 @@ from api.errors import Text
 from api.request import Answer, Request, milliseconds
 from api.routes.detectors import new_id
 from api.services import Services
-from schemas.detector import DEFAULT_INTERVAL, load_detector, render_detector
+from schemas.detector import load_detector, render_detector
 from schemas.errors import Refused
 from schemas.result import Result
 from schemas.token import as_object
@@ -28,10 +28,11 @@ async def preview(request: Request, services: Services) -> Answer:
         if stored is None:
             raise Refused(404, f"Can't find anomaly detector with id:{id}")
         services.allow(stored, request)
+        services.allow_topics(stored.source["indices"], request)
         document = stored.source
     elif body.get("detector") is not None:
         given = as_object(body["detector"])
-        detector = services.checks.read(given, body=request.body, user=request.user, default_interval=DEFAULT_INTERVAL)
+        detector = services.read_detector(given, request)
         document = render_detector(detector)
         document.pop("last_update_time", None)
         for feature in document["feature_attributes"]:
@@ -62,6 +63,7 @@ async def run(request: Request, services: Services) -> Answer:
         raise Refused(500, "config is not available.", "end_run_exception")
     services.allow(stored, request)
     detector = load_detector(stored.source)
+    services.allow_topics(detector.indices, request)
     if not detector.enabled_features:
         raise Refused(500, "Having trouble querying data because all of your features have been disabled.")
     interval = detector.window_interval_ms

@@ -24,7 +24,8 @@ async def validate(request: Request, services: Services) -> Answer:
     if not asked & {"detector", "model"}:
         raise Refused(500, "The given validation type doesn't exist", "illegal_state_exception")
     try:
-        detector = await services.checks.check(document, body=request.body, user=request.user, default_interval=None)
+        detector = services.read_detector(document, request, default_interval=None)
+        await services.checks.check(detector)
     except Refused as refused:
         return Answer(issue_of(refused))
     if "model" not in asked:
@@ -51,6 +52,7 @@ async def suggest(request: Request, services: Services) -> Answer:
         )
     except Refused as refused:
         raise _failed(refused.reason, "illegal_argument_exception") from None
+    services.allow_topics(detector.indices, request)
     return Answer(suggestions(detector, asked, await _data(detector, services), services.now()))
 
 

@@ -16,7 +16,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from api.errors import Challenge, unavailable
-from api.security.permissions import Identity, permissions_of
+from api.security.permissions import Identity, permissions_of, topics_of
 from api.security.tokens import IssuerSilent, Tokens
 from api.security.users import Users
 from schemas.command import User
@@ -33,6 +33,7 @@ class Authenticator:
     def __init__(self, users: Users) -> None:
         self._users = users
         self._permissions = users.permissions()
+        self._topics = users.topics()
         self._by_certificate = users.by_certificate()
         self._hasher = PasswordHasher()
         # Hashed for unknown names, too: the time of an answer must not tell which names exist.
@@ -125,7 +126,13 @@ class Authenticator:
     def _identity(self, name: str, roles: list[str], backend_roles: list[str]) -> Identity:
         user = User(name=name, roles=roles, backend_roles=backend_roles)
         permissions = permissions_of(roles, self._permissions)
-        return Identity(user, permissions, not self._users.filter_by_backend_role or "*" in permissions)
+        if "*" in permissions:
+            return Identity(user, permissions, sees_all=True)
+        apart = self._users.filter_by_backend_role
+        topics = topics_of(roles, self._topics)
+        if topics is None and apart:
+            topics = ()  # teams that are kept apart must not read each other's topics for want of a line in the file
+        return Identity(user, permissions, not apart, topics)
 
 
 def _decoded(text: str) -> str:

@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 
 from schemas.command import User
 from schemas.errors import Refused
+from schemas.query.pattern import compile_wildcard
 
 _READ = (
     "detector/search",
@@ -32,11 +33,15 @@ ROLES: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Identity:
-    """An authenticated user. ``sees_all`` is not bound to detectors of their own backend roles."""
+    """An authenticated user. ``sees_all`` is not bound to detectors of their own backend roles.
+
+    ``topics`` are patterns of the topics whose records they may have read, None for all.
+    """
 
     user: User
     permissions: tuple[str, ...]
     sees_all: bool
+    topics: tuple[str, ...] | None = None
 
     def may(self, permission: str) -> bool:
         """Whether one of the user's roles has the permission.
@@ -45,6 +50,21 @@ class Identity:
         False
         """
         return permission == "" or any(fnmatchcase(permission, pattern) for pattern in self.permissions)
+
+    def may_read(self, index: str) -> bool:
+        """Whether the user may have read what a detector's ``indices`` name: a topic, or all topics of a pattern.
+
+        A pattern must lie within one of the user's patterns as a whole, whatever topics there are now.
+
+        >>> anna = Identity(User(name="anna"), (), True, topics=("orders.*", "tax"))
+        >>> [anna.may_read(index) for index in ("orders.eu", "orders.e*", "tax")]
+        [True, True, True]
+        >>> [anna.may_read(index) for index in ("*", "order*", "orders", "tax*")]
+        [False, False, False, False]
+        """
+        # The stars of the index are read as characters, and only stars of a pattern can stand for those: names of
+        # topics hold none, and patterns with other signs are refused in the file of users.
+        return self.topics is None or any(compile_wildcard(pattern)(index) for pattern in self.topics)
 
     def sees(self, owner: Mapping[str, object] | None) -> bool:
         """Whether a document that belongs to ``owner`` (its ``user`` member) is shown to this user."""
@@ -57,6 +77,16 @@ class Identity:
 def permissions_of(roles: Iterable[str], known: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
     """The permissions of several roles together; unknown names give none."""
     return tuple(dict.fromkeys(permission for role in roles for permission in known.get(role, ())))
+
+
+def topics_of(roles: Iterable[str], known: Mapping[str, tuple[str, ...]]) -> tuple[str, ...] | None:
+    """The topic patterns of several roles together; None when none of them says any.
+
+    >>> topics_of(["read", "orders"], {"orders": ("orders.*",)}), topics_of(["read"], {"orders": ("orders.*",)})
+    (('orders.*',), None)
+    """
+    found = [known[role] for role in roles if role in known]
+    return tuple(dict.fromkeys(pattern for patterns in found for pattern in patterns)) if found else None
 
 
 def denied(permission: str, user: User) -> Refused:

@@ -25,6 +25,9 @@ backend_roles_claim = "groups"
 
 [roles.viewer]
 permissions = ["tasks/search"]
+
+[roles.orders]
+topics = ["orders.*"]                  # whoever has the role may have these topics read, and no others
 """
 
 from __future__ import annotations
@@ -76,13 +79,20 @@ class BearerEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RoleEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A role of one's own: permission names, ``*`` matches."""
+    """A role of one's own, or more about a ready one: permission names and names of topics, ``*`` matches.
 
-    permissions: list[str]
+    ``permissions`` None leaves a ready role its own ones, and gives none to others. ``topics`` None says nothing.
+    """
+
+    permissions: list[str] | None = None
+    topics: list[str] | None = None
 
 
 class Users(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The whole file. ``filter_by_backend_role``: who is no admin sees only what shares a backend role."""
+    """The whole file. ``filter_by_backend_role``: who is no admin sees only what shares a backend role.
+
+    Then, too, whose roles say no topics may have none read; without it all.
+    """
 
     users: dict[str, UserEntry] = {}
     api_keys: dict[str, KeyEntry] = {}
@@ -96,7 +106,15 @@ class Users(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def permissions(self) -> dict[str, tuple[str, ...]]:
         """The permissions of every role, ready ones and further ones."""
-        return {**ROLES, **{name: tuple(role.permissions) for name, role in self.roles.items()}}
+        own = {name: role.permissions for name, role in self.roles.items()}
+        return {
+            **ROLES,
+            **{name: ROLES.get(name, ()) if given is None else tuple(given) for name, given in own.items()},
+        }
+
+    def topics(self) -> dict[str, tuple[str, ...]]:
+        """The topic patterns of the roles that say some."""
+        return {name: tuple(role.topics) for name, role in self.roles.items() if role.topics is not None}
 
 
 def read_users(path: Path) -> Users:
@@ -106,6 +124,12 @@ def read_users(path: Path) -> Users:
             users = msgspec.convert(tomllib.load(file), Users)
     except (OSError, ValueError, msgspec.ValidationError) as error:
         raise UsersInvalid(f"{path}: {error}") from error
+    for name, role in users.roles.items():
+        if role.permissions is None and role.topics is None:
+            raise UsersInvalid(f"{path}: the role {name} says neither permissions nor topics")
+        for pattern in role.topics or ():
+            if re.fullmatch(r"[a-zA-Z0-9._*-]{1,249}", pattern) is None:
+                raise UsersInvalid(f"{path}: the role {name} names {pattern!r}: no topic has such a name; * matches")
     known = users.permissions()
     entries: list[tuple[str, UserEntry | KeyEntry]] = [*users.users.items(), *users.api_keys.items()]
     for name, entry in entries:

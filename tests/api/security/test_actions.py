@@ -38,6 +38,7 @@ def api(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ru
 filter_by_backend_role = true
 [roles.everything]
 permissions = {EVERYTHING}
+topics = ["*"]
 [users.ada]
 password = "{FAST.hash("ada")}"
 roles = ["everything"]

@@ -56,6 +56,7 @@ jwks = "{folder / "jwks.json"}"
 backend_roles_claim = "groups"
 [roles.maker]
 permissions = ["detector/*", "detectors/get", "detector/info"]
+topics = ["*"]
 """)
     return file
 
