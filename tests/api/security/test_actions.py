@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 import structlog
 from argon2 import PasswordHasher
@@ -151,7 +152,11 @@ def secrets_of(api: RunningApi, detector: str) -> None:
         scored_until=None,
     )  # fmt: skip
     counters = dict.fromkeys((name for name in Node.__struct_fields__ if name.startswith("ad_")), 7)
-    node = Node(node_id="w1", time=now, started=now, model_count=1, models=[model], runs=[run], **counters)
+    node = msgspec.convert(
+        {**counters, "node_id": "w1", "time": now, "started": now, "model_count": 1, "models": [model], "runs": [run],
+         "dead_letters": {SECRET: {"not JSON": 1}}},
+        Node,
+    )  # fmt: skip
     stored = StoredTask(id="secret-task", version=1, control_offset=0, document=task)
     api.topics["state"].produce(b"secret-task", encode(stored), partition=0)
     api.topics["results"].produce(b"k", encode_result(result), partition=0)

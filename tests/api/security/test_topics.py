@@ -120,15 +120,8 @@ def who(users: str, folder: Path, name: str) -> tuple[str, ...] | None:
 def test_roles_that_name_no_topics(tmp_path: Path) -> None:
     """All topics in a setup where everybody sees everything, none where teams are kept apart."""
     roles = '[roles.a]\ntopics = ["a.*", "b"]\n[roles.c]\ntopics = ["c"]\n[roles.operate]\ntopics = []\n'
-    given = keys(
-        {
-            "none": '["read"]',
-            "one": '["read", "a"]',
-            "two": '["a", "c"]',
-            "empty": '["operate"]',
-            "all": '["admin", "a"]',
-        }
-    )
+    names = {"none": ["read"], "one": ["read", "a"], "two": ["a", "c"], "empty": ["operate"], "all": ["admin", "a"]}
+    given = keys({name: json.dumps(each) for name, each in names.items()})
     expected = {"one": ("a.*", "b"), "two": ("a.*", "b", "c"), "empty": (), "all": None}
     for first, none in (("", None), ("filter_by_backend_role = true\n", ())):
         users = first + roles + given
