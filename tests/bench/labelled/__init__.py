@@ -1,0 +1,1 @@
+"""Labelled series for the bench of detection: made ones, readers of folders, the metric, and the detectors."""
