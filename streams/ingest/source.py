@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 
-from schemas.checkpoint import OpenWindow, RunCheckpoint, SourceCheckpoint
+from schemas.checkpoint import SourceCheckpoint
 from schemas.partial import NO_WINDOW, Partial
-from streams.columns import Column
+from streams.ingest.checkpoint import grouped
 from streams.ingest.clock import SourceClock
 from streams.ingest.windows import Batch, Closed, RunWindows
-from streams.pieces import cut, joined, size
 from streams.plan import Plan
 
 
-@dataclass
+@dataclass(eq=False)
 class RunSource:
     """One run's share of a source. It is ``joined`` when it reads what the source reads, no longer catching up.
 
@@ -55,7 +53,7 @@ class RunSource:
         )
 
 
-@dataclass
+@dataclass(eq=False)
 class Source:
     """One data partition. ``offset`` is the next one to read; ``lock`` guards it and the windows.
 
@@ -71,14 +69,13 @@ class Source:
     slot: int = 0
     checkpointed: int = -1
 
+    def has(self, run: RunSource) -> bool:
+        """Whether this run still reads this source: False once it has ended, or the source is no longer ours."""
+        return self.runs.get(run.plan.owner) is run
+
     def snapshot(self, max_bytes: int) -> list[tuple[str, SourceCheckpoint]]:
         """The checkpoint's records with their keys, none of them much larger than ``max_bytes``."""
-        pieces = [
-            piece
-            for run in self.runs.values()
-            for piece in _pieces(run.windows.snapshot(), run.plan.columns, max_bytes)
-        ]
-        groups = list(_groups(pieces, max_bytes)) or [[]]
+        groups = grouped(((run.windows.snapshot(), run.plan.columns) for run in self.runs.values()), max_bytes)
         self.slot = 1 - self.slot
         return [
             (
@@ -94,71 +91,3 @@ class Source:
             )
             for part, runs in enumerate(groups)
         ]
-
-
-def assemble(parts: Iterable[SourceCheckpoint]) -> list[RunCheckpoint] | None:
-    """The runs of a checkpoint from its parts in any order; None while parts are missing or of different age."""
-    ordered = sorted(parts, key=lambda part: part.part)
-    if not ordered or [part.part for part in ordered] != list(range(ordered[0].parts)):
-        return None
-    if len({(part.offset, part.parts) for part in ordered}) != 1:
-        return None
-    runs: dict[tuple[str, int], RunCheckpoint] = {}
-    for part in ordered:
-        for run in part.runs:
-            known = runs.get((run.owner, run.run))
-            runs[run.owner, run.run] = run if known is None else _with_windows(known, [*known.windows, *run.windows])
-    return [_with_windows(run, list(_joined(run.windows))) for run in runs.values()]
-
-
-def _joined(windows: Iterable[OpenWindow]) -> Iterator[OpenWindow]:
-    for end, same in groupby(windows, key=lambda window: window.end):
-        yield OpenWindow(end, *joined([(piece.entities, piece.columns) for piece in same]))
-
-
-def _pieces(run: RunCheckpoint, columns: Sequence[Column], max_bytes: int) -> Iterator[RunCheckpoint]:
-    windows: list[OpenWindow] = []
-    size = 0
-    for window in (piece for whole in run.windows for piece in _cut(whole, columns, max_bytes)):
-        if windows and size + _size(window) > max_bytes:
-            yield _with_windows(run, windows)
-            windows, size = [], 0
-        windows.append(window)
-        size += _size(window)
-    yield _with_windows(run, windows)
-
-
-def _cut(window: OpenWindow, columns: Sequence[Column], max_bytes: int) -> Iterator[OpenWindow]:
-    for rows in cut(window.entities, window.columns, columns, max_bytes):
-        yield OpenWindow(window.end, *rows)
-
-
-def _groups(pieces: list[RunCheckpoint], max_bytes: int) -> Iterator[list[RunCheckpoint]]:
-    group: list[RunCheckpoint] = []
-    size = 0
-    for piece in pieces:
-        weight = 100 + sum(_size(window) for window in piece.windows)
-        if group and size + weight > max_bytes:
-            yield group
-            group, size = [], 0
-        group.append(piece)
-        size += weight
-    if group:
-        yield group
-
-
-def _size(window: OpenWindow) -> int:
-    return size(window.entities, window.columns)
-
-
-def _with_windows(run: RunCheckpoint, windows: list[OpenWindow]) -> RunCheckpoint:
-    return RunCheckpoint(
-        owner=run.owner,
-        run=run.run,
-        offset=run.offset,
-        clock=run.clock,
-        closed_until=run.closed_until,
-        late=run.late,
-        records=run.records,
-        windows=windows,
-    )

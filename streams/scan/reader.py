@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -39,6 +40,8 @@ class PartitionReader:
         self._gone_since: float | None = None
         self._looked = False
         self._out_of_range = False
+        # A scan is cancelled while a thread reads for it: closing the consumer under its hands crashes the process.
+        self._in_use = threading.Lock()
         self._consumer = Consumer(
             settings.client(
                 **{
@@ -60,6 +63,10 @@ class PartitionReader:
 
         Raises ``TopicGone``, after ``CERTAIN`` seconds of looking.
         """
+        with self._in_use:
+            return self._look()
+
+    def _look(self) -> bool:
         try:
             found = self._consumer.list_topics(self._topic, timeout=5.0).topics[self._topic]
             if found.error is not None or self._partition not in found.partitions:
@@ -94,7 +101,8 @@ class PartitionReader:
 
     def read(self, most: int, seconds: float) -> list[Record]:
         """The next records; nothing when none came in time. Raises ``KafkaException``."""
-        messages = self._consumer.consume(most, seconds)
+        with self._in_use:
+            messages = self._consumer.consume(most, seconds)
         records = [Record(message) for message in messages if message.error() is None]
         if len(records) < len(messages):
             self._judge([message for message in messages if message.error() is not None])
@@ -117,5 +125,6 @@ class PartitionReader:
                 raise KafkaException(event.error())
 
     def close(self) -> None:
-        """Let go of the connection."""
-        self._consumer.close()
+        """Let go of the connection, once nobody reads any more."""
+        with self._in_use:
+            self._consumer.close()

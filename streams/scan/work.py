@@ -93,9 +93,7 @@ class ScanWork:
         Raises ``TopicGone``, ``KafkaException`` or ``DeliveryFailed``.
         """
         scan = self.scan
-        reader = await asyncio.to_thread(
-            PartitionReader, self._settings, scan.topic, scan.partition, self._range.offset, scan.end_offset
-        )
+        reader = PartitionReader(self._settings, scan.topic, scan.partition, self._range.offset, scan.end_offset)
         try:
             done = await self._read(reader)
         finally:

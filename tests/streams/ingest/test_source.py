@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from schemas.checkpoint import SourceCheckpoint, decode_source, encode
 from schemas.partial import NO_WINDOW, Partial, decode_partial, encode_partial
+from streams.ingest.checkpoint import assemble
 from streams.ingest.clock import SourceClock
-from streams.ingest.source import RunSource, Source, assemble
+from streams.ingest.source import RunSource, Source
 from streams.ingest.windows import Closed, RunWindows
 from streams.score.merge import RunMerge
 from tests.streams.ingest.plans import ALL_KINDS, decoder, plan, records

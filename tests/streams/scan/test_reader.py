@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -81,3 +82,21 @@ def test_a_topic_that_is_deleted_is_gone_for_certain_only_after_a_while(
         assert time.monotonic() - began > 1
         new_topic(topic.name)
         assert gone(reading) == f"topic {topic.name} was deleted and made anew while it was analysed"
+
+
+def test_a_reader_is_closed_only_when_nobody_reads_any_more(topic: TopicUnderTest) -> None:
+    began, ended = threading.Event(), threading.Event()
+
+    def read(reading: PartitionReader) -> None:
+        began.set()
+        reading.read(10, 1.0)
+        ended.set()
+
+    reading = PartitionReader(Settings(brokers=topic.bootstrap), topic.name, 0, 0, 200)
+    thread = threading.Thread(target=read, args=[reading])
+    thread.start()
+    assert began.wait(60)
+    time.sleep(0.1)
+    reading.close()
+    assert ended.is_set()
+    thread.join()

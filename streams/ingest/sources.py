@@ -1,0 +1,286 @@
+"""All data partitions of a worker: which records lead to which dead letters, partials and checkpoints.
+
+Without Kafka, asyncio or a clock: the agent reads and writes, a simulation does so in memory. Times named ``now`` are
+the wall clock in epoch ms.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+from faust.types import TP
+
+from schemas.checkpoint import RunCheckpoint, SourceCheckpoint
+from schemas.deadletter import DeadLetter
+from schemas.partial import Partial
+from streams.detectors import Running
+from streams.ingest.clock import SourceClock
+from streams.ingest.decode import Decoder
+from streams.ingest.entities import EntityTable
+from streams.ingest.source import RunSource, Source
+from streams.ingest.windows import Closed, RunWindows
+from streams.plan import Plan
+from streams.settings import Settings
+
+log = structlog.get_logger()
+
+
+@dataclass
+class Emission:
+    """What is to be written, in this order; a partial goes to the model partition that stands before it."""
+
+    dead_letters: list[DeadLetter] = field(default_factory=list)
+    partials: list[tuple[int, Partial]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """The latest whole checkpoint of a source, and the slot of keys that it lies in."""
+
+    offset: int
+    slot: int
+    runs: Sequence[RunCheckpoint]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A source at an offset: the records of its checkpoint with their keys."""
+
+    source: Source
+    offset: int
+    records: Sequence[tuple[str, SourceCheckpoint]]
+
+
+class Sources:
+    """The sources that are ours, in ``held``; ``running`` gives what runs now.
+
+    The state of a source at offset O is exactly the fold of its records before O.
+    """
+
+    def __init__(self, settings: Settings, running: Callable[[], Iterable[Running]]) -> None:
+        self._settings = settings
+        self._running = running
+        self._entities: dict[tuple[str, int], EntityTable] = {}
+        self._decoders: dict[str, Decoder] = {}
+        self._decoders_current = True
+        self.held: dict[TP, Source] = {}
+
+    # -- which sources are ours -------------------------------------------------------------------------------
+
+    def assign(self, committed: Mapping[TP, int | None]) -> tuple[list[TP], list[TP]]:
+        """These partitions are ours, with their committed offsets: those that were given up, those to be restored.
+
+        A source that we hold already goes on where it is, unless somebody else has been further meanwhile.
+        """
+        given_up = [
+            tp for tp, source in self.held.items() if tp not in committed or (committed[tp] or 0) > source.offset
+        ]
+        for tp in given_up:
+            # Whatever still works on the source finds no run any more, and ends.
+            self.held.pop(tp).runs.clear()
+        return given_up, [tp for tp in committed if tp not in self.held]
+
+    def restore(self, tp: TP, committed: int | None, stored: Stored | None, low: int, high: int, now: int) -> Source:
+        """Hold a source from now on: as it was stored, or from where its runs begin.
+
+        ``low`` and ``high`` are the first offset and the end offset of the partition.
+        """
+        if stored is not None and stored.offset > high:
+            log.warning("topic was made anew, reading from its beginning", topic=tp.topic, partition=tp.partition)
+            stored = None
+        states = {} if stored is None else {(run.owner, run.run): run for run in stored.runs}
+        source = Source(tp.topic, tp.partition, 0 if stored is None else stored.offset)
+        if stored is not None:
+            source.slot = stored.slot
+        matched = False
+        for running in self._running_on(tp):
+            state = states.get((running.plan.owner, running.plan.run))
+            run = self._new_run(tp, running, min(running.start_of(tp.topic, tp.partition) or 0, high), now)
+            if state is not None:
+                matched = True
+                run.windows.restore(state)
+                if state.clock is not None:
+                    run.clock.observe(state.clock, now)
+            source.runs[running.plan.owner] = run
+        if source.runs and not matched:
+            source.offset = max(low, min(run.windows.offset for run in source.runs.values()))
+        elif not source.runs:
+            source.offset = max(committed or 0, source.offset) or high
+        self._join(source)
+        self.held[tp] = source
+        self._decoders_current = False
+        log.info("source begins", topic=tp.topic, partition=tp.partition, offset=source.offset, end=high)
+        return source
+
+    def _running_on(self, tp: TP) -> list[Running]:
+        return [running for running in self._running() if running.start_of(tp.topic, tp.partition) is not None]
+
+    def _new_run(self, tp: TP, running: Running, start: int, now: int) -> RunSource:
+        plan = running.plan
+        table = self._entities.setdefault((plan.owner, plan.run), EntityTable(plan))
+        clock = SourceClock(
+            now,
+            tick_grace_ms=int(self._settings.tick_grace * 1000),
+            idle_timeout_ms=int(self._settings.idle_timeout * 1000),
+            start_timeout_ms=int(self._settings.start_timeout * 1000),
+        )
+        past = running.past_of(tp.topic, tp.partition)
+        return RunSource(RunWindows(plan, table, start), clock, joined=False, past=past)
+
+    @staticmethod
+    def _join(source: Source) -> None:
+        for run in source.runs.values():
+            run.joined = run.joined or run.windows.offset >= source.offset
+
+    # -- what runs --------------------------------------------------------------------------------------------
+
+    def refresh(self, now: int) -> None:
+        """Begin new runs on the sources that are ours, end what no longer runs."""
+        for tp, source in self.held.items():
+            running_here = {running.plan.owner: running for running in self._running_on(tp)}
+            for owner, run in list(source.runs.items()):
+                if owner not in running_here or running_here[owner].plan.run != run.plan.run:
+                    del source.runs[owner]
+            for owner, running in running_here.items():
+                if owner not in source.runs:
+                    start = running.start_of(tp.topic, tp.partition) or 0
+                    source.runs[owner] = self._new_run(tp, running, start, now)
+            self._join(source)
+        alive = {(running.plan.owner, running.plan.run) for running in self._running()}
+        for key in self._entities.keys() - alive:
+            del self._entities[key]
+        self._decoders_current = False
+
+    def behind(self) -> Iterator[tuple[Source, RunSource]]:
+        """The runs that lack records which their sources have read already."""
+        for source in self.held.values():
+            yield from ((source, run) for run in source.runs.values() if not run.joined)
+
+    def _decoder(self, topic: str) -> Decoder:
+        if not self._decoders_current:
+            self._decoders_current = True
+            self._build_decoders()
+        return self._decoders[topic]
+
+    def _build_decoders(self) -> None:
+        plans: dict[str, dict[str, Plan]] = defaultdict(dict)
+        for source in self.held.values():
+            for owner, run in source.runs.items():
+                plans[source.topic][owner] = run.plan
+        self._decoders = {
+            topic: self._decoders[topic]
+            if topic in self._decoders and self._decoders[topic].plans == list(owners.values())
+            else self._new_decoder(list(owners.values()))
+            for topic, owners in plans.items()
+        }
+
+    def _new_decoder(self, plans: list[Plan]) -> Decoder:
+        tables = [self._entities[plan.owner, plan.run] for plan in plans]
+        return Decoder(plans, tables, max_ahead_ms=int(self._settings.max_ahead * 1000))
+
+    # -- records ----------------------------------------------------------------------------------------------
+
+    def fold(self, source: Source, records: Sequence[Any], now: int) -> Emission:
+        """Take in one fetch of a source; what was taken in before is skipped."""
+        records = [record for record in records if record.offset >= source.offset]
+        if not records:
+            return Emission()
+        next_offset = records[-1].offset + 1
+        runs = [run for run in source.runs.values() if run.joined and run.windows.offset < next_offset]
+        emission = self._fold(source, runs, records, next_offset, now)
+        source.offset = next_offset
+        return emission
+
+    def catch_up(self, source: Source, run: RunSource, records: Sequence[Any], position: int, now: int) -> Emission:
+        """Take in records that a run lacks; it joins its source when it has come as far.
+
+        ``position`` is the next offset of whoever read these: compaction and transactions leave no record right
+        before an offset, and the position says that it was passed.
+        """
+        if not source.has(run):
+            return Emission()
+        emission = Emission()
+        records = [record for record in records if run.windows.offset <= record.offset < source.offset]
+        if records:
+            emission = self._fold(source, [run], records, records[-1].offset + 1, now)
+        if run.windows.offset >= source.offset or position >= source.offset:
+            run.windows.skip_to(source.offset)
+            run.joined = True
+            log.info(
+                "run has caught up",
+                run=run.plan.owner,
+                topic=source.topic,
+                partition=source.partition,
+                offset=source.offset,
+            )
+        return emission
+
+    def _fold(
+        self, source: Source, runs: list[RunSource], records: Sequence[Any], next_offset: int, now: int
+    ) -> Emission:
+        emission = Emission()
+        if not runs:
+            return emission
+        decoder = self._decoder(source.topic)
+        # Only for these: a run that catches up must not dead-letter the records of all others once more.
+        owners = {run.plan.owner for run in runs}
+        decoded = decoder.decode(source.topic, source.partition, records, owners=owners)
+        emission.dead_letters += decoded.dead_letters
+        for run in runs:
+            batch = run.fold(decoded.batches[run.plan.owner], next_offset)
+            if run.windows.clock is not None and len(batch.times):
+                run.clock.observe(run.windows.clock, now, records[-1].timestamp)
+            self._emit(source, run, run.windows.close(), emission, idle=not len(batch.times) and run.said_idle)
+        return emission
+
+    def _emit(
+        self, source: Source, run: RunSource, closed: Sequence[Closed], emission: Emission, *, idle: bool
+    ) -> None:
+        emission.partials += run.partials(
+            source.topic, source.partition, closed, idle=idle, max_bytes=self._settings.record_bytes
+        )
+
+    # -- time -------------------------------------------------------------------------------------------------
+
+    def tick(self, source: Source, now: int, *, at_end: bool) -> Emission:
+        """Let the clocks of a quiet source go on, and close what is due."""
+        emission = Emission()
+        for run in source.runs.values():
+            if run.joined and at_end:
+                self._tick(source, run, now, emission)
+        return emission
+
+    def _tick(self, source: Source, run: RunSource, now: int, emission: Emission) -> None:
+        tick = run.clock.at(now, run.plan.interval_ms, run.plan.delay_ms)
+        closed: Sequence[Closed] = ()
+        if tick.close_open:
+            closed = run.windows.close_all()
+        elif tick.clock is not None and (run.windows.clock is None or tick.clock > run.windows.clock):
+            run.windows.advance(tick.clock)
+            closed = run.windows.close()
+        self._emit(source, run, closed, emission, idle=tick.idle)
+
+    # -- checkpoints ------------------------------------------------------------------------------------------
+
+    def moved(self) -> list[Source]:
+        """The sources whose state is not the one that was checkpointed last."""
+        return [
+            source
+            for source in self.held.values()
+            if source.offset != source.checkpointed or any(not run.joined for run in source.runs.values())
+        ]
+
+    def snapshot(self, source: Source) -> Snapshot:
+        """A checkpoint of a source as it is now."""
+        return Snapshot(source, source.offset, source.snapshot(self._settings.record_bytes))
+
+    def confirm(self, snapshot: Snapshot) -> int | None:
+        """The records of a snapshot have arrived: the offset that is safe now, None if the source is not ours."""
+        source = snapshot.source
+        source.checkpointed = snapshot.offset
+        ours = self.held.get(TP(source.topic, source.partition)) is source
+        return snapshot.offset if ours else None
