@@ -15,11 +15,12 @@ from urllib.parse import parse_qsl
 import structlog
 
 from api.errors import Challenge, Plain, error_body
-from api.origin import check_host, check_origin
+from api.origin import check_host, check_origin, client_of
+from api.places import Places
 from api.rendering import JSON_TYPE, TEXT_TYPE, Filter, render
 from api.request import FLAGS, Answer, Request, check_parameters
 from api.route_table import ROUTES, SEARCH_PARAMETERS, Route
-from api.routing import Router
+from api.routing import Match, Router
 from api.services import Services
 from schemas.errors import Refused
 from schemas.token import illegal_argument
@@ -29,6 +30,8 @@ log = structlog.get_logger()
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Rendered = tuple[Answer, bytes, str]
+"""An answer, its body and its content type."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,10 @@ class Application:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._router = build_router()
-        self._under_way = 0
+        settings = services.settings
+        self._under_way = Places(settings.max_concurrent_requests, "too many requests under way")
+        most = max(settings.max_arriving_bytes, settings.max_body_bytes)
+        self._arriving = Places(most, "too much of this client's request bodies is incomplete")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or the server's start and end."""
@@ -74,20 +80,16 @@ class Application:
                 return
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._under_way += 1
         settings = self._services.settings
         parameters: dict[str, str] = {}
         filter: Filter | None = None
         try:
             query = scope["query_string"].decode("latin-1")
             parameters.update(parse_qsl(query, keep_blank_values=True, encoding="utf-8", errors="replace"))
-            if self._under_way > settings.max_concurrent_requests:
-                raise Refused(429, "too many requests under way", "rejected_execution_exception")
             if "filter_path" in parameters:
                 filter = Filter(parameters["filter_path"])
             async with asyncio.timeout(settings.request_timeout):
-                answer = await self._answer(scope, parameters, receive)
-                body, kind = await _body_of(answer, parameters, filter)
+                answer, body, kind = await self._answer(scope, parameters, filter, receive)
         except asyncio.CancelledError:
             raise
         except TimeoutError:
@@ -97,72 +99,99 @@ class Application:
             if not isinstance(error, Refused):
                 log.exception("a request failed", method=scope["method"], path=scope["path"])
             answer, body, kind = _refusal(error, parameters, filter)
-        finally:
-            self._under_way -= 1
         await _send(send, answer, body, kind, scope["method"])
 
-    async def _answer(self, scope: Scope, parameters: dict[str, str], receive: Receive) -> Answer:
+    async def _answer(
+        self, scope: Scope, parameters: dict[str, str], filter: Filter | None, receive: Receive
+    ) -> Rendered:
         method: str = scope["method"]
         path: str = scope["raw_path"].decode("latin-1").split("?")[0]
+        found = self._match(scope, method, path)
+        if found.handler is None:
+            return Answer(None, 200, {"Allow": ",".join(found.allowed)}), b"", TEXT_TYPE
+        route = found.handler.route
+        request = await self._request(scope, found.handler, found.parameters, parameters, receive)
+        self._check(request, route)
+        if route.urgent:
+            answer = await route.handler(request, self._services)
+            return answer, render(answer.payload, parameters, filter), JSON_TYPE
+        # Only now: who has to wait for the rest of a body or for the check of a password takes nobody's place.
+        with self._under_way.taken():
+            answer = await route.handler(request, self._services)
+            return answer, *await _body_of(answer, parameters, filter)
+
+    def _match(self, scope: Scope, method: str, path: str) -> Match[_Entry]:
+        """Where a request belongs; without a handler for ``OPTIONS``, which tells the methods. Raises 400 and 405."""
         uri = path if not scope["query_string"] else f"{path}?{scope['query_string'].decode('latin-1')}"
         found = self._router.match(method, path)
         if found is None:
             raise Plain(400, f"no handler found for uri [{uri}] and method [{method}]", bare=True)
-        if found.handler is None:
-            allow = ",".join(found.allowed)
-            if method == "OPTIONS":
-                return Answer(None, 200, {"Allow": allow})
+        if found.handler is None and method != "OPTIONS":
             allowed = ", ".join(found.allowed)
             reason = f"Incorrect HTTP method for uri [{uri}] and method [{method}], allowed: [{allowed}]"
-            raise Plain(405, reason, headers={"Allow": allow})
-        route = found.handler.route
+            raise Plain(405, reason, headers={"Allow": ",".join(found.allowed)})
+        return found
+
+    async def _request(
+        self,
+        scope: Scope,
+        entry: _Entry,
+        path_parameters: dict[str, str],
+        parameters: dict[str, str],
+        receive: Receive,
+    ) -> Request:
+        """The request with who asks and its whole body."""
+        path: str = scope["raw_path"].decode("latin-1").split("?")[0]
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         check_origin(headers)
         if self._services.settings.users is None:
             check_host(headers)
         certificate = scope.get("extensions", {}).get("tls", {}).get("client_cert_name")
-        identity = await self._services.identify(headers, route.permission, certificate)
-        request = Request(
-            method,
-            path,
-            found.handler.prefix,
-            found.parameters,
-            parameters,
-            headers,
-            await _body(receive, headers, self._services.settings.max_body_bytes),
-            identity,
-        )
+        client = client_of(scope["client"][0]) if scope.get("client") else ""
+        identity = await self._services.identify(headers, entry.route.permission, certificate, client)
+        body = await self._body(receive, headers, client)
+        return Request(scope["method"], path, entry.prefix, path_parameters, parameters, headers, body, identity)
+
+    def _check(self, request: Request, route: Route) -> None:
+        """Refuse what a route does not take, and what cannot be answered now."""
         if request.body:
-            _check_content_type(headers.get("content-type", ""))
+            _check_content_type(request.headers.get("content-type", ""))
         known = (*route.parameters, *(SEARCH_PARAMETERS if route.body == "search" else ()))
-        check_parameters(path, parameters, known)
+        check_parameters(request.path, request.parameters, known)
         for name in FLAGS:
             request.flag(name)
         if request.body and route.body == "none":
-            raise illegal_argument(f"request [{method} {path}] does not support having a body")
+            raise illegal_argument(f"request [{request.method} {request.path}] does not support having a body")
         if route.gated:
             self._services.require()
-        return await route.handler(request, self._services)
 
-
-async def _body(receive: Receive, headers: dict[str, str], limit: int) -> bytes:
-    """The whole body. One that is too large is refused as soon as that is known."""
-    length = headers.get("content-length", "")
-    if length.isdigit() and int(length) > limit:
-        raise _too_large(limit)
-    parts: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Refused(400, "the client went away", "illegal_argument_exception")
-        part = message.get("body", b"")
-        size += len(part)
-        if size > limit:
-            raise _too_large(limit)
-        parts.append(part)
-        if not message.get("more_body", False):
-            return b"".join(parts)
+    async def _body(self, receive: Receive, headers: dict[str, str], client: str) -> bytes:
+        """The whole body. One that is too large or too slow is refused as soon as that is known."""
+        settings = self._services.settings
+        length = headers.get("content-length", "")
+        if length.isdigit() and int(length) > settings.max_body_bytes:
+            raise _too_large(settings.max_body_bytes)
+        parts: list[bytes] = []
+        size = 0
+        try:
+            async with asyncio.timeout(settings.body_timeout):
+                while True:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise Refused(400, "the client went away", "illegal_argument_exception")
+                    part = message.get("body", b"")
+                    if size + len(part) > settings.max_body_bytes:
+                        raise _too_large(settings.max_body_bytes)
+                    self._arriving.take(client, len(part))
+                    size += len(part)
+                    parts.append(part)
+                    if not message.get("more_body", False):
+                        return b"".join(parts)
+        except TimeoutError:
+            reason = f"the request body did not arrive within {settings.body_timeout:g} s"
+            raise Plain(408, reason, headers={"Connection": "close"}) from None
+        finally:
+            self._arriving.give_back(client, size)
 
 
 def _too_large(limit: int) -> Refused:

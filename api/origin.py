@@ -32,6 +32,23 @@ def check_host(headers: Mapping[str, str]) -> None:
         )
 
 
+def client_of(address: str) -> str:
+    """Who shares the limits of an address: a client with IPv6 has a whole network to ask from.
+
+    >>> client_of("192.0.2.7"), client_of("2001:db8::1"), client_of("2001:db8::ffff:2"), client_of("::ffff:192.0.2.7")
+    ('192.0.2.7', '2001:db8::/64', '2001:db8::/64', '192.0.2.7')
+    """
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return str(parsed)
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(ipaddress.ip_network((int(parsed) >> 64 << 64, 64)))
+
+
 def is_loopback(host: str) -> bool:
     """Whether a ``Host`` header, with or without a port, names this machine and can name no other.
 

@@ -41,7 +41,8 @@ class Route:
     """One route. ``tail`` follows a prefix, or is the whole path when ``prefixed`` is False.
 
     ``permission`` is the tail of the anchor's action name (section 1.20), "" for what everybody may ask.
-    ``gated`` routes are answered with 503 while the views are not there.
+    ``gated`` routes are answered with 503 while the views are not there. ``urgent`` ones have small answers that are at
+    hand: they are given whatever else is under way.
     """
 
     methods: tuple[str, ...]
@@ -54,6 +55,7 @@ class Route:
     original: bool = True
     prefixed: bool = True
     gated: bool = True
+    urgent: bool = False
 
     def paths(self) -> Iterator[tuple[str, str]]:
         """The paths of the route, each with its prefix."""
@@ -237,8 +239,17 @@ ROUTES: tuple[Route, ...] = (
         "detector/stats",
         ("timeout",),
     ),
-    Route(("GET", "HEAD"), "/", root.root, "Name and version", "", prefixed=False, gated=False),
-    Route(("GET",), "/_health", root.health, "Whether requests can be answered", "", prefixed=False, gated=False),
+    Route(("GET", "HEAD"), "/", root.root, "Name and version", "", prefixed=False, gated=False, urgent=True),
+    Route(
+        ("GET",),
+        "/_health",
+        root.health,
+        "Whether requests can be answered",
+        "",
+        prefixed=False,
+        gated=False,
+        urgent=True,
+    ),
     Route(
         ("GET",),
         "/_cluster/health",
@@ -248,6 +259,7 @@ ROUTES: tuple[Route, ...] = (
         ("timeout", "wait_for_status"),
         prefixed=False,
         gated=False,
+        urgent=True,
     ),
     Route(
         ("GET",),

@@ -79,7 +79,9 @@ class Services:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._authenticator = None if settings.users is None else Authenticator(read_users(settings.users))
+        self._authenticator = (
+            None if settings.users is None else Authenticator(read_users(settings.users), settings.passwords_waiting)
+        )
         self.catalog = Catalog()
         self.nodes = Nodes(settings.node_silence)
         client = settings.kafka_client()
@@ -179,15 +181,18 @@ class Services:
             raise index_not_found(OPENSEARCH.detectors, resource)
 
     async def identify(
-        self, headers: Mapping[str, str], permission: str, certificate: str | None = None
+        self, headers: Mapping[str, str], permission: str, certificate: str | None = None, client: str = ""
     ) -> Identity | None:
-        """Who asks, and that they may; None where nobody is asked. Raises 401 or 403."""
+        """Who asks from where, and that they may; None where nobody is asked. Raises 401, 403 or 429."""
         if self._authenticator is None or permission == "":
             return None
         try:
-            identity = await self._authenticator.identify(headers, certificate)
+            identity = await self._authenticator.identify(headers, certificate, client)
         except Challenge as challenge:
             log.warning("authentication refused", action=permission, reason=challenge.reason, **challenge.shown)
+            raise
+        except Refused as refused:
+            log.warning("authentication not tried", action=permission, reason=refused.reason, client=client)
             raise
         if not identity.may(permission):
             log.warning("permission denied", user=identity.user.name, action=permission)

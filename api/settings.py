@@ -66,8 +66,24 @@ class Settings:
     node_silence: float = _setting(30.0, "RIVERWATCH_NODE_SILENCE", "a worker silent for longer counts as gone")
 
     max_body_bytes: int = _setting(10 * 1024**2, "RIVERWATCH_MAX_BODY_BYTES", "the largest request body")
+    max_arriving_bytes: int = _setting(
+        64 * 1024**2,
+        "RIVERWATCH_MAX_ARRIVING_BYTES",
+        "bytes held of one client's request bodies that are not complete; more are answered with 429",
+    )
+    body_timeout: float = _setting(
+        30.0, "RIVERWATCH_BODY_TIMEOUT", "how long a request body may take to arrive; then 408"
+    )
     max_concurrent_requests: int = _setting(
-        256, "RIVERWATCH_MAX_CONCURRENT_REQUESTS", "requests under way at once; more are answered with 429"
+        256,
+        "RIVERWATCH_MAX_CONCURRENT_REQUESTS",
+        "requests under way at once; more are answered with 429. Those whose body or password check is waited for do"
+        " not count",
+    )
+    passwords_waiting: int = _setting(
+        8,
+        "RIVERWATCH_PASSWORDS_WAITING",
+        "different passwords of one client that may wait for their check; more are answered with 429",
     )
     max_clauses: int = _setting(1024, "RIVERWATCH_MAX_CLAUSES", "the most clauses of one query")
     max_query_depth: int = _setting(30, "RIVERWATCH_MAX_QUERY_DEPTH", "how deep queries and aggregations may nest")

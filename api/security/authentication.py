@@ -2,59 +2,47 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import hashlib
 import hmac
-import secrets
-import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
-
 from api.errors import Challenge, unavailable
+from api.security.passwords import Passwords
 from api.security.permissions import Identity, permissions_of, topics_of
 from api.security.tokens import IssuerSilent, Tokens
 from api.security.users import Users
 from schemas.command import User
 
-REMEMBERED_SECONDS = 60.0
-"""How long a password that was right is not hashed again: a hash takes tens of milliseconds on purpose."""
-
-REMEMBERED = 1000
-
 
 class Authenticator:
-    """Checks credentials against the file of users."""
+    """Checks credentials against the file of users.
 
-    def __init__(self, users: Users) -> None:
+    Of ``passwords_waiting`` different passwords a client each may wait for their check.
+    """
+
+    def __init__(self, users: Users, passwords_waiting: int = 8) -> None:
         self._users = users
         self._permissions = users.permissions()
         self._topics = users.topics()
         self._by_certificate = users.by_certificate()
-        self._hasher = PasswordHasher()
-        # Hashed for unknown names, too: the time of an answer must not tell which names exist.
-        self._nobody = self._hasher.hash("nobody")
-        # One at a time: whoever guesses passwords gets one core, not all.
-        self._executor = ThreadPoolExecutor(1, "passwords")
-        self._remembered: dict[bytes, float] = {}
-        self._salt = secrets.token_bytes(64)
+        hashes = {name: each.password for name, each in users.users.items() if each.password is not None}
+        self._passwords = Passwords(hashes, passwords_waiting)
         self._tokens = None if users.bearer is None else Tokens(users.bearer)
 
-    async def identify(self, headers: Mapping[str, str], certificate: str | None = None) -> Identity:
+    async def identify(self, headers: Mapping[str, str], certificate: str | None = None, client: str = "") -> Identity:
         """The user of a request. Raises ``Challenge`` (401) when nobody, or the wrong one, is shown.
 
-        503 when a token cannot be checked, because its issuer does not answer.
+        503 when a token cannot be checked, because its issuer does not answer; 429 when too many passwords of
+        ``client``, where the request comes from, are being checked. Nothing but passwords and tokens waits.
 
         ``certificate`` is the subject of a client certificate that has been checked; headers go first.
         """
         scheme, _, credentials = headers.get("authorization", "").partition(" ")
         credentials = credentials.strip()
         if scheme.lower() == "basic":
-            return await self._basic(credentials)
+            return await self._basic(credentials, client)
         if scheme.lower() == "apikey":
             return self._key(credentials)
         if headers.get("x-api-key"):
@@ -65,27 +53,14 @@ class Authenticator:
             return self._certificate(certificate)
         raise Challenge("authentication is required")
 
-    async def _basic(self, credentials: str) -> Identity:
+    async def _basic(self, credentials: str, client: str) -> Identity:
         name, colon, password = _decoded(credentials).partition(":")
         if not colon:  # what stands there without one may be the password
             raise Challenge("the credentials cannot be read")
-        entry = self._users.users.get(name)
-        seen = hashlib.blake2b(f"{name}:{password}".encode(), key=self._salt).digest()
-        if entry is None or self._remembered.get(seen, 0.0) < time.monotonic():
-            hashed = self._nobody if entry is None or entry.password is None else entry.password
-            right = await asyncio.get_running_loop().run_in_executor(self._executor, self._verify, hashed, password)
-            if entry is None or entry.password is None or not right:
-                raise Challenge("wrong user or password", user=name)
-            if len(self._remembered) >= REMEMBERED:
-                self._remembered.clear()
-            self._remembered[seen] = time.monotonic() + REMEMBERED_SECONDS
+        if not await self._passwords.right(name, password, client):
+            raise Challenge("wrong user or password", user=name)
+        entry = self._users.users[name]
         return self._identity(name, entry.roles, entry.backend_roles)
-
-    def _verify(self, hashed: str, password: str) -> bool:
-        try:
-            return self._hasher.verify(hashed, password)
-        except (VerificationError, InvalidHashError):
-            return False
 
     def _key(self, credentials: str) -> Identity:
         """``name:secret``, or the same in base64 as OpenSearch and Elasticsearch clients send it."""

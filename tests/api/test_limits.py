@@ -40,8 +40,10 @@ def api(broker: Broker) -> Iterator[RunningApi]:
         max_clauses=20,
         max_query_depth=4,
         max_buckets=10,
+        max_arriving_bytes=6000,
         max_concurrent_requests=3,
         request_timeout=SECONDS,
+        body_timeout=1.0,
         max_detectors=2,
         max_hc_detectors=1,
         max_features=1,
@@ -125,8 +127,8 @@ def test_a_body_that_is_too_large(api: RunningApi) -> None:
         assert "6000 bytes" in answer.json()["error"]["reason"]
 
 
-def unfinished(api: RunningApi) -> socket.socket:
-    """A request whose body does not come."""
+def unfinished(api: RunningApi, sent: bytes = b"{") -> socket.socket:
+    """A request of whose body no more than this comes."""
     address = urlsplit(api.url)
     assert address.hostname is not None
     assert address.port is not None
@@ -135,25 +137,78 @@ def unfinished(api: RunningApi) -> socket.socket:
         f"POST {AD}/detectors HTTP/1.1",
         "Host: localhost",
         "Content-Type: application/json",
-        "Content-Length: 9",
+        "Content-Length: 5000",
         "",
         "",
     ]
-    connection.sendall("\r\n".join(lines).encode())
+    connection.sendall("\r\n".join(lines).encode() + sent)
     return connection
 
 
-def test_too_many_requests_and_too_slow_ones(api: RunningApi) -> None:
-    waiting = [unfinished(api) for _ in range(3)]
-    time.sleep(0.3)
-    answer = api.call("GET", "/detectors/count")
-    assert (answer.status_code, answer.json()["error"]["type"]) == (429, "rejected_execution_exception")
+def answer_on(connection: socket.socket) -> tuple[int, Any]:
+    """Status and body of the answer that comes on a connection."""
+    head, _, rest = connection.recv(100_000).partition(b"\r\n\r\n")
+    while not rest:
+        rest = connection.recv(100_000)
+    return int(head.split()[1]), json.loads(rest)
+
+
+def test_bodies_that_do_not_come_keep_nobody_waiting(api: RunningApi) -> None:
+    waiting = [unfinished(api) for _ in range(40)]
+    assert api.call("GET", "/detectors/count").status_code == 200
+    assert api.call("POST", "/detectors/results/_search", {"size": 0}).status_code == 200
     for connection in waiting:
-        status, _, rest = connection.recv(100_000).partition(b"\r\n")
-        assert status == b"HTTP/1.1 504 Gateway Timeout"
-        error = json.loads(rest.partition(b"\r\n\r\n")[2])["error"]
-        assert (error["type"], error["reason"]) == ("timeout_exception", "not answered within 1.5 s")
+        status, body = answer_on(connection)
+        assert (status, body["error"]) == (408, "the request body did not arrive within 1 s")
+        assert connection.recv(1) == b""  # nothing that comes now is taken for the next request
         connection.close()
+
+
+def test_bodies_that_do_not_come_take_little_memory(api: RunningApi) -> None:
+    first = unfinished(api, b" " * 4000)
+    time.sleep(0.2)
+    second = unfinished(api, b" " * 4000)
+    answers = {answer_on(connection)[0] for connection in (first, second)}
+    assert answers == {408, 429}
+    for connection in (first, second):
+        connection.close()
+    whole = {"query": {"term": {"a": "x" * 5000}}}
+    assert api.call("POST", "/detectors/results/_search", whole).status_code == 200
+
+
+@pytest.fixture
+def long_search(api: RunningApi) -> Iterator[dict[str, Any]]:
+    """A search of tasks that takes longer than any request may."""
+    tasks = api.services.catalog.tasks
+    source = {"task_type": "REALTIME_SINGLE_ENTITY", "detector_id": "x", "error": "so many words " * 40}
+    for number in range(20_000):
+        tasks.put(Document(f"long-{number}", 1, number, source))
+    yield {"query": {"bool": {"should": [{"match": {"error": f"none{n}"}} for n in range(18)]}}}
+    for number in range(20_000):
+        tasks.delete(f"long-{number}")
+
+
+def test_too_many_requests_and_too_slow_ones(api: RunningApi, long_search: dict[str, Any]) -> None:
+    answers: list[httpx.Response] = []
+    threads = [
+        threading.Thread(target=lambda: answers.append(api.call("POST", "/detectors/tasks/_search", long_search)))
+        for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    for _ in range(100):
+        answer = api.call("GET", "/detectors/count")
+        if answer.status_code == 429:
+            break
+    assert (answer.status_code, answer.json()["error"]["type"]) == (429, "rejected_execution_exception")
+    for path in ("/", "/_health", "/_cluster/health?filter_path=status"):
+        assert api.client.get(path).status_code == 200
+    for thread in threads:
+        thread.join()
+    for answer in answers:
+        error = answer.json()["error"]
+        assert (answer.status_code, error["type"]) == (504, "timeout_exception")
+        assert error["reason"] == "not answered within 1.5 s"
     assert api.call("GET", "/detectors/count").status_code == 200
 
 
@@ -213,21 +268,16 @@ def test_a_search_that_nobody_waits_for_is_broken_off(tmp_path: Path) -> None:
     assert took < 20
 
 
-def test_a_long_search_of_tasks_ends_in_time_and_nobody_waits_for_it(api: RunningApi) -> None:
-    tasks = api.services.catalog.tasks
-    source = {"task_type": "REALTIME_SINGLE_ENTITY", "detector_id": "x", "error": "so many words " * 40}
-    for number in range(20_000):
-        tasks.put(Document(f"long-{number}", 1, number, source))
-    body = {"query": {"bool": {"should": [{"match": {"error": f"none{n}"}} for n in range(18)]}}}
+def test_a_long_search_of_tasks_ends_in_time_and_nobody_waits_for_it(
+    api: RunningApi, long_search: dict[str, Any]
+) -> None:
     answers: list[httpx.Response] = []
-    search = threading.Thread(target=lambda: answers.append(api.call("POST", "/detectors/tasks/_search", body)))
+    search = threading.Thread(target=lambda: answers.append(api.call("POST", "/detectors/tasks/_search", long_search)))
     search.start()
     time.sleep(0.3)
     assert api.call("GET", "/detectors/count").status_code == 200
     assert answers == []  # the count was told while the search went on
     search.join()
-    for number in range(20_000):
-        tasks.delete(f"long-{number}")
     error = answers[0].json()["error"]
     assert (answers[0].status_code, error["type"]) == (504, "timeout_exception")
 

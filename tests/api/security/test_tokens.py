@@ -69,6 +69,17 @@ def test_keys_that_were_fetched_are_kept() -> None:
         name_of(checked, token("k2"))
 
 
+def test_tokens_with_keys_that_nobody_knows_do_not_ask_the_issuer_each() -> None:
+    fetches = [KEYS, *[b"no keys"] * 20]
+    with issuer(fetches) as address:
+        checked = authenticator(address)
+        for number in range(10):
+            with pytest.raises(Challenge, match="not accepted"):
+                name_of(checked, token(f"made-up-{number}"))
+        assert name_of(checked, token()) == "tom"
+    assert len(fetches) == 20
+
+
 @pytest.mark.parametrize("answers", [[], [b"<html>"], [b"[]"], [b'{"keys": []}']])
 def test_an_issuer_that_does_not_answer_is_no_fault_of_the_token(answers: list[bytes]) -> None:
     fetches = [*answers, KEYS] if answers else []

@@ -1,0 +1,46 @@
+"""How much of something may be taken at once; who comes too late is refused and does not wait."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from schemas.errors import Refused
+
+
+class Places:
+    """``most`` of something may be taken at once by each one who takes; ``reason`` refuses what is above it.
+
+    >>> places = Places(1, "too many")
+    >>> with places.taken("a"), places.taken("b"):
+    ...     with places.taken("a"):
+    ...         pass
+    Traceback (most recent call last):
+    schemas.errors.Refused: too many
+    """
+
+    def __init__(self, most: int, reason: str) -> None:
+        self._most, self._reason = most, reason
+        self._taken: dict[str, int] = {}
+
+    def take(self, who: str = "", count: int = 1) -> None:
+        """Take some. Raises ``Refused`` (429) when they are too many."""
+        taken = self._taken.get(who, 0) + count
+        if taken > self._most:
+            raise Refused(429, self._reason, "rejected_execution_exception")
+        self._taken[who] = taken
+
+    def give_back(self, who: str = "", count: int = 1) -> None:
+        """Give some back."""
+        left = self._taken.pop(who, 0) - count
+        if left > 0:
+            self._taken[who] = left
+
+    @contextmanager
+    def taken(self, who: str = "") -> Iterator[None]:
+        """Take one for a while."""
+        self.take(who)
+        try:
+            yield
+        finally:
+            self.give_back(who)
