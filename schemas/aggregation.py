@@ -9,7 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from schemas.errors import Refused
-from schemas.query import Query, parse_query, to_document
+from schemas.query import Query, compile_query, parse_query, to_document
 from schemas.query.errors import suggestion
 from schemas.token import as_array, as_number, as_object, as_text, illegal_argument, parsing_failed, token
 
@@ -129,6 +129,7 @@ def _parse(name: str, body: Mapping[str, Any]) -> Aggregation:
 
 def _parse_filter(name: str, query: Mapping[str, Any], inner: Mapping[str, Any]) -> Aggregation:
     parsed = parse_query(query)
+    compile_query(parsed)  # which refuses patterns and dates that can't be used
     if len(inner) != 1:
         raise NotSingleValued(name, "filter")
     (inner_name, inner_body), *_ = _definitions(inner)

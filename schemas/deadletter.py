@@ -16,6 +16,7 @@ Reason = Literal[
     "bad-command",
     "refused-command",
     "unreadable-record",
+    "undecodable",
 ]
 
 # A letter that Kafka refuses would stop its worker again at every start. So each fits into a record of Kafka's default

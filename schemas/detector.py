@@ -14,7 +14,7 @@ from schemas.errors import DetectorInvalid, Refused
 from schemas.feature import Feature, check_features, parse_features
 from schemas.imputation import Imputation, parse_imputation
 from schemas.interval import Interval, parse_interval
-from schemas.query import MatchAll, Query, parse_query, to_document
+from schemas.query import MatchAll, Query, compile_query, parse_query, to_document
 from schemas.suppression import Rule, default_rules, parse_rules
 from schemas.task import DateRange
 from schemas.token import as_array, as_boolean, as_integer, as_object, as_text, illegal_argument, token
@@ -246,7 +246,10 @@ def _read_filter(value: Any) -> Query:
     if not as_object(value):
         return MatchAll()
     try:
-        return parse_query(value)
+        query = parse_query(value)
+        # A pattern or a date that can't be used is refused here: the workers have nobody to refuse it to.
+        compile_query(query)
+        return query
     except Refused as refused:
         if refused.kind == "illegal_argument_exception":
             raise

@@ -117,7 +117,12 @@ def _(query: Terms, now: int | None) -> Predicate:
 @_compile.register
 def _(query: Ids, now: int | None) -> Predicate:
     wanted = frozenset(query.values)
-    return lambda document: document.get("_id") in wanted
+
+    def test(document: Mapping[str, Any]) -> bool:
+        id = document.get("_id")
+        return isinstance(id, str) and id in wanted
+
+    return test
 
 
 @_compile.register
@@ -170,7 +175,7 @@ class _RangeTest:
             return None
 
     def __call__(self, value: Any) -> bool:
-        if isinstance(value, bool):
+        if isinstance(value, bool) or value != value:
             return False
         if isinstance(value, int | float):
             dated = self._numbers is None or self._query.format is not None

@@ -17,38 +17,48 @@ def values_at(document: Any, path: str) -> Iterator[Any]:
     >>> list(values_at({"a": [{"b": 1}, {"b": [2, None]}], "a.b": 3}, "a.b"))
     [3, 1, 2]
     """
-    if isinstance(document, list):
-        for item in document:
-            yield from values_at(item, path)
-    elif isinstance(document, Mapping):
-        if path in document:
-            yield from _flat(document[path])
-        start = path.find(".")
-        while start != -1:
-            head = document.get(path[:start])
-            if head is not None:
-                yield from values_at(head, path[start + 1 :])
-            start = path.find(".", start + 1)
+    # No recursion here: a document may be nested deeper than Python's stack.
+    open_: list[tuple[Any, str | None]] = [(document, path)]
+    while open_:
+        value, rest = open_.pop()
+        if isinstance(value, list):
+            open_ += [(item, rest) for item in reversed(value)]
+        elif rest is None:
+            if value is not None:
+                yield value
+        elif isinstance(value, Mapping):
+            below: list[tuple[Any, str | None]] = [(value[rest], None)] if rest in value else []
+            start = rest.find(".")
+            while start != -1:
+                if (head := value.get(rest[:start])) is not None:
+                    below.append((head, rest[start + 1 :]))
+                start = rest.find(".", start + 1)
+            open_ += reversed(below)
 
 
 def field_values(document: Any, path: str) -> list[Any]:
-    """The values of a field, which may be named with ``.keyword`` behind it."""
+    """The values of a field; one that is named with ``.keyword`` behind it has the field's own where it has none.
+
+    >>> field_values({"a": "x"}, "a.keyword"), field_values({"a": {"b": 1}}, "a.keyword")
+    (['x'], [])
+    """
     found = list(values_at(document, path))
     if not found and path.endswith(KEYWORD):
-        return list(values_at(document, path.removesuffix(KEYWORD)))
+        return [value for value in values_at(document, path.removesuffix(KEYWORD)) if not isinstance(value, Mapping)]
     return found
 
 
 def all_fields(document: Any, above: str = "") -> Iterator[str]:
     """The paths of all leaves of a document that are not null."""
-    if isinstance(document, Mapping):
-        for name, value in document.items():
-            yield from all_fields(value, f"{above}{name}.")
-    elif isinstance(document, list):
-        for item in document:
-            yield from all_fields(item, above)
-    elif above and document is not None:
-        yield above[:-1]
+    open_ = [(document, above)]
+    while open_:
+        value, prefix = open_.pop()
+        if isinstance(value, Mapping):
+            open_ += [(member, f"{prefix}{name}.") for name, member in reversed(list(value.items()))]
+        elif isinstance(value, list):
+            open_ += [(item, prefix) for item in reversed(value)]
+        elif prefix and value is not None:
+            yield prefix[:-1]
 
 
 def number_of(value: Any) -> float | None:
@@ -81,11 +91,3 @@ def same(value: Any, wanted: Scalar, *, case_insensitive: bool = False) -> bool:
         return False
     text = text_of(wanted)
     return value.lower() == text.lower() if case_insensitive else value == text
-
-
-def _flat(value: Any) -> Iterator[Any]:
-    if isinstance(value, list):
-        for item in value:
-            yield from _flat(item)
-    elif value is not None:
-        yield value

@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,9 @@ from streams.ingest.entities import NO_ENTITY, Entities, EntityTable
 from streams.ingest.extract import MAX_TIME, Unusable, only, to_category, to_number, to_time, to_times
 from streams.ingest.filters import compile_filter
 from streams.ingest.hashes import Hashes
+from streams.ingest.isolate import Faults, isolate
 from streams.ingest.layout import Layout
-from streams.ingest.points import TOO_DEEP, Odd, Origin, PointReader, Points
+from streams.ingest.points import Odd, Origin, PointReader, Points, more_points
 from streams.ingest.windows import Batch
 from streams.plan import Plan
 
@@ -28,9 +30,11 @@ BoolArray = npt.NDArray[np.bool_]
 Bad = dict[int, tuple[Reason, str]]
 """Why the points at these places are of no use; the first reason counts."""
 
+_offset = attrgetter("offset")
+
 _CATEGORIES: frozenset[type] = frozenset((str, int, type(None)))
 _HASHED: frozenset[type] = frozenset((str, int, float, type(None)))
-_NUMBERS: frozenset[type] = frozenset((float, type(None)))
+_NUMBERS: frozenset[type] = frozenset((float, bool, type(None)))
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,7 @@ class Decoder:
         self.tables = list(tables)
         layout = Layout(plans)
         self._points = PointReader(layout)
+        self._faults = Faults()
         self._runs = [
             _RunDecoder(plan, table, layout, max(max_ahead_ms, plan.interval_ms))
             for plan, table in zip(plans, tables, strict=True)
@@ -71,36 +76,41 @@ class Decoder:
         timestamp: no clock of ours has a say, so a record has the same outcome on every worker and in every replay.
         """
         origin = Origin(topic, partition, records)
-        try:
-            return self._decode(origin, owners)
-        except RecursionError:
-            # JSON that could be read may still be nested too deep for who looks into it.
-            return self._without_deep(origin, owners)
+        runs = [run for run in self._runs if owners is None or run.plan.owner in owners]
+        for run in runs:
+            run.table.renew()
+        parts = isolate(
+            records,
+            lambda some: self._decode(replace(origin, records=some), runs),
+            lambda record: self._alone(replace(origin, records=[record]), runs),
+        )
+        return parts[0] if len(parts) == 1 else _joined(parts)
 
-    def _without_deep(self, origin: Origin, owners: Collection[str] | None) -> Decoded:
-        usable, letters = [], []
-        for index, record in enumerate(origin.records):
-            try:
-                self._decode(replace(origin, records=[record]), owners)
-                usable.append(record)
-            except RecursionError:
-                letters.append(origin.letter(index, "malformed-json", TOO_DEEP))
-        decoded = self._decode(replace(origin, records=usable), owners)
-        return replace(decoded, dead_letters=_in_order(decoded.dead_letters + letters))
-
-    def _decode(self, origin: Origin, owners: Collection[str] | None) -> Decoded:
+    def _decode(self, origin: Origin, runs: Sequence[_RunDecoder]) -> Decoded:
         letters: list[DeadLetter] = []
         points = self._points.points(origin, letters)
-        batches = {
-            run.plan.owner: run.batch(points, origin, letters)
-            for run in self._runs
-            if owners is None or run.plan.owner in owners
-        }
-        return Decoded(batches, _in_order(letters))
+        batches = {run.plan.owner: run.batch(points, origin, letters) for run in runs}
+        return Decoded(batches, sorted(letters, key=_offset))
+
+    def _alone(self, origin: Origin, runs: Sequence[_RunDecoder]) -> Decoded:
+        """One record that nobody had thought of: a dead letter for the runs that it raises for, and only for these."""
+        parts = []
+        for run in runs:
+            try:
+                parts.append(self._decode(origin, [run]))
+            except Exception as error:
+                self._faults.report(error, origin)
+                detail = f"{type(error).__name__}: {error}"[:300]
+                nothing = self._decode(replace(origin, records=[]), [run])
+                parts.append(replace(nothing, dead_letters=[origin.letter(0, "undecodable", detail, run.plan.owner)]))
+        # What is no use to anybody has been dead-lettered for each run.
+        letters = dict.fromkeys(letter for part in parts for letter in part.dead_letters)
+        return Decoded({owner: batch for part in parts for owner, batch in part.batches.items()}, list(letters))
 
 
-def _in_order(letters: list[DeadLetter]) -> list[DeadLetter]:
-    return sorted(letters, key=lambda letter: letter.offset)
+def _joined(parts: Sequence[Decoded]) -> Decoded:
+    batches = {owner: Batch.joined([part.batches[owner] for part in parts]) for owner in parts[0].batches}
+    return Decoded(batches, [letter for part in parts for letter in part.dead_letters])
 
 
 class _RunDecoder:
@@ -108,7 +118,7 @@ class _RunDecoder:
 
     def __init__(self, plan: Plan, table: EntityTable, layout: Layout, max_ahead_ms: int) -> None:
         self.plan = plan
-        self._table = table
+        self.table = table
         self._max_ahead_ms = max_ahead_ms
         self._layout = layout
         self._hashes = Hashes()
@@ -128,7 +138,7 @@ class _RunDecoder:
             ahead = times[place] - points.written[place]
             detail = f"event time {times[place]} is {ahead} ms ahead of the record's Kafka timestamp"
             bad.setdefault(place, ("time-too-far-ahead", detail))
-        letters += [origin.letter(int(points.indices[at]), *bad[at], self.plan.owner) for at in sorted(bad)]
+        letters += _letters(bad, points, origin, self.plan.owner)
         batch = Batch(points.offsets, times, points.written, table, entities, values)
         return _rearranged(batch, bad, several) if bad or several else batch
 
@@ -174,7 +184,12 @@ class _RunDecoder:
             self._get(points, path, _CATEGORIES, to_category, "bad-category-value", bad)
             for path in self.plan.categories
         ]
-        table, codes = self._table.codes(columns, len(points.points))
+        try:
+            table, codes = self.table.codes(columns, len(points.points))
+        except Unusable:
+            for path, column in zip(self.plan.categories, columns, strict=True):
+                _convert(column, range(len(column)), path, to_category, "bad-category-value", bad)
+            table, codes = self.table.codes(columns, len(points.points))
         if self._filter is not None:
             codes[~self._filter.matching(points)] = NO_ENTITY
         return table, codes
@@ -208,7 +223,7 @@ class _RunDecoder:
             return None
         try:
             return np.array(array("d", points.get(entry.path, self._layout.getters[entry.path])))
-        except TypeError:
+        except (TypeError, OverflowError):
             return None
 
     def _raw(self, points: Points, entry: Input, bad: Bad) -> list[Any]:
@@ -218,12 +233,27 @@ class _RunDecoder:
             case "hash":
                 values = points.get(entry.path, self._layout.getters[entry.path])
                 if not points.odd and _HASHED.issuperset(map(type, values)):
-                    return list(map(self._hashes.__getitem__, values))
+                    try:
+                        return list(map(self._hashes.__getitem__, values))
+                    except Unusable:
+                        pass
                 convert = _each(self._hashes.of)
                 _convert(values, range(len(values)), entry.path, convert, "bad-feature-value", bad)
                 return values
         found = map(only, points.get(entry.path, self._layout.getters[entry.path]))
         return [None if value is None else len(value) if type(value) is list else 1 for value in found]
+
+
+def _letters(bad: Bad, points: Points, origin: Origin, owner: str) -> list[DeadLetter]:
+    """One for each record, whatever number of points it holds: each letter has all of the record's bytes."""
+    places: dict[int, list[int]] = {}
+    for place in sorted(bad):
+        places.setdefault(int(points.indices[place]), []).append(place)
+    letters = []
+    for index, (first, *others) in places.items():
+        reason, detail = bad[first]
+        letters.append(origin.letter(index, reason, detail + more_points(len(others)), owner))
+    return letters
 
 
 def _convert(
@@ -244,7 +274,7 @@ def _numbers(raw: Sequence[Any]) -> Float64Array | None:
     """One number each, NaN for None; None when there are lists among them."""
     try:
         values = np.array(raw, np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     # Lists that are all of the same length make a table.
     return values if values.ndim == 1 else None

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from schemas.entity import entity_key, model_key
+from streams.ingest.extract import to_category
 from streams.murmur2 import partitions_of
 from streams.plan import Plan
 
@@ -24,7 +25,8 @@ MOST_ENTITIES = 262_144
 class Entities(dict[Any, int]):
     """One generation of entities: raw category values (one, or a tuple of them) to codes, growing when looked up.
 
-    ``names`` has the entity key of each code. ``carried`` counts those that open windows brought along.
+    ``names`` has the entity key of each code. ``carried`` counts those that open windows brought along. Looking up
+    raises ``Unusable`` for a value that no entity has.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -36,13 +38,11 @@ class Entities(dict[Any, int]):
         self.carried = 0
 
     def __missing__(self, value: Any) -> int:
-        if type(value) is str:
-            key = entity_key((value,))
-        elif value is None or (type(value) is tuple and None in value):
+        values = value if type(value) is tuple else (value,)
+        if None in values:
             return NO_ENTITY
-        else:
-            # A number and its text are one entity.
-            key = entity_key(tuple(map(str, value)) if type(value) is tuple else (str(value),))
+        # A number and its text are one entity.
+        key = entity_key(tuple(str(to_category(each)) for each in values))
         code = self[value] = self._code(key)
         return code
 
@@ -83,12 +83,18 @@ class EntityTable:
         self._limit = limit
         self.current = Entities(plan)
 
+    def renew(self) -> None:
+        """Begin a new generation if the current one has too many entities; to be called before each fetch."""
+        # Open windows may need more than the limit: then to begin anew with every fetch would help nobody.
+        if len(self.current.names) > max(self._limit, 2 * self.current.carried):
+            self.current = Entities(self._plan)
+
     def codes(self, columns: Sequence[Sequence[Any]], size: int) -> tuple[Entities, Int64Array]:
-        """The codes of ``size`` records, from one sequence of raw values a category field, and whose codes they are."""
+        """The codes of ``size`` records, from one sequence of raw values a category field, and whose codes they are.
+
+        Raises ``Unusable`` for a value that no entity has.
+        """
         entities = self.current
-        # Open windows may need more than the limit: then to begin anew with every batch would help nobody.
-        if len(entities.names) > max(self._limit, 2 * entities.carried):
-            entities = self.current = Entities(self._plan)
         if not columns:
             return entities, np.full(size, entities[()], np.int64)
         values = columns[0] if len(columns) == 1 else zip(*columns, strict=True)

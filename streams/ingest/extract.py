@@ -24,8 +24,8 @@ _FORMS = {
 }
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
-_LONGEST_INTEGER = 400
-"""Digits; no double is as large, and Python refuses to read or write very long integers."""
+MOST_CATEGORY_BYTES = 32_766
+"""Bytes; the longest text that OpenSearch takes as a keyword. Keys and results carry it several times."""
 
 
 class Unusable(ValueError):
@@ -46,16 +46,21 @@ def values_of(document: Any, path: str) -> list[Any]:
 def read_leniently(value: bytes) -> Any:
     """JSON with the liberties that Python's own writer takes: ``NaN``, ``Infinity`` and numbers without limit.
 
-    Raises ``ValueError`` or ``RecursionError``.
+    Bytes that are no UTF-8 become halves of surrogate pairs, which no field takes for a text: what is wrong in one
+    member costs nobody else anything, as on the fast way, which does not look into members that nobody reads.
+    Integers of more digits than Python reads (4,300) are infinite. Raises ``ValueError`` or ``RecursionError``.
 
-    >>> read_leniently(b'[NaN, 1e999]')
-    [nan, inf]
+    >>> read_leniently(b'[NaN, 1e999]'), read_leniently(bytes([34, 255, 34]))
+    ([nan, inf], '\\udcff')
     """
-    return json.loads(value.decode(), parse_int=_integer)
+    return json.loads(value.decode(errors="surrogateescape"), parse_int=_integer)
 
 
 def _integer(text: str) -> int | float:
-    return int(text) if len(text) < _LONGEST_INTEGER else math.inf if text[0] != "-" else -math.inf
+    try:
+        return int(text)
+    except ValueError:
+        return math.inf if text[0] != "-" else -math.inf
 
 
 def only(value: Any) -> Any:
@@ -132,12 +137,12 @@ def _moment(text: str) -> int:
 
 
 def to_number(value: Any) -> float:
-    """A finite number, from a number or a numeric string. Raises ``Unusable``.
+    """A finite number, from a number, a numeric string or a boolean, which counts as 1 or 0. Raises ``Unusable``.
 
-    >>> to_number("1.5")
-    1.5
+    >>> to_number("1.5"), to_number(True)
+    (1.5, 1.0)
     """
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
+    if not isinstance(value, int | float | str):
         raise Unusable(f"a number is expected, not {shown(value)}")
     try:
         # Python alone reads 1_000 as a number.
@@ -155,6 +160,15 @@ def to_category(value: Any) -> str | int:
     >>> to_category("eu"), to_category(404), to_category(True), to_category(1.5)
     ('eu', 404, 'true', '1.5')
     """
+    value = to_text(value)
+    # A character is at most four bytes.
+    if isinstance(value, str) and 4 * len(value) > MOST_CATEGORY_BYTES < (size := len(value.encode())):
+        raise Unusable(f"a category has at most {MOST_CATEGORY_BYTES:,} bytes, not {size:,}")
+    return value
+
+
+def to_text(value: Any) -> str | int:
+    """As ``to_category``, of any length."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int):
@@ -162,11 +176,11 @@ def to_category(value: Any) -> str | int:
     if isinstance(value, float) and math.isfinite(value):
         return str(value)
     if not isinstance(value, str):
-        raise Unusable(f"a category must be a text or a number, not {shown(value)}")
+        raise Unusable(f"a text or a number is expected, not {shown(value)}")
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise Unusable("half of a surrogate pair is no text") from None
+        raise Unusable("the text holds bytes that are no UTF-8, or half of a surrogate pair") from None
     return value
 
 

@@ -20,6 +20,9 @@ Column = Callable[[str], list[Any]]
 Test = Callable[[Column, int], BoolArray]
 
 _REMEMBERED = 65_536
+_LONGEST = 1_000
+"""Characters: so many texts of any length would be more than fits into memory."""
+
 _EXACT = 2**53
 """Whole numbers below are the same as doubles."""
 
@@ -126,11 +129,22 @@ class _LeafTest:
         if types <= _TEXTS:
             return np.fromiter(map(self._texts.__getitem__, values), bool, size)
         if self._bounds is not None and types <= _NUMBERS:
-            numbers = np.array(values, np.float64)
-            if int not in types or (np.abs(numbers, where=~np.isnan(numbers), out=np.zeros(size)) < _EXACT).all():
+            numbers = _exact(values, whole=int in types)
+            if numbers is not None:
                 return _within(numbers, self._bounds)
         path, matches = self._path, self._matches
         return np.fromiter((matches({} if value is None else {path: value}) for value in values), bool, size)
+
+
+def _exact(values: list[Any], *, whole: bool) -> npt.NDArray[np.float64] | None:
+    """Numbers as doubles, None for NaN; None where a whole number has more digits than a double holds."""
+    try:
+        numbers = np.array(values, np.float64)
+    except OverflowError:
+        return None
+    if whole and not (np.abs(numbers, where=~np.isnan(numbers), out=np.zeros(len(values))) < _EXACT).all():
+        return None
+    return numbers
 
 
 class _Remembered(dict[str | None, bool]):
@@ -140,9 +154,11 @@ class _Remembered(dict[str | None, bool]):
         self._matches = matches
 
     def __missing__(self, value: str | None) -> bool:
-        if len(self) >= _REMEMBERED:
-            self.clear()
-        found = self[value] = self._matches({} if value is None else {self._path: value})
+        found = self._matches({} if value is None else {self._path: value})
+        if value is None or len(value) <= _LONGEST:
+            if len(self) >= _REMEMBERED:
+                self.clear()
+            self[value] = found
         return found
 
 

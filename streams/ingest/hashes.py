@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any
 
-from streams.ingest.extract import Unusable, shown, to_category
+from streams.ingest.extract import Unusable, shown, to_text
 
 HASH_BITS = 52
 """As many as a double holds exactly: a million distinct values have about 0.0001 pairs that look the same."""
 
 _REMEMBERED = 65_536
+_LONGEST = 1_000
+"""Characters: so many texts of any length would be more than fits into memory."""
 
 
 class Hashes(dict[Any, float]):
@@ -30,19 +33,19 @@ class Hashes(dict[Any, float]):
         # True and 1 are the same key of a dict.
         if value is True or value is False:
             value = "true" if value else "false"
-        try:
-            return self[value]
-        except TypeError:
-            raise Unusable(f"a text or a number is expected, not {shown(value)}") from None
+        if isinstance(value, list | Mapping):
+            raise Unusable(f"a text or a number is expected, not {shown(value)}")
+        return self[value]
 
     def __missing__(self, value: Any) -> float:
         if value is None:
             return math.nan
         if isinstance(value, float) and value.is_integer():
             value = int(value)
-        digest = blake2b(str(to_category(value)).encode(), digest_size=8).digest()
+        digest = blake2b(str(to_text(value)).encode(), digest_size=8).digest()
         number = float(int.from_bytes(digest, "little") >> (64 - HASH_BITS))
-        if len(self) >= _REMEMBERED:
-            self.clear()
-        self[value] = number
+        if not isinstance(value, str) or len(value) <= _LONGEST:
+            if len(self) >= _REMEMBERED:
+                self.clear()
+            self[value] = number
         return number

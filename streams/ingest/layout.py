@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any
@@ -10,28 +11,37 @@ from typing import Any
 import msgspec
 
 from schemas.query import Query
-from schemas.query.tree import MultiField, Nested
-from schemas.query.values import KEYWORD
-from streams.ingest.extract import values_of
+from schemas.query.tree import Exists, MultiField, Nested
+from schemas.query.values import KEYWORD, values_at
+from streams.ingest.extract import only
 from streams.plan import Plan
 
 Getter = Callable[[Any], Any]
 
 _TYPES: dict[str, Any] = {
     "time": int | float | str | None,
-    "number": float | str | None,
+    "number": float | str | bool | None,
     "category": str | int | None,
     "any": Any,
 }
+
+_DEEPEST = 4
+"""Dots below a member for which structs are made: each dot doubles the ways that lead to a value."""
+
+_UNNAMEABLE = re.compile(r'["\\\x00-\x1f]')
+"""What no member of a struct has in its name: msgspec raises ``ValueError``."""
 
 
 class Layout:
     """Fast decoding of the records that are as expected; whatever isn't raises ``msgspec.MsgspecError``.
 
     ``decode`` reads one record, ``getters`` get the values of a path from what it returns: None for nothing, a list
-    where there are several. ``checked`` are the paths whose values have the type that their use asks for, ``numbers``
-    those whose values are floats or texts (or lists, where the path has dots); those of others may be anything.
-    ``blank`` is a record without any value.
+    where there are several. After ``only`` they are what ``values_of`` finds in the document. ``checked`` are the
+    paths whose values have the type that their use asks for, ``numbers`` those that are to hold numbers; the values of
+    others may be anything. ``blank`` is a record without any value.
+
+    ``hidden`` finds records in which a field that a filter wants to exist may be there by members that no struct can
+    list: with ``exists`` of ``a`` the record ``{"a.b": 1}``. Such records are to be read as a whole.
 
     ``whole`` is set when a filter looks at fields that can't be listed (patterns, nested objects): then nothing can
     be left out, and records are to be read as a whole, which costs about ten times as much.
@@ -39,6 +49,7 @@ class Layout:
 
     def __init__(self, plans: Sequence[Plan]) -> None:
         self._uses: dict[str, set[str]] = {}
+        self._exist: set[str] = set()
         self.whole = False
         for plan in plans:
             self._use(plan.time, "time")
@@ -48,22 +59,22 @@ class Layout:
             for entry in plan.inputs:
                 self._use(entry.path, "number" if entry.reads == "number" else "any")
                 self._filter(entry.filter)
+        self.whole |= any(map(_UNNAMEABLE.search, self._uses))
         kinds = {path: self._kind(uses) for path, uses in self._uses.items()}
-        # A number may also come as a text.
+        made = _Struct("Record", {} if self.whole else kinds)
+        struct: Any = made.struct
         self.checked = frozenset(
-            path for path, kind in kinds.items() if kind in ("time", "category") and "." not in path
+            path
+            for path, kind in kinds.items()
+            if kind in ("time", "category") and "." not in path and path in made.typed
         )
+        # A number may also come as a text.
         self.numbers = frozenset(path for path, kind in kinds.items() if kind == "number")
-        struct, getters = _struct("Record", kinds)
-        self.getters: dict[str, Getter] = {path: _combined(found) for path, found in getters.items()}
-        for path in kinds:
-            if path.endswith(KEYWORD):
-                self.getters[path] = _or_keyword(self.getters[path], self.getters[path.removesuffix(KEYWORD)])
+        self.getters = {path: _getter(path, made.ways) for path in kinds}
+        self.hidden = _members_below(self._exist) if self._exist else None
         self.blank: Any = struct()
         self.decode: Callable[[bytes], Any] = msgspec.json.Decoder(struct).decode
-        self.decode_many: Callable[[bytes], list[Any]] = msgspec.json.Decoder(
-            list[struct]  # type: ignore[valid-type]
-        ).decode
+        self.decode_many: Callable[[bytes], list[Any]] = msgspec.json.Decoder(list[struct]).decode
 
     def _use(self, path: str, kind: str) -> None:
         self._uses.setdefault(path, set()).add(kind)
@@ -75,6 +86,7 @@ class Layout:
             return
         for path in query.fields():
             self._use(path, "any")
+        self._exist |= {clause.field for clause in query.walk() if isinstance(clause, Exists)}
         self.whole |= any(isinstance(clause, MultiField | Nested) for clause in query.walk())
 
     @staticmethod
@@ -89,42 +101,80 @@ class _Member:
     leaf: str | None = None
     below: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def type(self) -> Any:
+        """The type of its value; None for an object of which the paths below are all that is needed."""
+        if self.leaf is not None:
+            return Any if self.below else _TYPES[self.leaf]
+        return Any if any(rest.count(".") > _DEEPEST for rest in self.below) else None
 
-def _struct(name: str, kinds: Mapping[str, str], above: str = "") -> tuple[type, dict[str, list[Getter]]]:
-    """A struct for the paths, with every way that leads to each: nested objects, names with dots, and mixtures.
 
-    ``above`` leads from the record to the struct.
+class _Struct:
+    """A struct for paths and their kinds, with every way to each: nested objects, names with dots, and mixtures.
+
+    ``ways`` are in the order in which ``values_of`` goes them; ``above`` leads from the record to the struct.
+    ``typed`` are the members that have one of the ``_TYPES`` above and nothing below.
     """
-    members: dict[str, _Member] = {}
-    for path, kind in kinds.items():
-        members.setdefault(path, _Member()).leaf = kind
-        cut = -1 if path.endswith(KEYWORD) else path.find(".")
-        while cut != -1:
-            members.setdefault(path[:cut], _Member()).below[path[cut + 1 :]] = kind
-            cut = path.find(".", cut + 1)
-    fields: list[tuple[str, Any, Any]] = []
-    rename: dict[str, str] = {}
-    getters: dict[str, list[Getter]] = {path: [] for path in kinds}
-    for number, (member, uses) in enumerate(members.items()):
-        attribute = f"f{number}"
-        rename[attribute] = member
-        get = attrgetter(above + attribute)
-        if uses.leaf is not None:
-            fields.append((attribute, Any if uses.below else _TYPES[uses.leaf], None))
-            getters[member].append(get)
-            for rest in uses.below:
-                getters[f"{member}.{rest}"].append(_inside(get, rest))
-        else:
-            nested, inner = _struct(f"{name}_{attribute}", uses.below, f"{above}{attribute}.")
-            fields.append((attribute, nested, nested()))
-            for rest, found in inner.items():
-                getters[f"{member}.{rest}"] += found
-    struct = msgspec.defstruct(name, fields, rename=rename, frozen=True, gc=False)
-    return struct, getters
+
+    def __init__(self, name: str, kinds: Mapping[str, str], above: str = "") -> None:
+        members: dict[str, _Member] = {}
+        for path, kind in kinds.items():
+            members.setdefault(path, _Member()).leaf = kind
+            for head, rest in _cuts(path):
+                # ``.keyword`` below a text is the text itself, which needs no object in its place.
+                if rest != KEYWORD[1:]:
+                    members.setdefault(head, _Member()).below[rest] = kind
+        fields: list[tuple[str, Any, Any]] = []
+        rename: dict[str, str] = {}
+        literal: dict[str, Getter] = {}
+        below: dict[tuple[str, str], list[Getter]] = {}
+        self.typed: set[str] = set()
+        for number, (member, uses) in enumerate(members.items()):
+            attribute = f"f{number}"
+            rename[attribute] = member
+            if uses.type is None:
+                inner = _Struct(f"{name}_{attribute}", uses.below, f"{above}{attribute}.")
+                fields.append((attribute, inner.struct, inner.struct()))
+                below.update({(member, rest): ways for rest, ways in inner.ways.items()})
+                continue
+            fields.append((attribute, uses.type, None))
+            literal[member] = get = attrgetter(above + attribute)
+            if uses.type is Any:
+                below.update({(member, rest): [_inside(get, rest)] for rest in (*uses.below, KEYWORD[1:])})
+            else:
+                self.typed.add(member)
+        self.struct: type = msgspec.defstruct(name, fields, rename=rename, frozen=True, gc=False)
+        self.ways: dict[str, list[Getter]] = {
+            path: [literal[path], *(way for cut in _cuts(path) for way in below.get(cut, ()))] for path in kinds
+        }
+
+
+def _members_below(paths: Iterable[str]) -> re.Pattern[bytes]:
+    """Finds names of members that go on behind one of the paths, or behind what is left of it inside an object.
+
+    A name with an escape may be any: it is found, too.
+    """
+    names = {name for path in paths for name in (path, *(rest for _, rest in _cuts(path)))}
+    starts = b"|".join(re.escape(name.encode()) for name in sorted(names))
+    return re.compile(rb'"(?:%s)\.|\\u[^"]*"\s*:' % starts)
+
+
+def _cuts(path: str) -> Iterator[tuple[str, str]]:
+    cut = path.find(".")
+    while cut != -1:
+        yield path[:cut], path[cut + 1 :]
+        cut = path.find(".", cut + 1)
+
+
+def _getter(path: str, ways: Mapping[str, Sequence[Getter]]) -> Getter:
+    get = _combined(ways.get(path, ()))
+    if path.endswith(KEYWORD):
+        return _or_text(get, _combined(ways.get(path.removesuffix(KEYWORD), ())))
+    return get
 
 
 def _inside(getter: Getter, rest: str) -> Getter:
-    return lambda record: _one(values_of(getter(record), rest))
+    return lambda record: _several(list(values_at(getter(record), rest)))
 
 
 def _combined(getters: Sequence[Getter]) -> Getter:
@@ -132,22 +182,22 @@ def _combined(getters: Sequence[Getter]) -> Getter:
         return getters[0]
 
     def get(record: Any) -> Any:
-        return _one([value for each in getters if (value := each(record)) is not None])
+        return _several([value for each in getters if (value := each(record)) is not None])
 
     return get
 
 
-def _or_keyword(literal: Getter, text: Getter) -> Getter:
+def _or_text(keyword: Getter, text: Getter) -> Getter:
     def get(record: Any) -> Any:
-        value = literal(record)
-        if value is None:
+        value = keyword(record)
+        if value is None or (type(value) is list and only(value) is None):
             value = text(record)
-            if isinstance(value, Mapping):
-                return _one(values_of(value, KEYWORD[1:]))
+            if isinstance(value, list | Mapping):
+                return _several([each for each in values_at({"": value}, "") if not isinstance(each, Mapping)])
         return value
 
     return get
 
 
-def _one(values: list[Any]) -> Any:
+def _several(values: list[Any]) -> Any:
     return None if not values else values[0] if len(values) == 1 else values

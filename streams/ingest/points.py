@@ -20,8 +20,6 @@ Int64Array = npt.NDArray[np.int64]
 UNSTAMPED = 2**62
 """Stands for the Kafka timestamp of a record that has none: later than every event time, so that it limits nothing."""
 
-TOO_DEEP = "the JSON is nested too deep"
-
 _offset = attrgetter("offset")
 _value = attrgetter("value")
 _timestamp = attrgetter("timestamp")
@@ -124,45 +122,67 @@ class PointReader:
                 unread.append(len(read))
                 read.append(blank)
             else:
-                return read, unread
+                break
+        # One look at all of them together: nearly always there is none.
+        if self._layout.hidden is not None and self._hidden(b"\n".join(filter(None, map(_value, records)))):
+            found = [index for index, record in enumerate(records) if record.value and self._hidden(record.value)]
+            for index in found:
+                read[index] = blank
+            unread = sorted({*unread, *found})
+        return read, unread
+
+    def _hidden(self, value: bytes) -> bool:
+        return self._layout.hidden is not None and self._layout.hidden.search(value) is not None
 
     def _one(self, index: int, origin: Origin, letters: list[DeadLetter]) -> Iterator[Any]:
         value = origin.records[index].value
         if value is None:
             return
-        if value.lstrip()[:1] == b"[" and not self._layout.whole:
+        if value.lstrip()[:1] == b"[" and not self._layout.whole and not self._hidden(value):
             try:
                 yield from self._layout.decode_many(value)
                 return
             except _UNREADABLE:
                 pass
         try:
-            document = _document(value)
+            document = read_document(value)
         except _UNREADABLE as error:
             letters.append(origin.letter(index, "malformed-json", _complaint(value, error)))
             return
-        for point in document if isinstance(document, list) else [document]:
-            if isinstance(point, dict):
-                yield Odd(point)
-            else:
-                detail = f"a JSON object is expected, not {shown(point)}"
-                letters.append(origin.letter(index, "not-an-object", detail))
+        found = document if isinstance(document, list) else [document]
+        others = [point for point in found if not isinstance(point, dict)]
+        if others:
+            detail = f"a JSON object is expected, not {shown(others[0])}" + more_points(len(others) - 1)
+            letters.append(origin.letter(index, "not-an-object", detail))
+        yield from (Odd(point) for point in found if isinstance(point, dict))
 
 
 def _written(records: Sequence[Any]) -> Int64Array:
     """The Kafka timestamps of records; ``UNSTAMPED`` for those that have none.
 
-    There is none in Kafka's oldest format of records, and a producer may write -1 or 0.
+    There is none in Kafka's oldest format of records, and a producer may write anything, such as -1 or 0.
     """
     try:
         written = np.fromiter(map(_timestamp, records), np.int64, len(records))
     except TypeError:
         stamps = [-1 if stamp is None else stamp for stamp in map(_timestamp, records)]
         written = np.array(stamps, np.int64)
-    return np.where(written > 0, written, UNSTAMPED)
+    return np.where((written > 0) & (written < UNSTAMPED), written, UNSTAMPED)
 
 
-def _document(value: bytes) -> Any:
+def more_points(count: int) -> str:
+    """Behind the detail of a dead letter: how many more points of its record are as bad.
+
+    >>> more_points(0), more_points(1)
+    ('', ' (and 1 more of its points)')
+    """
+    return f" (and {count:,} more of its points)" if count else ""
+
+
+def read_document(value: bytes) -> Any:
+    """The JSON of a record, with the liberties of ``read_leniently`` where it needs them. Raises ``ValueError``,
+    ``msgspec.MsgspecError`` or ``RecursionError``.
+    """
     try:
         return msgspec.json.decode(value)
     except (msgspec.MsgspecError, ValueError) as error:
@@ -175,4 +195,4 @@ def _document(value: bytes) -> Any:
 def _complaint(value: bytes, error: Exception) -> str:
     if not value.strip():
         return "the record is empty"
-    return TOO_DEEP if isinstance(error, RecursionError) else str(error)[:200]
+    return "the JSON is nested too deep" if isinstance(error, RecursionError) else str(error)[:200]

@@ -48,6 +48,20 @@ class Batch:
     values: dict[Input, Float64Array]
     again: BoolArray | None = None
 
+    @classmethod
+    def joined(cls, batches: Sequence[Batch]) -> Batch:
+        """Batches of the same table, one behind the other."""
+        again = [np.zeros(len(each.times), bool) if each.again is None else each.again for each in batches]
+        return cls(
+            np.concatenate([each.offsets for each in batches]),
+            np.concatenate([each.times for each in batches]),
+            np.concatenate([each.written for each in batches]),
+            batches[0].table,
+            np.concatenate([each.entities for each in batches]),
+            {key: np.concatenate([each.values[key] for each in batches]) for key in batches[0].values},
+            np.concatenate(again) if any(each.again is not None for each in batches) else None,
+        )
+
     def since(self, offset: int) -> Batch:
         """The records at or after an offset."""
         start = int(np.searchsorted(self.offsets, offset))

@@ -57,7 +57,7 @@ BAD: list[tuple[Any, str, str]] = [
     (b"hello", "malformed-json", ""),
     (b"\xff\xfe", "malformed-json", ""),
     (b'\xef\xbb\xbf{"t": 1}', "malformed-json", ""),
-    (b'{"t": 1000, "host": "\xff", "v": 1}', "malformed-json", "utf-8"),
+    (b'{"t": 1000, "host": "\xff", "v": 1}', "bad-category-value", "UTF-8"),
     (b'{"t": 1000, "host": "a", "v": ' + b"[" * 100_000, "malformed-json", ""),
     (b'{"x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "malformed-json", "nested"),
     (b"5", "not-an-object", "not 5"),
@@ -84,7 +84,6 @@ BAD: list[tuple[Any, str, str]] = [
     ({**GOOD, "t": NOW + 600_001}, "time-too-far-ahead", "600001 ms"),
     ({**GOOD, "v": "fast"}, "bad-feature-value", "'fast'"),
     ({**GOOD, "v": ""}, "bad-feature-value", "''"),
-    ({**GOOD, "v": True}, "bad-feature-value", "boolean"),
     ({**GOOD, "v": {"x": 1}}, "bad-feature-value", "object"),
     ({**GOOD, "v": [1, "x"]}, "bad-feature-value", "'x'"),
     ({**GOOD, "v": "NaN"}, "bad-feature-value", "NaN"),
@@ -94,6 +93,9 @@ BAD: list[tuple[Any, str, str]] = [
     (b'{"t": 1000, "host": "a", "v": 1e999}', "bad-feature-value", "inf"),
     (b'{"t": 1000, "host": "a", "v": ' + b"9" * 400 + b"}", "bad-feature-value", "999"),
     (b'{"t": 1000, "host": "a", "v": ' + b"9" * 5_000 + b"}", "bad-feature-value", ""),
+    (b'{"t": 1000, "host": ' + b"9" * 5_000 + b', "v": 1}', "bad-category-value", "inf"),
+    (b'{"t": 1000, "host": "\\ud800", "v": 1}', "bad-category-value", "surrogate"),
+    ({**GOOD, "host": "\u00fc" * 16_384}, "bad-category-value", "32,768"),
     ({**GOOD, "host": {"name": "a"}}, "bad-category-value", "object"),
     ({**GOOD, "host": ["a", "b"]}, "bad-category-value", "array"),
 ]
@@ -214,6 +216,9 @@ def test_iso_8601_is_exact_to_the_millisecond(time: int) -> None:
         ("1.5", 1.5),
         (" 2 ", 2.0),
         (2**60, float(2**60)),
+        (True, 1.0),
+        (False, 0.0),
+        ([True], 1.0),
         (None, None),
         ([], None),
         ([None], None),
@@ -289,10 +294,45 @@ def test_what_one_detector_cannot_use_may_be_good_for_another() -> None:
 def test_a_field_that_nobody_reads_may_hold_anything() -> None:
     for value in (b"NaN", b"1e999", b'"\xff"', b'{"t": "x"}', b"9" * 5_000):
         decoded = decode([plan()], [b'{"t": 1000, "host": "a", "v": ["1"], "x": %s}' % value, GOOD])
-        if value == b'"\xff"':
-            assert letters(decoded) == [(0, "malformed-json", "")]
-        else:
+        assert letters(decoded) == []
+
+
+def test_a_category_that_another_detector_looks_into_may_be_an_object() -> None:
+    plans = [plan(), plan(owner="e", category_field=["host.name"])]
+    decoded = decode(plans, [GOOD, {**GOOD, "host": {"name": "x"}}, GOOD])
+    assert letters(decoded) == [(1, "bad-category-value", "d")]
+    assert [row[0] for row in rows(decoded)] == [0, 2]
+    assert [row[2] for row in rows(decoded, "e")] == [None, "x", None]
+
+
+@pytest.mark.parametrize("digits", [300, 400, 4_300, 5_000])
+def test_integers_beyond_a_double_are_compared_and_counted_or_cost_only_their_record(digits: int) -> None:
+    plans = [
+        plan(filter_query={"range": {"x": {"gt": 5}}}),
+        plan(feature("f", "sum", "x"), owner="e"),
+        plan(feature("f", "cardinality", "x"), owner="f", category_field=["x"]),
+    ]
+    decoded = decode(plans, [{**GOOD, "x": 7}, b'{"t": 1000, "host": "a", "v": 1, "x": %s}' % (b"9" * digits)])
+    assert [row[2] for row in rows(decoded)] == ["a", "a"]
+    reasons = {(reason, owner) for _, reason, owner in letters(decoded)}
+    unknown = {("bad-category-value", "f")} if digits > 4_300 else set()
+    assert reasons == unknown | ({("bad-feature-value", "e")} if digits > 308 else set())
+
+
+def test_a_boolean_is_one_or_zero_whatever_its_neighbours_are() -> None:
+    for path in ("v", "v.w"):
+        numbers = plan(feature("f", "sum", path))
+        for neighbours in ([], [1], [1.5], ["2"], [None], [[1, 2]]):
+            decoded = decode([numbers], [{"t": 1, "host": "a", path: value} for value in [True, *neighbours, False]])
             assert letters(decoded) == []
+            found = [row[3][0] for row in rows(decoded)]
+            assert (found[0], found[-1]) == (1.0, 0.0)
+
+
+def test_a_record_of_many_bad_points_is_one_letter_for_each_detector() -> None:
+    decoded = decode([plan(), plan(owner="e")], [[{"t": 1, "host": "a", "v": "x"}] * 1_000 + [5] * 1_000])
+    assert letters(decoded) == [(0, "not-an-object", ""), (0, "bad-feature-value", "d"), (0, "bad-feature-value", "e")]
+    assert decoded.dead_letters[1].detail.endswith("(and 999 more of its points)")
 
 
 def test_detectors_with_other_time_fields() -> None:

@@ -39,6 +39,7 @@ def test_partitions_are_those_of_the_models() -> None:
 
 
 def feed(table: EntityTable, windows: RunWindows, second: int, hosts: list[str]) -> None:
+    table.renew()
     entities, codes = table.codes([hosts], len(hosts))
     size = len(hosts)
     times = np.full(size, second * 1000)
