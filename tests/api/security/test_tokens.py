@@ -70,7 +70,7 @@ def test_keys_that_were_fetched_are_kept() -> None:
 
 
 def test_tokens_with_keys_that_nobody_knows_do_not_ask_the_issuer_each() -> None:
-    fetches = [KEYS, *[b"no keys"] * 20]
+    fetches = [KEYS] * 21
     with issuer(fetches) as address:
         checked = authenticator(address)
         for number in range(10):
