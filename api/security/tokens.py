@@ -18,7 +18,7 @@ log = structlog.get_logger()
 
 FETCH_SECONDS = 5
 RETRY_SECONDS = 10.0
-"""After a fetch none is tried for so long: tokens that anybody can make up must not queue for up to 5 s each."""
+"""After a fetch that failed none is tried for so long: tokens that anybody can make up must not queue for 5 s each."""
 
 
 class IssuerSilent(Exception):
@@ -70,19 +70,13 @@ class Tokens:
 
 class _FetchedKeys(jwt.PyJWKClient):
     _retry_at = 0.0
-    _fetched: Any = None
 
     def fetch_data(self) -> Any:
         if time.monotonic() < self._retry_at:
-            if self._fetched is None:
-                raise jwt.PyJWKClientConnectionError("the last fetch failed a moment ago")
-            return self._fetched  # a key that is not among them is unknown until the next fetch
-        self._retry_at = time.monotonic() + RETRY_SECONDS
+            raise jwt.PyJWKClientConnectionError("the last fetch failed a moment ago")
         try:
-            self._fetched = super().fetch_data()
-            return self._fetched
+            return super().fetch_data()
         except (jwt.PyJWTError, ValueError, OSError) as error:
-            self._fetched = None
             self._retry_at = time.monotonic() + RETRY_SECONDS
             log.warning("the keys of the token issuer cannot be fetched", address=self.uri, error=str(error))
             raise jwt.PyJWKClientConnectionError(str(error)) from error
