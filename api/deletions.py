@@ -13,6 +13,7 @@ from api.follower import Record
 from api.search.binding import bind
 from api.search.conditions import Condition
 from api.search.mappings import RESULTS
+from api.views.store_file import StoreUnusable
 from schemas.command import User
 from schemas.deletion import Deletion, decode_deletion, encode_deletion
 from schemas.errors import Refused
@@ -23,6 +24,8 @@ log = structlog.get_logger()
 
 LIMITS = Limits(depth=200, clauses=100_000)
 """What was accepted is carried out, also by a process whose own limits are lower."""
+
+RETRY_SECONDS = 1.0
 
 Delete = Callable[[Condition, Mapping[int, int]], Awaitable[int]]
 
@@ -71,9 +74,9 @@ class Deletions:
     async def _carry_out(self, deletion: Deletion) -> None:
         asked = self._asked.get(deletion.id)
         try:
-            await self._read(deletion.before)
             condition = bind(parse_query(deletion.query, LIMITS), RESULTS, deletion.time)
-            deleted = await self._delete(condition, deletion.before)
+            await self._read(deletion.before)
+            deleted = await self._deleted(deletion.id, condition, deletion.before)
         except (Refused, duckdb.Error) as error:
             log.error("results could not be deleted", id=deletion.id, error=str(error)[:200])
             if asked is not None and not asked.done():
@@ -81,6 +84,18 @@ class Deletions:
             return
         if asked is not None and not asked.done():
             asked.set_result(deleted)
+
+    async def _deleted(self, id: str, condition: Condition, before: Mapping[int, int]) -> int:
+        """Delete, as soon as the store can be written: a full disk does not stay so."""
+        told = False
+        while True:
+            try:
+                return await self._delete(condition, before)
+            except (duckdb.TransactionException, duckdb.IOException, duckdb.FatalException, StoreUnusable) as error:
+                if not told:
+                    log.warning("results cannot be deleted now", id=id, error=str(error)[:200])
+                told = True
+            await asyncio.sleep(RETRY_SECONDS)
 
     async def stop(self) -> None:
         """Give up what is under way: it is done at the next start."""

@@ -24,8 +24,13 @@ PROBE_SECONDS = 2.0
 
 PROBE_TIMEOUT = 4.0
 BATCH = 2000
+RETRY_SECONDS = 0.5
 FEW = 100
 """So few records at a time are no stream that would be worth waiting for."""
+
+
+class NotNow(Exception):
+    """Whoever gets the records cannot take them now; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +47,10 @@ class Record:
 
 @dataclass(frozen=True)
 class Followed:
-    """A topic to follow. ``positions`` gives, for ``stored``, the next offset of each partition known already."""
+    """A topic to follow. ``positions`` gives, for ``stored``, the next offset of each partition known already.
+
+    It may raise ``NotNow``.
+    """
 
     name: str
     full_name: str
@@ -54,9 +62,11 @@ class Follower:
     """Reads the topics in a thread and calls ``deliver`` there with each batch, in order per partition.
 
     ``deliver`` returns when the batch is applied: the next one waits for it. It gets an empty list when only
-    positions moved. An exception that it raises ends the follower: ``failure`` then says why. Where a large batch costs
-    little more than a small one, ``pause`` is how many seconds a stream of records that leaves batches smaller than
-    ``batch`` is left to grow.
+    positions moved. When it raises ``NotNow``, ``problem`` says why, and the follower begins again where it had begun,
+    for ``stored`` where ``positions`` then says. Any other exception ends the follower: ``failure`` then says why.
+
+    Where a large batch costs little more than a small one, ``pause`` is how many seconds a stream of records that
+    leaves batches smaller than ``batch`` is left to grow.
     """
 
     def __init__(
@@ -131,13 +141,19 @@ class Follower:
             except KafkaException as error:
                 self.problem = f"Kafka cannot be used: {error}"
                 log.warning("kafka is not usable", error=str(error))
+            except NotNow as error:
+                if self.problem != str(error):
+                    log.warning("records cannot be taken", reason=str(error))
+                self.problem = str(error)
+                # What was taken may be gone: complete is what follows when it has been read again.
+                self._ends, self._caught_up = None, False
             except Exception as error:
                 self.failure = f"{type(error).__name__}: {error}"
                 log.exception("the follower ended")
                 return
             finally:
                 consumer.close()
-            self._stop.wait(0.5)
+            self._stop.wait(RETRY_SECONDS)
 
     def _assign(self, consumer: Consumer) -> bool:
         """Assign every partition of every topic; False while the broker or a topic is not there."""

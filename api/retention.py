@@ -17,6 +17,7 @@ import structlog
 
 from api.views.catalog import Catalog
 from api.views.results import ResultsStore
+from api.views.store_file import StoreUnusable
 from schemas.errors import Refused
 
 log = structlog.get_logger()
@@ -54,7 +55,8 @@ class Retention:
                     await asyncio.to_thread(self._retain, store)
                     looked = time.monotonic()
                 ended = deleted
-            except (Refused, duckdb.Error) as error:  # Kafka is away, a search has taken the memory: later
+            # Kafka is away, a search has taken the memory, the disk is full: later.
+            except (Refused, duckdb.Error, OSError, StoreUnusable) as error:
                 log.warning("results could not be looked through", error=str(error)[:200])
 
     async def _drop_orphans(self, store: ResultsStore) -> None:

@@ -18,6 +18,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from api.app import Application
 from api.services import Services
 from api.settings import SettingInvalid, Settings
+from api.views.store_file import StoreUnusable
 
 SWITCH_SECONDS = 0.0005
 """Python's 5 ms let the thread that takes in results hold up every step of every request, each for that long."""
@@ -68,7 +69,7 @@ def run(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT; prints one line when the API listens. 0 after a clean stop, 1 otherwise.
 
     Raises ``SettingInvalid`` when it would listen elsewhere than on this machine without authentication, or for TLS
-    files that cannot be used, and ``UsersInvalid`` for such a file of users.
+    files that cannot be used, ``UsersInvalid`` for such a file of users, ``StoreUnusable`` for such a results store.
     """
     check_exposure(settings)
     configure_log(settings.log_level)
@@ -108,6 +109,11 @@ def run(settings: Settings) -> int:
         listener.close()
         files = "RIVERWATCH_TLS_CERTIFICATE, RIVERWATCH_TLS_KEY or RIVERWATCH_TLS_CLIENT_CA"
         raise SettingInvalid(f"{files} is no file that can be used: {error}") from error
+    try:
+        services.open_results()
+    except StoreUnusable:
+        listener.close()
+        raise
     server = _Server(config, f"{'https' if tls else 'http'}://{host}:{port}", services)
     with contextlib.closing(listener), contextlib.suppress(KeyboardInterrupt):
         server.run(sockets=[listener])

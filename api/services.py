@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+import duckdb
 import msgspec
 import structlog
 
@@ -16,7 +17,7 @@ from api.checks import Checks
 from api.control import Control
 from api.deletions import Deletions
 from api.errors import Challenge, index_not_found, unavailable, unknown_detector
-from api.follower import Followed, Follower, Record
+from api.follower import Followed, Follower, NotNow, Record
 from api.preview import Previews, is_preview
 from api.questions import Questions
 from api.request import Request
@@ -32,6 +33,7 @@ from api.source import Sources
 from api.views.catalog import Catalog, Document
 from api.views.nodes import Nodes
 from api.views.results import ResultsStore
+from api.views.store_file import StoreUnusable
 from api.visibility import Visibility
 from schemas.command import decode_reply
 from schemas.detector import DEFAULT_INTERVAL, Detector
@@ -133,11 +135,11 @@ class Services:
     async def start(self) -> None:
         """Begin to follow the topics; requests are refused with 503 until the views are there."""
         self._loop = asyncio.get_running_loop()
-        self.results = await asyncio.to_thread(self._open_results)
+        results = await asyncio.to_thread(self.open_results)
         self.control.start()
         self._documents.start()
         self._results_follower.start()
-        self._retaining = asyncio.create_task(self._retention.run(self.results))
+        self._retaining = asyncio.create_task(self._retention.run(results))
 
     async def stop(self) -> None:
         """Stop following and close every client."""
@@ -155,20 +157,20 @@ class Services:
 
     def why_unavailable(self) -> str | None:
         """Why requests cannot be answered now, None when they can."""
-        for follower in (self._documents, self._results_follower):
-            if follower.failure is not None:
-                return f"reading Kafka has failed for good: {follower.failure}"
-            if follower.problem is not None:
-                return follower.problem
-            if not follower.caught_up:
-                return f"the views are being built: {follower.behind()} records to go"
-        return None
+        return _why_unavailable(self._documents) or _why_unavailable(self._results_follower)
 
     def require(self) -> None:
-        """Raise 503 unless the views are complete and Kafka is there."""
-        why = self.why_unavailable()
+        """Raise 503 unless the documents are complete and Kafka is there."""
+        why = _why_unavailable(self._documents)
         if why is not None:
             raise unavailable(why)
+
+    def require_results(self) -> ResultsStore:
+        """The results store. Raises 503 unless it is complete; the documents can do without it."""
+        why = _why_unavailable(self._results_follower)
+        if why is not None or self.results is None:
+            raise unavailable(why or "the results store is not open yet")
+        return self.results
 
     def ever_written(self, topic: str) -> bool:
         """Whether the topic ever held a record: OpenSearch's indices exist from the first one on."""
@@ -270,39 +272,47 @@ class Services:
             applied = asyncio.run_coroutine_threadsafe(self._apply(records[start : start + APPLY_AT_ONCE]), loop)
             applied.result()
 
-    def _open_results(self) -> ResultsStore:
+    def open_results(self) -> ResultsStore:
+        """Open the results store, unless it is open. Raises ``StoreUnusable``."""
         settings = self.settings
-        return ResultsStore(
-            settings.data.expanduser() / "results",
-            origin=f"{settings.brokers}/{settings.prefix}",
-            max_bytes=settings.results_bytes,
-            max_age_ms=int(settings.results_days * 86_400_000),
-        )
+        if self.results is None:
+            self.results = ResultsStore(
+                settings.data.expanduser() / "results",
+                origin=f"{settings.brokers}/{settings.prefix}",
+                max_bytes=settings.results_bytes,
+                max_age_ms=int(settings.results_days * 86_400_000),
+            )
+        return self.results
 
     def _close_results(self, store: ResultsStore) -> None:
         with self._writing:
             store.close()
 
     def _results_positions(self) -> Mapping[int, int]:
-        return {} if self.results is None else self.results.positions()
+        if self.results is None:
+            return {}
+        try:
+            return self.results.positions()
+        except Refused as refused:
+            raise NotNow(refused.reason) from refused
 
     def _deliver_results(self, records: list[Record]) -> None:
         """Called in the results follower's thread: previews' results go to them, all others into the store."""
         loop = self._loop
         if self.results is None or loop is None:
             return
+        try:
+            with self._writing:
+                self.results.upsert([_without_preview(record) for record in records])
+        except (duckdb.Error, OSError, StoreUnusable, Refused) as error:  # its disk is full, most likely
+            raise NotNow(f"the results store cannot be written now: {str(error)[:200]}") from error
         for record in records:
             if is_preview(record):
                 loop.call_soon_threadsafe(self.previews.take, record)
-        with self._writing:
-            self.results.upsert([_without_preview(record) for record in records])
 
     async def ask_results(self, question: Callable[[Run], T]) -> T:
         """Put a question to the results store, in a thread; one that nobody waits for any more is broken off."""
-        store = self.results
-        if store is None:
-            raise unavailable("the results store is not open yet")
-        return await self._questions.ask(store, question)
+        return await self._questions.ask(self.require_results(), question)
 
     async def ask_documents(self, search: Callable[[Deadline], T]) -> T:
         """Search in documents in a thread, for as long as any request may take."""
@@ -310,6 +320,7 @@ class Services:
 
     async def delete_results(self, query: Query, request: Request) -> int:
         """Delete results from the stores of all API processes; how many there were in ours."""
+        self.require_results()
         before = await self.sources.ends(TOPICS["results"].full_name(self.settings.prefix))
         return await self.deletions.submit(query, before, self.now(), request.user)
 
@@ -358,6 +369,16 @@ class Services:
     def _reply(self, record: Record) -> None:
         if record.value is not None:
             self.control.replied(decode_reply(record.value))
+
+
+def _why_unavailable(follower: Follower) -> str | None:
+    if follower.failure is not None:
+        return f"reading Kafka has failed for good: {follower.failure}"
+    if follower.problem is not None:
+        return follower.problem
+    if not follower.caught_up:
+        return f"the views are being built: {follower.behind()} records to go"
+    return None
 
 
 def _without_preview(record: Record) -> Record:

@@ -6,7 +6,7 @@
         ├── JavaMissing         4   no Java 17 or newer
         ├── JarsUnavailable     5   Kafka's jars are neither cached nor to be had
         ├── PortTaken           6   another process listens on the port
-        ├── DataFolderUnusable  7   the broker's data folder cannot be written, or another broker uses it
+        ├── DataFolderUnusable  7   the folder of the broker, or of the API's store, cannot be written or is in use
         ├── BrokerFailed        8   Kafka itself did not start, or died
         ├── TopicsUnfit         9   Riverwatch's topics have a number of partitions that cannot be used
         ├── ApiUnreachable     10   no answer from the API, or it is not ready

@@ -40,6 +40,7 @@ async def preview(request: Request, services: Services) -> Answer:
             feature["feature_id"] = feature["feature_id"] or new_id()
     else:
         raise Text(400, "Must set detector id or detector")
+    services.require_results()
     if not document["feature_attributes"]:
         raise Refused(400, "Can't preview detector without feature")
     found = await services.previews.run(document, start, end, request.user)
@@ -62,6 +63,7 @@ async def run(request: Request, services: Services) -> Answer:
     if stored is None:
         raise Refused(500, "config is not available.", "end_run_exception")
     services.allow(stored, request)
+    services.require_results()
     detector = load_detector(stored.source)
     services.allow_topics(detector.indices, request)
     if not detector.enabled_features:

@@ -8,6 +8,7 @@ topic. Results may come twice: the same id replaces.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,7 +20,8 @@ import structlog
 
 from api.search.conditions import Condition
 from api.search.sql import PHRASE, WORDS, Parameters, Writer
-from schemas.errors import Refused, RiverwatchError
+from api.views.store_file import StoreUnusable, open_first, open_one, remove
+from schemas.errors import Refused
 from schemas.query.analysis import has_phrase, words
 from schemas.result import decode_result
 
@@ -55,13 +57,8 @@ COLUMNS: dict[str, str] = {
 
 _RECORD = f"STRUCT(id VARCHAR, {', '.join(f'{name} {type_}' for name, type_ in COLUMNS.items())})"
 _NAMES = ", ".join(COLUMNS)
-_OTHERS = 16
 LEAST = 250_000
 """DuckDB frees space by whole groups of 122,880 rows: below two of them dropping rows makes nothing smaller."""
-
-
-class StoreUnusable(RiverwatchError):
-    """The results store cannot be opened."""
 
 
 class ResultRecord(Protocol):
@@ -88,7 +85,10 @@ class ResultsStore:
     """The store in a folder of its own. One thread writes; searches may come from any thread at the same time.
 
     ``origin`` names the topic and its cluster: a store that was filled from another one is dropped. A folder whose
-    store is open in another process is left alone, and a second one is begun beside it.
+    store is open in another process is left alone, and a second one is begun beside it. Raises ``StoreUnusable``.
+
+    What cannot be written raises ``duckdb.Error``, ``OSError`` or ``StoreUnusable`` and changes nothing: it can be
+    tried again. DuckDB gives a database up whose checkpoint fails, as on a full disk: the next use opens it anew.
     """
 
     def __init__(
@@ -102,8 +102,10 @@ class ResultsStore:
     ) -> None:
         self._origin, self._max_bytes, self._max_age_ms = origin, max_bytes, max_age_ms
         self._memory = memory_bytes
-        folder.mkdir(parents=True, exist_ok=True)
-        self._path, self._connection = self._open(folder)
+        self._opening = threading.Lock()
+        self._invalid = False
+        self._written: dict[int, int] = {}
+        self._path, self._connection = open_first(folder, self._connect)
         self._batch = self._path.with_suffix(".batch")
 
     def close(self) -> None:
@@ -119,8 +121,13 @@ class ResultsStore:
     def upsert(self, records: Sequence[ResultRecord]) -> int:
         """Write a batch: a result replaces the one of its id. How many of the records were results.
 
-        Records that can't be read are skipped, with a line in the log.
+        Records that can't be read are skipped, with a line in the log. Raises ``StoreUnusable`` when results that were
+        there are gone: whoever follows the topic has to go back to ``positions``.
         """
+        known = self.positions()
+        if any(known.get(partition, 0) < offset for partition, offset in self._written.items()):
+            self._written = known
+            raise StoreUnusable("results that were written are gone: the store is filled again")
         rows: dict[str, bytes] = {}
         ends: dict[str, int] = {}
         positions: dict[int, int] = {}
@@ -142,6 +149,7 @@ class ResultsStore:
             )
             ends[result.id] = result.data_end_time
         self._write(list(rows.values()), (min(ends.values()), max(ends.values())) if ends else (0, 0), positions)
+        self._written.update(positions)
         return len(rows)
 
     def _write(self, lines: list[bytes], ends: tuple[int, int], positions: Mapping[int, int]) -> None:
@@ -228,8 +236,13 @@ class ResultsStore:
         return gone
 
     def _free(self) -> None:
-        with suppress(duckdb.TransactionException):  # somebody writes: the next checkpoint does it
+        try:
             self._connection.execute("CHECKPOINT")
+        except duckdb.TransactionException:
+            pass  # somebody writes: the next checkpoint does it
+        except duckdb.FatalException:
+            self._invalid = True
+            raise
 
     def count(self) -> int:
         """How many results there are."""
@@ -250,12 +263,18 @@ class ResultsStore:
         """A connection for one question, which sees one state of the store; ``interrupt`` breaks it off.
 
         What DuckDB can't answer is raised as ``Refused``: 400 for values that don't fit, 408 for a question that was
-        broken off, 429 for one that needs too much memory.
+        broken off, 429 for one that needs too much memory, 503 when the file cannot be read.
         """
-        cursor = self._connection.cursor()
+        try:
+            cursor = self._usable().cursor()
+        except (StoreUnusable, duckdb.Error) as error:
+            raise _unreadable(error) from error
         try:
             cursor.begin()
             yield cursor
+        except (duckdb.FatalException, duckdb.IOException) as error:
+            self._invalid = self._invalid or isinstance(error, duckdb.FatalException)
+            raise _unreadable(error) from error
         except duckdb.InterruptException:
             raise Refused(408, "The search took too long and was broken off", "timeout_exception") from None
         except duckdb.OutOfMemoryException:
@@ -269,29 +288,30 @@ class ResultsStore:
 
     @contextmanager
     def _writing(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        connection = self._connection
-        connection.begin()
+        connection = self._usable()
         try:
+            connection.begin()
             yield connection
             connection.commit()
-        except BaseException:
+        except BaseException as error:
+            self._invalid = self._invalid or isinstance(error, duckdb.FatalException)
             with suppress(duckdb.Error):
                 connection.rollback()
             raise
 
-    def _open(self, folder: Path) -> tuple[Path, duckdb.DuckDBPyConnection]:
-        for number in range(1, _OTHERS + 1):
-            path = folder / ("results.duckdb" if number == 1 else f"results-{number}.duckdb")
-            try:
-                return path, self._connect(path)
-            except duckdb.Error as error:
-                # Not "lock" alone: what DuckDB says about damage speaks of blocks.
-                if "could not set lock" in str(error).lower():
-                    continue  # another process has it open
-                log.warning("the results store is damaged and begins empty", path=str(path), error=str(error)[:200])
-            remove(path)
-            return path, self._connect(path)
-        raise StoreUnusable(f"all {_OTHERS} results stores in {folder} are open in other processes")
+    def _usable(self) -> duckdb.DuckDBPyConnection:
+        """The connection, opened anew when DuckDB has given the database up. Raises ``StoreUnusable``."""
+        with self._opening:
+            if self._invalid:
+                with suppress(duckdb.Error):
+                    self._connection.close()
+                try:
+                    self._connection = open_one(self._path, self._connect)
+                except duckdb.Error as error:
+                    raise StoreUnusable(f"the results store {self._path} was opened by another process") from error
+                self._invalid = False
+                log.warning("the results store was opened anew", path=str(self._path))
+            return self._connection
 
     def _connect(self, path: Path) -> duckdb.DuckDBPyConnection:
         connection = self._configured(path)
@@ -338,7 +358,6 @@ class ResultsStore:
         return connection
 
 
-def remove(path: Path) -> None:
-    """Remove a store's file and its log."""
-    for one in (path, Path(f"{path}.wal")):
-        one.unlink(missing_ok=True)
+def _unreadable(error: Exception) -> Refused:
+    reason = f"the results store cannot be read now: {str(error)[:200]}"
+    return Refused(503, reason, "service_unavailable_exception")

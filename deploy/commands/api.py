@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from deploy.environment import kafka_options, overlay, read_settings
+from deploy.errors import DataFolderUnusable
 from deploy.signals import stoppable
 
 
@@ -55,7 +56,11 @@ def command(
         topics.start()
 
         from api.server import run
+        from api.views.store_file import StoreUnusable
 
-        code = run(settings)
+        try:
+            code = run(settings)
+        except StoreUnusable as error:
+            raise DataFolderUnusable(str(error)) from error
         topics.raise_error()
         sys.exit(code)
