@@ -24,6 +24,7 @@ from api.request import Request
 from api.retention import Retention
 from api.search.conditions import Condition
 from api.search.deadline import Deadline
+from api.search.slice import Allowed
 from api.search.sql_slice import Run
 from api.security.authentication import Authenticator
 from api.security.permissions import Identity, denied
@@ -102,6 +103,7 @@ class Services:
             self._deliver,
         )
         self.query_limits = Limits(depth=settings.max_query_depth, clauses=settings.max_clauses)
+        self.allowed = Allowed(settings.max_buckets, settings.max_top_hits, settings.max_search_seconds)
         self._writing = threading.Lock()
         self._questions = Questions(settings.result_readers)
         self.results: ResultsStore | None = None

@@ -88,6 +88,14 @@ class Settings:
     max_clauses: int = _setting(1024, "RIVERWATCH_MAX_CLAUSES", "the most clauses of one query")
     max_query_depth: int = _setting(30, "RIVERWATCH_MAX_QUERY_DEPTH", "how deep queries and aggregations may nest")
     max_buckets: int = _setting(65_535, "RIVERWATCH_MAX_BUCKETS", "the most buckets of one answer")
+    max_top_hits: int = _setting(
+        100_000, "RIVERWATCH_MAX_TOP_HITS", "the most hits that top_hits shows in all buckets of one answer"
+    )
+    max_search_seconds: float = _setting(
+        30.0,
+        "RIVERWATCH_MAX_SEARCH_SECONDS",
+        "a search whose clauses would compute longer on the documents that it looks at, as estimated, is not begun",
+    )
     result_readers: int = _setting(
         4, "RIVERWATCH_RESULT_READERS", "searches of results under way at once; each may use several cores"
     )

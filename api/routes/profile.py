@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from api.request import Answer, Request, as_object, parse_json
+from api.search.index import Candidates
 from api.services import Services
 from api.views.catalog import Document, task_document
 from schemas.errors import Refused
@@ -32,6 +33,9 @@ TYPES = (
 DEFAULT_TYPES = frozenset({"state", "error"})
 ENTITY_TYPES = ("entity_info", "init_progress", "models", "state")
 
+DIRECT = 128
+"""So few entity tasks are told before a thread would have begun."""
+
 Runs = list[tuple[Node, RunStatistics]]
 
 
@@ -44,7 +48,7 @@ async def profile(request: Request, services: Services) -> Answer:
     detector = services.detector(id, request)
     if entity is not None:
         return Answer(await _entity_profile(detector, entity, asked, services))
-    return Answer(_detector_profile(detector, asked, request.flag("_all"), services))
+    return Answer(await _detector_profile(detector, asked, request.flag("_all"), services))
 
 
 def _asked(request: Request, known: tuple[str, ...], default: frozenset[str]) -> frozenset[str]:
@@ -58,7 +62,7 @@ def _asked(request: Request, known: tuple[str, ...], default: frozenset[str]) ->
     return asked
 
 
-def _detector_profile(
+async def _detector_profile(
     detector: Document, asked: frozenset[str], everything: bool, services: Services
 ) -> dict[str, Any]:
     job = services.catalog.jobs.get(detector.id)
@@ -81,7 +85,11 @@ def _detector_profile(
     elif historical is not None and "total_size_in_bytes" in asked:
         profile["total_size_in_bytes"] = 0
     if "ad_task" in asked and historical is not None:
-        profile["ad_task"] = _task_profile(historical, services)
+        entities = services.catalog.entity_tasks(historical.id)
+        if len(entities) <= DIRECT:
+            profile["ad_task"] = _task_profile(historical, entities)
+        else:
+            profile["ad_task"] = await services.ask_documents(lambda _: _task_profile(historical, entities))
     order = [*TYPES, "model_count"]
     return dict(sorted(profile.items(), key=lambda item: order.index(item[0])))
 
@@ -147,7 +155,7 @@ def _model(model: Model, size: int, node_id: str) -> dict[str, Any]:
     return {**shown, "model_size_in_bytes": size, "node_id": node_id}
 
 
-def _task_profile(task: Document, services: Services) -> dict[str, Any]:
+def _task_profile(task: Document, candidates: Candidates[Document]) -> dict[str, Any]:
     """The historical task, and while it runs what its models are doing."""
     profile: dict[str, Any] = {"ad_task": task_document(task)}
     if task.source["state"] not in LIVE_STATES:
@@ -167,7 +175,7 @@ def _task_profile(task: Document, services: Services) -> dict[str, Any]:
             "threshold_model_training_data_size": 0,
             "model_size_in_bytes": 0,
         }
-    entities = services.catalog.entity_tasks(task.id)
+    entities = candidates.read()
     running = [each for each in entities if each.source["state"] in ("INIT", "RUNNING")]
     pending = sum(each.source["state"] == "CREATED" for each in entities)
     return profile | {

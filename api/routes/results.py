@@ -131,13 +131,13 @@ async def _run(
 ) -> dict[str, Any]:
     """Search the store in a thread of its own: DuckDB computes without holding up other requests."""
     default, now = index_names(request).results, services.now()
-    most = services.settings.max_buckets
+    allowed = services.allowed
 
     def index(hit: Hit) -> str:
         return custom.get(hit.source.get("detector_id", ""), default)
 
     def search(run: Run) -> dict[str, Any]:
         table = Table("results", COLUMNS, run)
-        return search_table(asked, table, RESULTS, index, now, bind(visible, RESULTS, now), most)
+        return search_table(asked, table, RESULTS, index, now, bind(visible, RESULTS, now), allowed)
 
     return await services.ask_results(search)

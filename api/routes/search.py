@@ -58,16 +58,16 @@ async def _search(
     request: Request,
     services: Services,
 ) -> dict[str, Any]:
-    now, most = services.now(), services.settings.max_buckets
-    documents, visibility = looked_at(search, table, types, now), services.visibility(request)
+    now, allowed = services.now(), services.allowed
+    candidates, visibility = looked_at(search, table, types, now), services.visibility(request)
 
     def answer(deadline: Deadline) -> dict[str, Any]:
-        seen = documents
+        seen = candidates.read()
         if not visibility.everything:
-            seen = [each for each in deadline.over(documents) if visibility.shows_document(each)]
-        return search_documents(search, seen, types, index, now, most, deadline)
+            seen = [each for each in deadline.over(seen) if visibility.shows_document(each)]
+        return search_documents(search, seen, types, index, now, allowed, deadline)
 
-    if len(documents) <= DIRECT and _is_small(search):
+    if len(candidates) <= DIRECT and _is_small(search):
         return answer(Deadline())
     return await services.ask_documents(answer)
 

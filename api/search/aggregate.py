@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from api.search.aggregation import Aggregation
-from api.search.aggregation_kinds import METRICS, NUMERIC
+from api.search.aggregation_kinds import MAX_TOP_HITS, METRICS, NUMERIC
 from api.search.binding import bind, typed
 from api.search.bucket_path import value_at
 from api.search.conditions import Between, Field, Not, Nothing, Present
@@ -60,6 +60,14 @@ def _one(one: Aggregation, slice_: Slice) -> Any:
     return {"meta": one.meta, **result} if one.meta is not None else result
 
 
+def _take_hits(one: Aggregation, slice_: Slice, counts: list[int]) -> None:
+    """Count the hits that buckets with so many documents will show, before the first of them is looked for."""
+    for child in one.children.values():
+        if child.kind == "top_hits":
+            size = child.settings["size"]
+            slice_.budget.take_hits(sum(min(size, count) for count in counts))
+
+
 def _single(one: Aggregation, slice_: Slice) -> dict[str, Any]:
     return {"doc_count": slice_.count(), **aggregate(one.children, slice_)}
 
@@ -96,6 +104,7 @@ def _filters(one: Aggregation, slice_: Slice) -> dict[str, Any]:
         key: bind(query, slice_.types, slice_.now, slice_.scope) for key, query in settings["queries"].items()
     }
     slice_.budget.take(len(conditions))
+    _take_hits(one, slice_, [MAX_TOP_HITS] * len(conditions))
     buckets = {key: _single(one, slice_.where(condition)) for key, condition in conditions.items()}
     if settings["other"] is not None:
         rest = slice_
@@ -114,6 +123,7 @@ def _range(one: Aggregation, slice_: Slice) -> dict[str, Any]:
         )
     dates = one.kind == "date_range" or type_ == "date"
     slice_.budget.take(len(settings["ranges"]))
+    _take_hits(one, slice_, [MAX_TOP_HITS] * len(settings["ranges"]))
     buckets, form = [], settings.get("format")
     for one_range in settings["ranges"]:
         low, high = (
@@ -153,6 +163,7 @@ def _terms(one: Aggregation, slice_: Slice) -> dict[str, Any]:
     groups = _ordered(one, groups, orders)
     kept = slice_.keep(groups[: settings["size"]])
     slice_.budget.take(len(kept))
+    _take_hits(one, slice_, [group.count for group in kept])
     error = {"doc_count_error_upper_bound": 0} if settings["errors"] else {}
     buckets = [
         {**_key_of(group.key, type_ or "keyword", settings["format"]), **_filled(one, group), **error} for group in kept
@@ -281,6 +292,7 @@ def _histogram(one: Aggregation, slice_: Slice) -> dict[str, Any]:
     if settings["order"] and settings["order"] != [("_key", False)]:
         groups = _ordered(one, groups, settings["order"])
     slice_.budget.take(len(groups))
+    _take_hits(one, slice_, [group.count for group in groups])
     zone = read_zone(settings["zone"]) if dates else None
     buckets = []
     for group in slice_.keep(groups):
@@ -340,6 +352,7 @@ def _composite(one: Aggregation, slice_: Slice) -> dict[str, Any]:
         groups = [group for group in groups if _comes_after(group.key, after, signs)]
     kept = slice_.keep(groups[: settings["size"]])
     slice_.budget.take(len(kept))
+    _take_hits(one, slice_, [group.count for group in kept])
     buckets = [
         {
             "key": {

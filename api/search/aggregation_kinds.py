@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 MAX_BUCKETS = 65_535
+MAX_TOP_HITS = 100_000
 _METRICS = """
     min max avg sum stats extended_stats value_count cardinality percentiles median_absolute_deviation
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Any, Generic, Protocol, TypeVar
 
 from api.search.conditions import Condition, Every, IdOf, OneOf
@@ -29,6 +30,28 @@ class Hit(Protocol):
 
 
 H = TypeVar("H", bound=Hit)
+
+
+class Candidates(Generic[H]):
+    """Some documents of a table, noted at once and looked up when they are read: in a thread, where they are many.
+
+    One that is written again meanwhile is read as it is then, one that is deleted is left out.
+    """
+
+    def __init__(self, documents: Mapping[str, H], ids: list[str] | None) -> None:
+        self._documents, self._ids = documents, ids
+        self._all = [*documents.values()] if ids is None else []
+
+    def __len__(self) -> int:
+        return len(self._all if self._ids is None else self._ids)
+
+    def read(self) -> list[H]:
+        """The documents in the order in which they were last written."""
+        if self._ids is None:
+            return self._all
+        found = [one for id in self._ids if (one := self._documents.get(id)) is not None]
+        found.sort(key=lambda one: one.seq_no)
+        return found
 
 
 class DocumentTable(Generic[H]):
@@ -82,7 +105,15 @@ class DocumentTable(Generic[H]):
             if not ids:
                 del index[value]
 
-    def candidates(self, condition: Condition) -> Collection[H]:
+    def having(self, name: str, value: Any) -> Candidates[H]:
+        """The documents with this value of an indexed member."""
+        return Candidates(self._documents, [*self._indexes[name].get(value, ())])
+
+    def everything(self) -> Candidates[H]:
+        """All documents."""
+        return Candidates(self._documents, None)
+
+    def candidates(self, condition: Condition) -> Candidates[H]:
         """The documents that may make the condition true: all that do, and as few others as the indexes allow."""
         parts = condition.parts if isinstance(condition, Every) else (condition,)
         best: list[Collection[str]] | None = None
@@ -91,10 +122,7 @@ class DocumentTable(Generic[H]):
             ids = self._ids(part)
             if ids is not None and (count := sum(map(len, ids))) < fewest:
                 best, fewest = ids, count
-        if best is None:
-            return self._documents.values()
-        found = (self._documents.get(id) for ids in best for id in ids)
-        return sorted((one for one in found if one is not None), key=lambda one: one.seq_no)
+        return Candidates(self._documents, None if best is None else [*chain.from_iterable(best)])
 
     def _ids(self, part: Condition) -> list[Collection[str]] | None:
         if isinstance(part, IdOf):

@@ -17,7 +17,7 @@ from api.search.matching import compile_condition, getter, objects
 from api.search.metrics import metric
 from api.search.response import Shown, hit_document
 from api.search.scoring import hit_value
-from api.search.slice import Budget, Group, Key
+from api.search.slice import ALLOWED, Budget, Group, Key
 from api.search.sorting import bind_sort, ordered
 from schemas.query import MatchAll
 from schemas.query.dates import parse_date
@@ -33,7 +33,7 @@ class MemorySlice:
     index: str
     all: Callable[[], Iterable[Hit]]
     scope: str = ""
-    budget: Budget = field(default_factory=Budget)
+    budget: Budget = field(default_factory=lambda: Budget(ALLOWED))
     deadline: Deadline = field(default_factory=Deadline)
 
     def _with(self, items: list[tuple[Hit, Any]], scope: str | None = None) -> MemorySlice:

@@ -7,18 +7,18 @@ from collections.abc import Collection, Iterable
 from typing import Any
 
 from api.search.aggregate import aggregate
-from api.search.aggregation_kinds import MAX_BUCKETS
 from api.search.binding import bind
 from api.search.conditions import Everything, Field
+from api.search.cost import MEMORY, price, price_of_aggregations, refuse_above
 from api.search.deadline import Deadline
-from api.search.index import DocumentTable, H, Hit
+from api.search.index import Candidates, DocumentTable, H, Hit
 from api.search.mappings import Types, nested_path, stored_path
 from api.search.matching import compile_condition, getter
 from api.search.memory import MemorySlice
 from api.search.request import SearchRequest
 from api.search.response import Shown, hit_document, search_response
 from api.search.scoring import constant_score, hit_value, scorer
-from api.search.slice import Budget
+from api.search.slice import ALLOWED, Allowed, Budget
 from api.search.sorting import BoundKey, bind_sort, is_after, ordered, text_field
 from schemas.errors import Refused
 from schemas.query import Query
@@ -32,24 +32,30 @@ def search_documents(
     types: Types,
     index: str,
     now: int,
-    max_buckets: int = MAX_BUCKETS,
+    allowed: Allowed = ALLOWED,
     deadline: Deadline | None = None,
 ) -> dict[str, Any]:
     """The answer to a search in OpenSearch's shape.
 
     ``documents`` is a ``DocumentTable``, whose indexes are used, or anything that gives documents in the order
     that hits have when nothing else orders them. ``types`` are the field types (``mappings``), ``index`` the name
-    that hits carry, ``now`` epoch ms for date math. The answer has at most ``max_buckets`` buckets. Raises ``Refused``
-    when the search can't be carried out, 504 once ``deadline`` is over.
+    that hits carry, ``now`` epoch ms for date math. Raises ``Refused`` when the search can't be carried out or needs
+    more than what is ``allowed``, 504 once ``deadline`` is over.
     """
     started = time.perf_counter()
     deadline = deadline or Deadline()
+    if isinstance(documents, DocumentTable):
+        count = len(documents.candidates(bind(request.query, types, now)))
+    else:
+        documents = list(documents)
+        count = len(documents)
+    refuse_above(allowed.seconds, _price(request, types, now), count)
     found = matching_documents(request.query, documents, types, now, deadline)
     aggregations: dict[str, Any] | None = None
     if request.aggregations:
-        every = documents if isinstance(documents, DocumentTable | list | tuple) else found
+        every = documents if isinstance(documents, DocumentTable | list) else found
         items = [(hit, hit.source) for hit in found]
-        slice_ = MemorySlice(items, types, now, index, lambda: every, budget=Budget(max_buckets), deadline=deadline)
+        slice_ = MemorySlice(items, types, now, index, lambda: every, budget=Budget(allowed), deadline=deadline)
         aggregations = aggregate(request.aggregations, slice_)
     if request.post_filter is not None:
         found = matching_documents(request.post_filter, found, types, now, deadline)
@@ -64,11 +70,21 @@ def search_documents(
     return search_response(took, len(found), request.tracked, max_score, hits, aggregations)
 
 
-def looked_at(request: SearchRequest, table: DocumentTable[H], types: Types, now: int) -> list[H]:
-    """The documents of the table that ``search_documents`` needs to see, in their order; the table may then change."""
+def _price(request: SearchRequest, types: Types, now: int) -> float:
+    """What a search costs a document, in microseconds."""
+    queries = [request.query, *([] if request.post_filter is None else [request.post_filter])]
+    if request.by_score and constant_score(request.query) is None:
+        queries.append(request.query)  # asked again, clause by clause
+    wanted = sum(price(bind(query, types, now), MEMORY) for query in queries)
+    sorts = MEMORY.value * len(request.sort)
+    return wanted + sorts + price_of_aggregations(request.aggregations, types, now, MEMORY)
+
+
+def looked_at(request: SearchRequest, table: DocumentTable[H], types: Types, now: int) -> Candidates[H]:
+    """The documents of the table that ``search_documents`` needs to see; the table may then change."""
     if any(each.kind == "global" for each in request.aggregations.values()):
-        return list(table)
-    return list(table.candidates(bind(request.query, types, now)))
+        return table.everything()
+    return table.candidates(bind(request.query, types, now))
 
 
 def matching_documents(
@@ -78,7 +94,7 @@ def matching_documents(
     condition = bind(query, types, now)
     if isinstance(condition, Everything):
         return list(documents)
-    candidates = documents.candidates(condition) if isinstance(documents, DocumentTable) else documents
+    candidates = documents.candidates(condition).read() if isinstance(documents, DocumentTable) else documents
     test = compile_condition(condition)
     watched = candidates if deadline is None else deadline.over(candidates)
     return [hit for hit in watched if test(hit.source, hit.id)]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from api.search.aggregation import Aggregation
-from api.search.aggregation_kinds import MAX_BUCKETS
+from api.search.aggregation_kinds import MAX_BUCKETS, MAX_TOP_HITS
 from api.search.conditions import Condition, Field
 from api.search.intervals import DateGrid, NumberGrid
 from api.search.mappings import Types
@@ -40,11 +41,24 @@ class Group:
     results: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Allowed:
+    """What one search may have: buckets, hits of ``top_hits`` in all buckets together, seconds of computing."""
+
+    buckets: int = MAX_BUCKETS
+    top_hits: int = MAX_TOP_HITS
+    seconds: float = math.inf
+
+
+ALLOWED = Allowed()
+
+
 class Budget:
     """How many buckets an answer may still have: a histogram inside a histogram would otherwise fill the memory."""
 
-    def __init__(self, most: int = MAX_BUCKETS) -> None:
-        self._most, self._made = most, 0
+    def __init__(self, allowed: Allowed) -> None:
+        self._most, self._made = allowed.buckets, 0
+        self._most_hits, self._hits = allowed.top_hits, 0
 
     def check(self, count: float) -> None:
         """Raise ``Refused`` when so many more are too many."""
@@ -61,6 +75,18 @@ class Budget:
         """Count so many more. Raises ``Refused`` when they are too many."""
         self.check(count)
         self._made += count
+
+    def take_hits(self, count: int) -> None:
+        """Count so many more hits of ``top_hits``. Raises ``Refused`` when they are too many."""
+        self._hits += count
+        if self._hits > self._most_hits:
+            raise Refused(
+                400,
+                f"Trying to show too many hits in [top_hits]. Must be less than or equal to: [{self._most_hits}] in "
+                f"all buckets together but was [{self._hits}]: ask for fewer buckets or a smaller [size]. This limit "
+                "can be set by RIVERWATCH_MAX_TOP_HITS",
+                "illegal_argument_exception",
+            )
 
 
 class Slice(Protocol):

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from api.search.aggregate import aggregate
-from api.search.aggregation_kinds import MAX_BUCKETS
 from api.search.binding import bind
-from api.search.conditions import Condition, Everything, every
+from api.search.conditions import Condition, Every, Everything, every
+from api.search.cost import STORE, price, price_of_aggregations, refuse_above
 from api.search.index import Hit
 from api.search.mappings import Types
 from api.search.request import SearchRequest
 from api.search.response import Shown, hit_document, search_response
 from api.search.scoring import constant_score
 from api.search.search import collapse_field
-from api.search.slice import Budget
+from api.search.slice import ALLOWED, Allowed, Budget
 from api.search.sorting import BoundKey, bind_sort
 from api.search.sql import Parameters, Writer
 from api.search.sql_slice import Rows, Run, Source, SqlSlice
@@ -72,14 +72,15 @@ def search_table(
     index: Callable[[Hit], str],
     now: int,
     visible: Condition | None = None,
-    max_buckets: int = MAX_BUCKETS,
+    allowed: Allowed = ALLOWED,
 ) -> dict[str, Any]:
     """The answer to a search in OpenSearch's shape, as ``search_documents`` gives it for documents in memory.
 
-    ``visible`` is true for the documents that may be seen at all; ``index`` names the index of a hit; the answer has
-    at most ``max_buckets`` buckets. Raises ``Refused`` when the search can't be carried out.
+    ``visible`` is true for the documents that may be seen at all; ``index`` names the index of a hit. Raises
+    ``Refused`` when the search can't be carried out or needs more than what is ``allowed``.
     """
     started = time.perf_counter()
+    _refuse_costly(request, table, types, now, visible or Everything(), allowed.seconds)
     parameters = Parameters()
     writer = Writer(table.columns, parameters)
     seen = writer.condition(visible or Everything())
@@ -88,7 +89,7 @@ def search_table(
     keys = bind_sort(request.sort, types)
     aggregations: dict[str, Any] | None = None
     if request.aggregations:
-        budget = Budget(max_buckets)
+        budget = Budget(allowed)
         source = Source(
             table.run, table.fetch, table.columns, table.relation(seen), parameters, types, now, index, budget
         )
@@ -111,6 +112,27 @@ def search_table(
             hits.append(hit_document(shown, hit, score if request.by_score else None, keys, values))
     took = int((time.perf_counter() - started) * 1000)
     return search_response(took, total, request.tracked, best, hits, aggregations)
+
+
+def _refuse_costly(
+    request: SearchRequest, table: Table, types: Types, now: int, visible: Condition, most_seconds: float
+) -> None:
+    """Refuse a search that would take too long. The rows that its cheap clauses leave are counted where it matters."""
+    condition = every(visible, bind(request.query, types, now))
+    # Where scores differ each clause is asked again for the page, and for the best score.
+    times = 3 if request.by_score and constant_score(request.query) is None else 1
+    total = times * price(condition, STORE) + STORE.value * len(request.sort)
+    if request.post_filter is not None:
+        total += price(bind(request.post_filter, types, now), STORE)
+    total += price_of_aggregations(request.aggregations, types, now, STORE)
+    ((rows,),) = table.run(f"SELECT count(*) FROM {table.name}", {})
+    if total * rows / 1e6 > most_seconds:
+        parts = condition.parts if isinstance(condition, Every) else (condition,)
+        writer = Writer(table.columns, Parameters())
+        where = writer.condition(every(*(part for part in parts if price(part, STORE) <= STORE.value)))
+        sql = f"SELECT count(*) FROM {table.name} WHERE {where}"
+        ((rows,),) = table.run(sql, writer.parameters.of(sql))
+    refuse_above(most_seconds, total, rows)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from api.search.index import DocumentTable
+from api.search.index import Candidates, DocumentTable
 from schemas.state import HIDDEN, JOURNAL_KEY, StoredJob, StoredTask, decode_detector, decode_state
 from schemas.task import HISTORICAL_TYPES, REALTIME_TYPES
 
@@ -111,9 +111,9 @@ class Catalog:
         """The latest task of historical analysis, the parent where there are entity tasks."""
         return self._latest(detector_id, HISTORICAL_TYPES)
 
-    def entity_tasks(self, parent_id: str) -> list[Document]:
+    def entity_tasks(self, parent_id: str) -> Candidates[Document]:
         """The entity tasks of a historical analysis."""
-        return [task for task in self.tasks if task.source.get("parent_task_id") == parent_id]
+        return self.tasks.having("parent_task_id", parent_id)
 
     def counts(self) -> tuple[int, int]:
         """How many detectors there are without and with category fields."""

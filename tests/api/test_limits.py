@@ -40,6 +40,7 @@ def api(broker: Broker) -> Iterator[RunningApi]:
         max_clauses=20,
         max_query_depth=4,
         max_buckets=10,
+        max_top_hits=5,
         max_arriving_bytes=6000,
         max_concurrent_requests=3,
         request_timeout=SECONDS,
@@ -71,6 +72,9 @@ def aggregated(depth: int) -> dict[str, Any]:
     return body
 
 
+HITS: dict[str, Any] = {
+    "aggs": {"a": {"filters": {"filters": [{"match_all": {}}] * 2}, "aggs": {"t": {"top_hits": {}}}}}
+}
 MANY: dict[str, Any] = {"aggs": {"a": {"filters": {"filters": [{"match_all": {}}] * 11}}}}
 
 
@@ -85,6 +89,7 @@ MANY: dict[str, Any] = {"aggs": {"a": {"filters": {"filters": [{"match_all": {}}
             "illegal_argument_exception",
             "maxClauseCount is set to 20",
         ),
+        (HITS, "illegal_argument_exception", "less than or equal to: [5] in all buckets together but was [6]"),
         (MANY, "too_many_buckets_exception", "less than or equal to: [10]"),
         (
             {"aggs": {"a": {"missing": {"field": "f"}, "aggs": {str(n): {"max": {"field": "f"}} for n in range(100)}}}},
@@ -92,7 +97,7 @@ MANY: dict[str, Any] = {"aggs": {"a": {"filters": {"filters": [{"match_all": {}}
             "too many aggregations. Must be less than or equal to: [100] but was [101]",
         ),
     ],
-    ids=["depth of a query", "depth of aggregations", "clauses", "buckets", "aggregations"],
+    ids=["depth of a query", "depth of aggregations", "clauses", "top hits", "buckets", "aggregations"],
 )
 def test_searches(api: RunningApi, path: str, body: dict[str, Any], kind: str, said: str) -> None:
     answer = api.call("POST", f"/detectors/{path}", body)

@@ -62,4 +62,4 @@ def test_a_term_on_an_index_looks_at_its_documents_only() -> None:
         table.put(Found(f"t{number}", 1, number, {"detector_id": f"d{number % 10}", "is_latest": number < 50}))
     body = {"bool": {"filter": [{"term": {"is_latest": True}}, {"term": {"detector_id": "d3"}}]}}
     candidates = table.candidates(bind(parse_query(body), TASKS, 0))
-    assert [one.id for one in candidates] == [f"t{number}" for number in range(3, 100, 10)]
+    assert [one.id for one in candidates.read()] == [f"t{number}" for number in range(3, 100, 10)]
