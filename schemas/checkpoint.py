@@ -41,7 +41,8 @@ class RunCheckpoint(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """One run's windowing of one source: exactly the fold of the records before ``offset``.
 
     ``clock`` is the highest event time seen (None before the first record), ``closed_until`` the end of the
-    last window that was closed and sent.
+    last window that was closed and sent. ``unread`` counts the records that were deleted before they were read,
+    ``dead_letters`` those that could not be used; ``note`` is what is to be said about the source to people.
     """
 
     owner: str
@@ -51,28 +52,30 @@ class RunCheckpoint(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     closed_until: int
     late: int
     records: int
+    unread: int = 0
+    dead_letters: int = 0
+    note: str = ""
     windows: list[OpenWindow]
 
 
 class SourceCheckpoint(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """A part of the checkpoint of one source partition.
 
-    A checkpoint is written as ``parts`` records, under keys that alternate between two slots: a checkpoint
-    that was cut off half way leaves the one before it whole. ``offset`` identifies the checkpoint.
+    A checkpoint is written as ``parts`` records; ``number`` counts the checkpoints of the source, ``epoch`` is that of
+    the owner who took it. ``topic_id`` is that of the topic whose offsets these are: another one of the same name has
+    other records at them.
     """
 
     version: int = VERSION
     topic: str
     partition: int
+    epoch: int
+    number: int
     offset: int
     part: int
     parts: int
     runs: list[RunCheckpoint]
-
-    @staticmethod
-    def key(topic: str, partition: int, slot: int, part: int) -> str:
-        """The record's key."""
-        return f"{topic}/{partition}/{slot}/{part}"
+    topic_id: str = ""
 
 
 _encoder = msgspec.msgpack.Encoder()

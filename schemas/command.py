@@ -86,10 +86,14 @@ class Progress(_Event, tag="progress", frozen=True, kw_only=True):
 
 
 class Sources(_Event, tag="sources", frozen=True, kw_only=True):
-    """The partitions of a running detector's topics changed: where reading each new one begins."""
+    """The partitions of a running detector's topics changed: where reading each new one begins.
+
+    ``topic_ids`` are the ids of the topics: where the run knows another one, the topic was deleted and made anew.
+    """
 
     run: int
     sources: dict[str, dict[int, int]]
+    topic_ids: dict[str, str] = {}
 
 
 class SourceReport(_Event, tag="source.report", frozen=True, kw_only=True):

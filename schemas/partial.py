@@ -33,10 +33,12 @@ class Partial(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
 
     Every window of this source that ends at or before ``closed_until`` is closed: what the record does not
     list holds nothing for this model partition. ``idle`` says that the source has nothing to say for now and
-    holds nobody back. ``finished`` (scans only): nothing more will come. ``late`` and ``records`` count, since
+    holds nobody back. ``caught_up`` says that it has been read to its end for a while, so that no record is under way.
+    ``finished`` (scans only): nothing more will come. ``late`` and ``records`` count, since
     the run's start, the records that came too late and all records that were folded in.
 
-    ``owner`` is the detector id, or the task id of a historical analysis.
+    ``owner`` is the detector id, or the task id of a historical analysis. ``epoch`` is that of the source's owner among
+    the workers: what an owner writes after its successor has written counts no more.
     """
 
     version: int = VERSION
@@ -44,8 +46,10 @@ class Partial(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     run: int
     topic: str
     partition: int
+    epoch: int = 0
     closed_until: int
     idle: bool
+    caught_up: bool = False
     finished: bool
     late: int
     records: int

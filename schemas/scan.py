@@ -19,6 +19,7 @@ class Scan(msgspec.Struct, frozen=True, kw_only=True):
 
     Those with an event time in ``[start_time, end_time)`` are windowed for models that ``task_id`` owns. The
     detector is the snapshot in the task's document; ``run`` is the control offset of the command that started it.
+    ``topic_id`` is that of the topic whose offsets these are.
     """
 
     version: int = VERSION
@@ -31,6 +32,7 @@ class Scan(msgspec.Struct, frozen=True, kw_only=True):
     start_time: int
     end_time: int
     run: int = 0
+    topic_id: str = ""
 
     @property
     def key(self) -> str:
@@ -53,11 +55,6 @@ class ScanCheckpoint(msgspec.Struct, frozen=True, array_like=True, kw_only=True)
     first: int | None
     reached: int | None
     windows: RunCheckpoint
-
-    @staticmethod
-    def key(scan: Scan) -> str:
-        """The record's key, of the same form as the keys of sources."""
-        return f"{scan.key}/scan/0"
 
 
 _packer = msgspec.msgpack.Encoder()

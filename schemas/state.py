@@ -20,13 +20,16 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     ``id`` is the control offset of the start command: a later run of the same detector has a higher one.
     ``sources`` gives, for each topic and partition, the offset of the first record to read. Of those before the
     offset in ``live`` (what was there when the run began) only the ones with an event time from ``since`` on belong
-    to it: the cold start.
+    to it: the cold start. ``topic_ids`` are the ids of the topics whose offsets these are; another topic of the same
+    name is read from its beginning. ``added`` are the partitions that came while the run was under way.
     """
 
     id: int
     sources: dict[str, dict[int, int]]
     live: dict[str, dict[int, int]] = {}
     since: int | None = None
+    topic_ids: dict[str, str] = {}
+    added: dict[str, list[int]] = {}
 
 
 class StoredDetector(msgspec.Struct, frozen=True, kw_only=True):

@@ -117,8 +117,8 @@ TOPICS: dict[str, Topic] = {
         ),
         Topic(
             "windows",
-            "source partition",
-            "open windows of one source, or of one scan, and the offset they are valid at",
+            "epoch, source partition or scan, and part; claims: a token of their own",
+            "who owns a source or scan; its open windows, and the offset they are valid at",
             "schemas.checkpoint.SourceCheckpoint | schemas.scan.ScanCheckpoint",
             "ingest, scan",
             "one",

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import Any, Protocol
 
 import faust
+import structlog
+from confluent_kafka import KafkaException
 from faust.types import TP
 
 from schemas.errors import RiverwatchError
+from streams.partitions import Partitions, is_another
 from streams.settings import Settings
-from streams.transport import ChunkConsumer, ChunkSchema, ChunkTransport, Ledger, watch
+from streams.transport import Chunk, ChunkConsumer, ChunkSchema, ChunkTransport, Ledger, watch
 from streams.transport.credentials import credentials
+
+log = structlog.get_logger()
 
 
 class FaustDied(RiverwatchError):
@@ -39,6 +44,22 @@ class Agent(Protocol):
         ...
 
 
+class DataAgent(Agent, Protocol):
+    """The agent of all topics that are not Riverwatch's own: others may delete those and make them anew."""
+
+    def topic_id(self, topic: str) -> str:
+        """The id of the topic that is read."""
+        ...
+
+    async def made_anew(self, tp: TP, topic_id: str) -> None:
+        """The partition's topic has been replaced by another one, whose records come next, from the first one on."""
+        ...
+
+    async def lost(self, tp: TP, begin: int, end: int) -> None:
+        """The offsets from ``begin`` to before ``end`` were deleted by retention before they were read."""
+        ...
+
+
 class _FaustApp(faust.App):
     def _create_directories(self) -> None:
         """Nothing of a worker is on disk: Faust would leave empty folders wherever one is started."""
@@ -56,7 +77,7 @@ class App:
         settings: Settings,
         ledger: Ledger,
         *,
-        data: Agent,
+        data: DataAgent,
         named: Mapping[str, Agent],
         failed: Callable[..., None],
     ) -> None:
@@ -64,6 +85,8 @@ class App:
         self._data = data
         self._named = {settings.topic(name): agent for name, agent in named.items()}
         self._failed = failed
+        self._partitions = Partitions(settings)
+        self._generation = -1
         self.assigned = asyncio.Event()
         self._settled = asyncio.Event()
         self.faust = _FaustApp(
@@ -90,7 +113,11 @@ class App:
             autodiscover=False,
         )
         self.faust.transport = ChunkTransport(
-            self.faust.conf.broker_consumer, self.faust, ledger=ledger, start_hook=self._starts
+            self.faust.conf.broker_consumer,
+            self.faust,
+            ledger=ledger,
+            start_hook=self._starts,
+            same_topics=self._made_anew,
         )
         # 45 s otherwise, in which a detector that was started would read nothing.
         self.faust.topics._resubscribe_sleep_lock_seconds = 0.1
@@ -113,7 +140,10 @@ class App:
                     position = agent.position(tp)
                     if position is not None and chunk.follows is not None and chunk.follows > position:
                         raise RecordsMissed(f"{tp} is read from {chunk.follows} on, expected was {position}")
-                    await agent.records_arrived(tp, chunk.records)
+                    if chunk.records:
+                        await agent.records_arrived(tp, chunk.records)
+                    else:
+                        await self._happened(tp, chunk)
                 except Exception as error:
                     self._failed(error)
                     raise
@@ -122,7 +152,42 @@ class App:
         self.faust.agent(topic, name=f"{type(agent).__module__}.{name}")(read)
         return topic
 
+    async def _happened(self, tp: TP, chunk: Chunk) -> None:
+        if tp.topic in self._named:
+            log.error("records were deleted by retention before they were read", partition=str(tp), offsets=chunk.lost)
+        elif chunk.topic_id is not None:
+            await self._data.made_anew(tp, chunk.topic_id)
+        elif chunk.lost is not None:
+            await self._data.lost(tp, *chunk.lost)
+
+    async def _drop_what_was_lost(self) -> None:
+        """Make the agents give up everything if the group has had a generation without this worker.
+
+        Somebody else may have owned a partition that is ours again: going on from what is in memory, under an epoch
+        that is no longer the highest, would write what all readers refuse.
+        """
+        generation = self.faust.consumer_generation_id
+        missed, self._generation = generation not in (self._generation, self._generation + 1), generation
+        if missed:
+            for agent in (*self._named.values(), self._data):
+                await agent.assigned({})
+
+    async def _made_anew(self, tps: Iterable[TP]) -> dict[TP, str]:
+        theirs = [tp for tp in tps if tp.topic not in self._named]
+        while True:
+            try:
+                ids = await asyncio.to_thread(self._partitions.ids, {tp.topic for tp in theirs}) if theirs else {}
+                return {
+                    tp: ids[tp.topic]
+                    for tp in theirs
+                    if tp.topic in ids and is_another(self._data.topic_id(tp.topic), ids[tp.topic])
+                }
+            except KafkaException as error:
+                log.warning("topics can't be looked up", error=str(error))
+                await asyncio.sleep(1.0)
+
     async def _starts(self, committed: Mapping[TP, int | None]) -> dict[TP, int]:
+        await self._drop_what_was_lost()
         starts: dict[TP, int] = {}
         # Faust may let records flow already, when one rebalance follows another: they wait for their agents.
         self._settled.clear()
@@ -163,6 +228,10 @@ class App:
     def answered(self, tp: TP) -> float | None:
         """When Kafka last answered a fetch of the partition, as monotonic time; None when it did not yet."""
         return None if self.faust.rebalancing else self._consumer.answered(tp)
+
+    def doubt(self, tp: TP) -> None:
+        """Look whether the partition's topic has been made anew before any more of it is read."""
+        self._consumer.doubt(tp)
 
     @property
     def _consumer(self) -> ChunkConsumer:

@@ -68,7 +68,9 @@ def cut_partial(whole: Partial, columns: Sequence[Column], most: int) -> Iterato
             more = size(entities, data)
             if windows and weight + more > most:
                 until = min(complete, whole.closed_until)
-                yield msgspec.structs.replace(whole, closed_until=until, idle=False, finished=False, windows=windows)
+                yield msgspec.structs.replace(
+                    whole, closed_until=until, idle=False, caught_up=False, finished=False, windows=windows
+                )
                 windows, weight = [], 0
             windows.append(WindowPart(window.end, entities, data, number))
             weight += more

@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 import structlog
 from confluent_kafka import KafkaException, Message
 from confluent_kafka.admin import AdminClient
+from faust.types import TP
 
 from streams.app import App
 from streams.coordinate.agent import Coordinate
@@ -27,6 +28,7 @@ from streams.outbox import Outbox
 from streams.scan.agent import Scans
 from streams.score.agent import Score
 from streams.settings import Settings
+from streams.shares import Shares
 from streams.statistics import Statistics
 from streams.transport import Ledger
 
@@ -49,12 +51,14 @@ class Worker:
         self._outbox = Outbox(settings)
         self._detectors = Detectors(settings)
         dead_letters = DeadLetters(settings, self._outbox)
+        shares = Shares(settings, self._outbox)
         self._ingest = Ingest(
             settings,
             self._detectors,
             self._outbox,
             self._ledger,
-            self._at_end,
+            self,
+            shares=shares,
             dead_letters=dead_letters,
             failed=self.fail,
         )
@@ -67,6 +71,7 @@ class Worker:
             self._detectors,
             self._outbox,
             self._ledger,
+            shares=shares,
             dead_letters=dead_letters,
             busy=self._score.busy,
             failed=self.fail,
@@ -76,8 +81,18 @@ class Worker:
         )
         self._app: App | None = None
 
-    def _at_end(self, tp: Any, offset: int) -> float | None:
+    def at_end(self, tp: TP, offset: int) -> float | None:
+        """When Kafka last confirmed that nothing follows ``offset``: see ``App``, which comes later than the agents."""
         return None if self._app is None else self._app.at_end(tp, offset)
+
+    def answered(self, tp: TP) -> float | None:
+        """When Kafka last answered a fetch of the partition."""
+        return None if self._app is None else self._app.answered(tp)
+
+    def doubt(self, tp: TP) -> None:
+        """Look whether the topic has been made anew before any more of it is read."""
+        if self._app is not None:
+            self._app.doubt(tp)
 
     def stop(self) -> None:
         """End the run in order."""
@@ -116,6 +131,7 @@ class Worker:
                 self._loop(self._score.checkpoint, 1.0),
                 self._loop(self._score.analyse, 0.02),
                 self._loop(self._score.report, settings.statistics_interval),
+                self._loop(self._ingest.report, settings.statistics_interval),
                 self._loop(self._follow_detectors, 0.0),
                 self._loop(self._keep_subscribed, 1.0),
                 self._loop(self._coordinate.correct_entities, 1.0),

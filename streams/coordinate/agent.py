@@ -28,6 +28,7 @@ from streams.coordinate.topics import Topics
 from streams.dead_letters import DeadLetters
 from streams.follower import read_to_end
 from streams.outbox import Outbox
+from streams.partitions import is_another
 from streams.settings import Settings
 from streams.transport import Ledger
 
@@ -149,14 +150,16 @@ class Coordinate:
         detector = load_detector(stored.document)
         while True:
             try:
+                # First: a topic that is made anew meanwhile is another one than that of the id, and read as such.
+                ids = await asyncio.to_thread(self._topics.ids, detector.reads)
                 if isinstance(event, HistoryStart):
                     # A record may be written before its event time, but no more than live records may be ahead.
                     ahead = int(self._settings.max_ahead * 1000) + detector.window_interval_ms
                     ranges = await asyncio.to_thread(self._topics.ranges, detector.reads, event.start_time - ahead)
-                    return Context(now_ms=now, control_offset=offset, ranges=ranges)
+                    return Context(now_ms=now, control_offset=offset, ranges=ranges, topic_ids=ids)
                 if event.from_ == "earliest":
                     begins = await asyncio.to_thread(self._topics.begins, detector.reads, earliest=True)
-                    return Context(now_ms=now, control_offset=offset, sources=begins)
+                    return Context(now_ms=now, control_offset=offset, sources=begins, topic_ids=ids)
                 since = cold_start(detector, machine.state.jobs.get(stored.id), now)
                 ranges = await asyncio.to_thread(
                     self._topics.ranges, detector.reads, since - detector.window_interval_ms
@@ -167,6 +170,7 @@ class Coordinate:
                     sources={topic: {at: begin for at, (begin, _) in parts.items()} for topic, parts in ranges.items()},
                     live={topic: {at: end for at, (_, end) in parts.items()} for topic, parts in ranges.items()},
                     since=since,
+                    topic_ids=ids,
                 )
             except KafkaException as error:
                 log.warning("waiting for Kafka", error=str(error))
@@ -273,6 +277,12 @@ class Coordinate:
             return
         try:
             there = await asyncio.to_thread(self._topics.partitions)
+            accepts = [
+                load_detector(machine.state.detectors[job.id].document).reads
+                for job in machine.state.jobs.values()
+                if job.run is not None and job.id in machine.state.detectors
+            ]
+            ids = await asyncio.to_thread(self._topics.ids, lambda topic: any(reads(topic) for reads in accepts))
         except KafkaException as error:
             log.warning("topics can't be looked up", error=str(error))
             return
@@ -285,6 +295,8 @@ class Coordinate:
             change: dict[str, dict[int, int]] = {}
             for topic, partitions in there.items():
                 known = job.run.sources.get(topic, {})
+                if is_another(job.run.topic_ids.get(topic, ""), ids.get(topic, "")):
+                    known = {}
                 if reads(topic) and (new := set(partitions) - known.keys()):
                     change[topic] = dict.fromkeys(new, 0)
             for topic in job.run.sources.keys() - there.keys():
@@ -292,7 +304,8 @@ class Coordinate:
                 if (job.id, topic) in self._gone:
                     change[topic] = {}
             if change:
-                event = Sources(detector_id=job.id, run=job.run.id, sources=change)
+                changed = {topic: ids[topic] for topic in change if topic in ids}
+                event = Sources(detector_id=job.id, run=job.run.id, sources=change, topic_ids=changed)
                 await self._outbox.send(self._settings.topic("control"), encode_event(event), key=job.id)
         # Gone at two looks in a row: metadata of a broker that has just started may lack a topic for a moment.
         self._gone = gone

@@ -85,6 +85,7 @@ def _ask(step: Step, task: StoredTask) -> None:
                     start_time=date_range.start_time,
                     end_time=date_range.end_time,
                     run=step.context.control_offset,
+                    topic_id=step.context.topic_ids.get(topic, ""),
                 )
             )
 

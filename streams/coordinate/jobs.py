@@ -22,6 +22,7 @@ from schemas.task import LIVE_STATES, REALTIME_TYPES, ROWS_TO_INIT, Job, TaskSta
 from streams.coordinate import detectors, tasks
 from streams.coordinate.reports import error_of, folded
 from streams.coordinate.step import Answer, Step
+from streams.partitions import is_another
 
 MAX_GAP = 10_000
 """Windows that a restart looks back at most, as the anchor does for ``history``."""
@@ -44,7 +45,13 @@ def start(step: Step, command: JobStart) -> Answer:
     if before is not None and before.document.enabled is True:
         raise Refused(200, f"Anomaly detector job is already running: {stored.id}")
     context = step.context
-    run = Run(id=context.control_offset, sources=context.sources, live=context.live, since=context.since)
+    run = Run(
+        id=context.control_offset,
+        sources=context.sources,
+        live=context.live,
+        since=context.since,
+        topic_ids=context.topic_ids,
+    )
     version = step.put_job(stored.id, before, _job(step, stored, detector, before), run)
     tasks.create(
         step,
@@ -185,20 +192,34 @@ def sources(step: Step, event: Sources) -> None:
         return
     job, task = running
     assert job.run is not None
-    merged = dict(job.run.sources)
+    run = job.run
     for topic, partitions in event.sources.items():
-        if partitions:
-            merged[topic] = {**partitions, **merged.get(topic, {})}
-        else:
-            merged.pop(topic, None)
-    if merged == job.run.sources:
+        run = _with_topic(run, topic, partitions, event.topic_ids.get(topic, ""))
+    if run == job.run:
         return
-    run = msgspec.structs.replace(job.run, sources=merged)
+    merged = run.sources
     step.put_job(job.id, job, job.document, run)
     ledger = step.state.ledger_of(task)
     error = error_of(ledger, (task.document.detector or {}).get("indices", ()), merged)
     if error != (task.document.error or ""):
         tasks.advance(step, task, task.document.state, "progress", ledger=ledger, error=error)
+
+
+def _with_topic(run: Run, topic: str, partitions: dict[int, int], topic_id: str) -> Run:
+    """The run with more partitions of a topic, with another topic of the same name, or without the topic."""
+    sources, live, ids, added = dict(run.sources), dict(run.live), dict(run.topic_ids), dict(run.added)
+    known = sources.pop(topic, {})
+    if not partitions or is_another(ids.get(topic, ""), topic_id):
+        known = {}
+        for entries in (live, ids, added):
+            entries.pop(topic, None)
+    if partitions:
+        sources[topic] = {**partitions, **known}
+        if topic_id:
+            ids[topic] = topic_id
+        if new := partitions.keys() - known.keys():
+            added[topic] = sorted({*added.get(topic, ()), *new})
+    return msgspec.structs.replace(run, sources=sources, live=live, topic_ids=ids, added=added)
 
 
 def failed(step: Step, event: Failed, run: int) -> None:

@@ -41,7 +41,8 @@ class Context:
 
     ``sources`` (for ``job.start``): by topic and partition the offset at which reading begins; ``live`` and ``since``
     tell a cold start, as in ``Run``. ``ranges`` (for ``history.start``): by topic and partition the first offset to
-    read and the one to stop before. Both are empty when no topic of the detector exists.
+    read and the one to stop before. Both are empty when no topic of the detector exists. ``topic_ids`` are the ids of
+    the topics whose offsets these are.
     """
 
     now_ms: int
@@ -50,6 +51,7 @@ class Context:
     live: Sources = field(default_factory=dict)
     since: int | None = None
     ranges: Ranges = field(default_factory=dict)
+    topic_ids: dict[str, str] = field(default_factory=dict)
 
 
 class Answer(NamedTuple):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from streams.partitions import Partitions
 from streams.settings import Settings
 
 Offsets = dict[str, dict[int, int]]
@@ -17,6 +18,7 @@ class Topics:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._partitions = Partitions(settings)
 
     def partitions(self) -> dict[str, list[int]]:
         """Every topic that detectors may read: neither Riverwatch's own nor Kafka's internal ones."""
@@ -26,6 +28,10 @@ class Topics:
             for name, topic in admin.list_topics(timeout=10.0).topics.items()
             if not name.startswith((self._settings.prefix, "__")) and topic.error is None
         }
+
+    def ids(self, reads: Callable[[str], bool]) -> dict[str, str]:
+        """The id of each topic that ``reads`` accepts: one that was deleted and made anew has another id."""
+        return self._partitions.ids(topic for topic, _ in self._accepted(reads))
 
     def begins(self, reads: Callable[[str], bool], *, earliest: bool) -> Offsets:
         """Where reading begins, for each partition of each topic that ``reads`` accepts."""

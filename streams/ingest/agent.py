@@ -5,25 +5,41 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
 from faust.types import TP
 
+from schemas.command import encode_event
 from schemas.partial import encode_partial
 from streams.dead_letters import DeadLetters
 from streams.detectors import Detectors
-from streams.error_codes import GONE
-from streams.ingest.catchup import CatchUp
+from streams.ingest.catchup import catch_up
+from streams.ingest.reports import SourceReports
 from streams.ingest.source import RunSource, Source
-from streams.ingest.sources import Emission, Sources
-from streams.ingest.store import SourceStore
+from streams.ingest.sources import Emission, Slice, Snapshot, Sources
+from streams.ingest.store import share_of
 from streams.outbox import Outbox
+from streams.partitions import Partitions
 from streams.settings import Settings
+from streams.shares import Shares
 from streams.transport.ledger import Ledger
 
-AtEnd = Callable[[TP, int], float | None]
-"""When Kafka last confirmed that nothing follows: (partition, next offset) -> monotonic time, None if it did not."""
+
+class Reading(Protocol):
+    """What the transport knows about the partitions that are read. Times are monotonic."""
+
+    def at_end(self, tp: TP, offset: int) -> float | None:
+        """When Kafka last confirmed that nothing follows ``offset``; None when it did not."""
+        ...
+
+    def answered(self, tp: TP) -> float | None:
+        """When Kafka last answered a fetch of the partition; None when it did not yet."""
+        ...
+
+    def doubt(self, tp: TP) -> None:
+        """Look whether the topic has been made anew before any more of it is read."""
+        ...
+
 
 FRESH = 1.0
 """Seconds: fetches are answered within ``FETCH_WAIT_MS``, and a confirmation older than this is no news."""
@@ -42,8 +58,9 @@ class Ingest:
         detectors: Detectors,
         outbox: Outbox,
         ledger: Ledger,
-        at_end: AtEnd,
+        reading: Reading,
         *,
+        shares: Shares,
         dead_letters: DeadLetters,
         failed: Callable[[BaseException], None],
     ) -> None:
@@ -51,10 +68,12 @@ class Ingest:
         self._settings = settings
         self._outbox = outbox
         self._ledger = ledger
-        self._at_end = at_end
+        self._reading = reading
         self._dead_letters = dead_letters
-        self._store = SourceStore(settings, outbox)
+        self._partitions = Partitions(settings)
+        self._shares = shares
         self._sources = Sources(settings, lambda: detectors.running.values())
+        self._reports = SourceReports(settings.node_id)
         self._catching_up: dict[RunSource, asyncio.Task[None]] = {}
 
     @property
@@ -66,26 +85,33 @@ class Ingest:
 
     async def assigned(self, committed: Mapping[TP, int | None]) -> dict[TP, int]:
         """The data partitions that are ours from now on, with their committed offsets: where to begin reading."""
-        given_up, fresh = self._sources.assign(committed)
-        for tp in given_up:
-            self._ledger.forget(tp)
+        snapshots = []
+        for source in self._sources.leaving(committed):
+            async with source.lock:
+                snapshots.append(self._sources.give_up(source))
+            self._ledger.forget(TP(source.topic, source.partition))
+        await self._store(snapshots)
+        fresh = [tp for tp in committed if tp not in self._sources.held]
         if fresh:
-            stored = await asyncio.to_thread(self._store.read, fresh)
-            for tp in fresh:
-                low, high = await asyncio.to_thread(_watermarks, self._settings, tp)
-                self._sources.restore(tp, committed[tp], stored.get(tp), low, high, _now())
+            names = {tp: share_of(tp.topic, tp.partition) for tp in fresh}
+            shares = await self._shares.take_over(names.values())
+            extents = await asyncio.to_thread(self._partitions.extents, fresh)
+            for tp, name in names.items():
+                self._sources.restore(tp, committed[tp], shares[name], extents[tp], _now())
         self._catch_up()
         return {tp: self._sources.held[tp].offset for tp in committed}
 
     def refresh(self) -> None:
         """Follow the view of detectors: begin new runs on the sources that we hold, end what no longer runs."""
         self._sources.refresh(_now())
+        for tp in self._sources.outdated():
+            self._reading.doubt(tp)
         self._catch_up()
 
     def _catch_up(self) -> None:
         for source, run in self._sources.behind():
             if run not in self._catching_up:
-                task = asyncio.create_task(CatchUp(self._settings, source, run, self._take).run())
+                task = asyncio.create_task(catch_up(self._settings, source, run, self._take))
                 self._catching_up[run] = task
                 task.add_done_callback(lambda task, run=run: self._caught_up(task, run))  # type: ignore[misc]
 
@@ -110,9 +136,29 @@ class Ingest:
         async with source.lock:
             await self._write(self._sources.fold(source, records, _now()))
 
-    async def _take(self, source: Source, run: RunSource, records: Sequence[Any], position: int) -> None:
+    async def lost(self, tp: TP, begin: int, end: int) -> None:
+        """Retention deleted the offsets from ``begin`` to before ``end`` before they were read."""
+        source = self._sources.held.get(tp)
+        if source is not None:
+            async with source.lock:
+                self._sources.lose(source, begin, end)
+
+    def topic_id(self, topic: str) -> str:
+        """The id of the topic that is read."""
+        return next((source.topic_id for source in self._sources.held.values() if source.topic == topic), "")
+
+    async def made_anew(self, tp: TP, topic_id: str) -> None:
+        """The topic is another one of the same name, whose records come from now on, from the first one."""
+        source = self._sources.held.get(tp)
+        if source is not None:
+            async with source.lock:
+                self._sources.made_anew(source, topic_id)
+                # What was safe in the old topic is not in this one.
+                self._ledger.forget(tp)
+
+    async def _take(self, source: Source, run: RunSource, read: Slice) -> None:
         async with source.lock:
-            await self._write(self._sources.catch_up(source, run, records, position, _now()))
+            await self._write(self._sources.catch_up(source, run, read, _now()))
 
     async def tick(self) -> None:
         """Let the clocks of quiet sources go on, and close what is due."""
@@ -120,7 +166,7 @@ class Ingest:
             if source.lock.locked():
                 continue
             async with source.lock:
-                confirmed = self._at_end(tp, source.offset)
+                confirmed = self._reading.at_end(tp, source.offset)
                 at_end = confirmed is not None and time.monotonic() - confirmed < FRESH
                 await self._write(self._sources.tick(source, _now(), at_end=at_end))
 
@@ -130,6 +176,11 @@ class Ingest:
         for target, partial in emission.partials:
             await self._outbox.send(self._settings.topic("partials"), encode_partial(partial), partition=target)
 
+    async def report(self) -> None:
+        """Report what became of the records of the sources, where there is news."""
+        for report in self._reports.due(self._sources.held.values(), time.monotonic()):
+            await self._outbox.send(self._settings.topic("control"), encode_event(report), key=report.detector_id)
+
     # -- checkpoints ------------------------------------------------------------------------------------------
 
     async def checkpoint(self) -> None:
@@ -138,29 +189,20 @@ class Ingest:
         for source in self._sources.moved():
             async with source.lock:
                 snapshots.append(self._sources.snapshot(source))
-        # What had closed before the snapshot must have arrived first: after a crash nobody would emit it again.
-        await self._outbox.barrier()
-        for snapshot in snapshots:
-            await self._store.write(snapshot)
-        await self._outbox.barrier()
+        await self._store(snapshots)
         for snapshot in snapshots:
             if (offset := self._sources.confirm(snapshot)) is not None:
                 self._ledger.mark(TP(snapshot.source.topic, snapshot.source.partition), offset)
 
+    async def _store(self, snapshots: Sequence[Snapshot]) -> None:
+        if not snapshots:
+            return
+        # What had closed before the snapshot must have arrived first: after a crash nobody would emit it again.
+        await self._outbox.barrier()
+        for snapshot in snapshots:
+            await self._shares.write(snapshot.records)
+        await self._outbox.barrier()
+
 
 def _now() -> int:
     return int(time.time() * 1000)
-
-
-def _watermarks(settings: Settings, tp: TP) -> tuple[int, int]:
-    consumer = Consumer(settings.client(**{"group.id": settings.group + "-reader"}), logger=None)
-    try:
-        low, high = consumer.get_watermark_offsets(TopicPartition(tp.topic, tp.partition), timeout=10.0)
-        return int(low), int(high)
-    except KafkaException as error:
-        if error.args[0].code() not in GONE:
-            raise
-        # Deleted between the assignment and now: the next refresh of topics takes it out of the run.
-        return 0, 0
-    finally:
-        consumer.close()

@@ -23,7 +23,7 @@ def assemble(parts: Iterable[SourceCheckpoint]) -> list[RunCheckpoint] | None:
     ordered = sorted(parts, key=lambda part: part.part)
     if not ordered or [part.part for part in ordered] != list(range(ordered[0].parts)):
         return None
-    if len({(part.offset, part.parts) for part in ordered}) != 1:
+    if len({(part.epoch, part.number, part.offset, part.parts) for part in ordered}) != 1:
         return None
     runs: dict[tuple[str, int], RunCheckpoint] = {}
     for part in ordered:

@@ -5,28 +5,47 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from schemas.checkpoint import SourceCheckpoint
-from schemas.partial import NO_WINDOW, Partial
+import msgspec
+
+from schemas.checkpoint import RunCheckpoint, SourceCheckpoint
+from schemas.partial import Partial
 from streams.ingest.checkpoint import grouped
 from streams.ingest.clock import SourceClock
 from streams.ingest.windows import Batch, Closed, RunWindows
 from streams.plan import Plan
+from streams.shares import Share
+
+END_MS = 2_000
+"""A source that was not seen at its end for so long lags behind it."""
+
+
+class Said(NamedTuple):
+    """What the model partitions know of a source, besides its windows."""
+
+    until: int
+    idle: bool
+    caught_up: bool
 
 
 @dataclass(eq=False)
 class RunSource:
     """One run's share of a source. It is ``joined`` when it reads what the source reads, no longer catching up.
 
-    ``past``: records before that offset belong to the run from that event time on only (its cold start).
+    ``past``: records before that offset belong to the run from that event time on only (its cold start). ``unread``
+    counts the records that retention deleted before they were read, ``dead_letters`` those that could not be used;
+    ``note`` is what people should know about this source.
     """
 
     windows: RunWindows
     clock: SourceClock
     joined: bool
     past: tuple[int, int] | None = None
-    said_until: int = NO_WINDOW
-    said_idle: bool = False
+    said: Said | None = None
+    unread: int = 0
+    dead_letters: int = 0
+    note: str = ""
 
     @property
     def plan(self) -> Plan:
@@ -41,21 +60,64 @@ class RunSource:
         self.windows.fold(batch, next_offset)
         return batch
 
+    def lose(self, begin: int, end: int) -> None:
+        """The offsets from ``begin`` to before ``end`` were deleted unread."""
+        begin = max(begin, self.windows.offset)
+        if end > begin:
+            self.unread += end - begin
+            self.windows.skip_to(end)
+
+    def begin_anew(self, note: str) -> None:
+        """The topic is another one of the same name: go on with its first record."""
+        self.windows.offset = 0
+        self.past = None
+        self.joined = True
+        self.note = note
+
+    def snapshot(self) -> RunCheckpoint:
+        """This state, as ``restore`` reads it."""
+        return msgspec.structs.replace(
+            self.windows.snapshot(), unread=self.unread, dead_letters=self.dead_letters, note=self.note
+        )
+
+    def restore(self, state: RunCheckpoint) -> None:
+        """Take over the state of a snapshot of the same run and source."""
+        self.windows.restore(state)
+        self.unread, self.dead_letters, self.note = state.unread, state.dead_letters, state.note
+
+    @property
+    def idle(self) -> bool:
+        """Whether the model partitions hold the source for idle."""
+        return self.said is not None and self.said.idle
+
     def partials(
-        self, topic: str, partition: int, closed: Sequence[Closed], *, idle: bool, max_bytes: int
+        self, source: Source, closed: Sequence[Closed], *, idle: bool, max_bytes: int
     ) -> Iterator[tuple[int, Partial]]:
-        """What is to be said: model partitions and records for them, in order; nothing when nothing is new."""
-        if not closed and self.windows.closed_until == self.said_until and idle == self.said_idle:
+        """What is to be emitted: model partitions and records for them, in order; nothing when nothing is new.
+
+        A new owner has news at once: its epoch, after which what its predecessor still writes counts no more.
+        """
+        news = Said(self.windows.closed_until, idle, self.joined and source.caught_up)
+        if not closed and news == self.said:
             return
-        self.said_until, self.said_idle = self.windows.closed_until, idle
+        self.said = news
         yield from self.windows.partials(
-            topic, partition, closed, until=self.windows.closed_until, idle=idle, max_bytes=max_bytes
+            source.topic,
+            source.partition,
+            closed,
+            until=news.until,
+            epoch=source.share.epoch,
+            idle=news.idle,
+            caught_up=news.caught_up,
+            max_bytes=max_bytes,
         )
 
 
 @dataclass(eq=False)
 class Source:
     """One data partition. ``offset`` is the next one to read; ``lock`` guards it and the windows.
+
+    ``topic_id`` is that of the topic which has these offsets, ``number`` that of the latest checkpoint.
 
     Whoever folds records holds the lock until the windows that closed have been handed to the outbox: a snapshot
     taken between the two would miss them for good.
@@ -64,30 +126,48 @@ class Source:
     topic: str
     partition: int
     offset: int
+    share: Share
+    topic_id: str = ""
     runs: dict[str, RunSource] = field(default_factory=dict)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    slot: int = 0
+    number: int = 0
     checkpointed: int = -1
+    caught_up: bool = False
+    _seen_at_end: int = 0
+    _at_end_since: int | None = None
+
+    def at_end(self, now: int, at_end: bool, patience_ms: int) -> None:
+        """Take in whether Kafka has just confirmed that the source is read to its end.
+
+        It has caught up when that has been so for ``patience_ms``: with records coming in there are always moments in
+        which it is not, but none of ``END_MS``.
+        """
+        if not at_end and now - self._seen_at_end > END_MS:
+            self._at_end_since = None
+        elif at_end:
+            self._seen_at_end = now
+            self._at_end_since = now if self._at_end_since is None else self._at_end_since
+        self.caught_up = self._at_end_since is not None and now - self._at_end_since >= patience_ms
 
     def has(self, run: RunSource) -> bool:
         """Whether this run still reads this source: False once it has ended, or the source is no longer ours."""
         return self.runs.get(run.plan.owner) is run
 
-    def snapshot(self, max_bytes: int) -> list[tuple[str, SourceCheckpoint]]:
-        """The checkpoint's records with their keys, none of them much larger than ``max_bytes``."""
-        groups = grouped(((run.windows.snapshot(), run.plan.columns) for run in self.runs.values()), max_bytes)
-        self.slot = 1 - self.slot
+    def snapshot(self, max_bytes: int) -> list[SourceCheckpoint]:
+        """The checkpoint in parts, none of them much larger than ``max_bytes``."""
+        groups = grouped(((run.snapshot(), run.plan.columns) for run in self.runs.values()), max_bytes)
+        self.number += 1
         return [
-            (
-                SourceCheckpoint.key(self.topic, self.partition, self.slot, part),
-                SourceCheckpoint(
-                    topic=self.topic,
-                    partition=self.partition,
-                    offset=self.offset,
-                    part=part,
-                    parts=len(groups),
-                    runs=runs,
-                ),
+            SourceCheckpoint(
+                topic=self.topic,
+                partition=self.partition,
+                epoch=self.share.epoch,
+                number=self.number,
+                offset=self.offset,
+                part=part,
+                parts=len(groups),
+                runs=runs,
+                topic_id=self.topic_id,
             )
             for part, runs in enumerate(groups)
         ]

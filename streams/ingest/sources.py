@@ -14,17 +14,21 @@ from typing import Any
 import structlog
 from faust.types import TP
 
-from schemas.checkpoint import RunCheckpoint, SourceCheckpoint
+from schemas.checkpoint import RunCheckpoint
 from schemas.deadletter import DeadLetter
 from schemas.partial import Partial
 from streams.detectors import Running
+from streams.fence import Record
 from streams.ingest.clock import SourceClock
 from streams.ingest.decode import Decoder
 from streams.ingest.entities import EntityTable
 from streams.ingest.source import RunSource, Source
+from streams.ingest.store import records_of, stored_in
 from streams.ingest.windows import Closed, RunWindows
+from streams.partitions import Extent, is_another
 from streams.plan import Plan
 from streams.settings import Settings
+from streams.shares import Share
 
 log = structlog.get_logger()
 
@@ -38,21 +42,25 @@ class Emission:
 
 
 @dataclass(frozen=True)
-class Stored:
-    """The latest whole checkpoint of a source, and the slot of keys that it lies in."""
+class Slice:
+    """What was read of a partition for a run that catches up.
 
-    offset: int
-    slot: int
-    runs: Sequence[RunCheckpoint]
+    ``position`` is the reader's next offset: compaction and transactions leave no record right before an offset, and
+    the position says that it was passed. ``lost`` are offsets, first and next, that were deleted before they were read.
+    """
+
+    records: Sequence[Any]
+    position: int
+    lost: Sequence[tuple[int, int]] = ()
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A source at an offset: the records of its checkpoint with their keys."""
+    """A source at an offset: the records of its checkpoint, to be written in this order."""
 
     source: Source
     offset: int
-    records: Sequence[tuple[str, SourceCheckpoint]]
+    records: Sequence[Record]
 
 
 class Sources:
@@ -63,6 +71,7 @@ class Sources:
 
     def __init__(self, settings: Settings, running: Callable[[], Iterable[Running]]) -> None:
         self._settings = settings
+        self._idle_timeout_ms = int(settings.idle_timeout * 1000)
         self._running = running
         self._entities: dict[tuple[str, int], EntityTable] = {}
         self._decoders: dict[str, Decoder] = {}
@@ -71,65 +80,104 @@ class Sources:
 
     # -- which sources are ours -------------------------------------------------------------------------------
 
-    def assign(self, committed: Mapping[TP, int | None]) -> tuple[list[TP], list[TP]]:
-        """These partitions are ours, with their committed offsets: those that were given up, those to be restored.
+    def leaving(self, committed: Mapping[TP, int | None]) -> list[Source]:
+        """The sources to give up when these partitions, given with their committed offsets, are ours.
 
-        A source that we hold already goes on where it is, unless somebody else has been further meanwhile.
+        One that we hold already goes on where it is, unless somebody else has been further meanwhile.
         """
-        given_up = [
-            tp for tp, source in self.held.items() if tp not in committed or (committed[tp] or 0) > source.offset
+        return [
+            source for tp, source in self.held.items() if tp not in committed or (committed[tp] or 0) > source.offset
         ]
-        for tp in given_up:
-            # Whatever still works on the source finds no run any more, and ends.
-            self.held.pop(tp).runs.clear()
-        return given_up, [tp for tp in committed if tp not in self.held]
 
-    def restore(self, tp: TP, committed: int | None, stored: Stored | None, low: int, high: int, now: int) -> Source:
-        """Hold a source from now on: as it was stored, or from where its runs begin.
+    def give_up(self, source: Source) -> Snapshot:
+        """Give a source up; its last checkpoint spares the next owner what we have read.
 
-        ``low`` and ``high`` are the first offset and the end offset of the partition.
+        Of a topic that was deleted nobody could read it again. If there is a next owner already, it counts no more.
         """
-        if stored is not None and stored.offset > high:
-            log.warning("topic was made anew, reading from its beginning", topic=tp.topic, partition=tp.partition)
-            stored = None
-        states = {} if stored is None else {(run.owner, run.run): run for run in stored.runs}
-        source = Source(tp.topic, tp.partition, 0 if stored is None else stored.offset)
+        snapshot = self.snapshot(source)
+        del self.held[TP(source.topic, source.partition)]
+        # Whatever still works on the source finds no run any more, and ends.
+        source.runs.clear()
+        return snapshot
+
+    def restore(self, tp: TP, committed: int | None, share: Share, extent: Extent, now: int) -> Source:
+        """Hold a source from now on: as its share has it, or from where its runs begin."""
+        source = Source(tp.topic, tp.partition, 0, share, extent.topic_id)
+        states: dict[tuple[str, int], RunCheckpoint] = {}
+        stored = stored_in(share)
+        share.forget_values()
         if stored is not None:
-            source.slot = stored.slot
+            source.offset, source.number = stored.offset, stored.number
+            states = {(run.owner, run.run): run for run in stored.runs}
         matched = False
         for running in self._running_on(tp):
+            run = self._new_run(source, running, extent, now)
             state = states.get((running.plan.owner, running.plan.run))
-            run = self._new_run(tp, running, min(running.start_of(tp.topic, tp.partition) or 0, high), now)
             if state is not None:
                 matched = True
-                run.windows.restore(state)
+                run.restore(state)
                 if state.clock is not None:
                     run.clock.observe(state.clock, now)
             source.runs[running.plan.owner] = run
-        if source.runs and not matched:
-            source.offset = max(low, min(run.windows.offset for run in source.runs.values()))
+        if stored is not None and (is_another(stored.topic_id, extent.topic_id) or stored.offset > extent.high):
+            self._begin_anew(source)
+        elif source.runs and not matched:
+            source.offset = min(run.windows.offset for run in source.runs.values())
         elif not source.runs:
-            source.offset = max(committed or 0, source.offset) or high
+            source.offset = max(committed or 0, source.offset) or extent.high
+        self.lose(source, 0, extent.low)
         self._join(source)
         self.held[tp] = source
         self._decoders_current = False
-        log.info("source begins", topic=tp.topic, partition=tp.partition, offset=source.offset, end=high)
+        log.info("source begins", topic=tp.topic, partition=tp.partition, offset=source.offset, end=extent.high)
         return source
+
+    def made_anew(self, source: Source, topic_id: str) -> None:
+        """The topic of a source was deleted and made anew: its first records come next."""
+        if topic_id != source.topic_id:
+            source.topic_id = topic_id
+            self._begin_anew(source)
+
+    @staticmethod
+    def _begin_anew(source: Source) -> None:
+        log.warning("topic was made anew, reading from its beginning", topic=source.topic, partition=source.partition)
+        source.offset = 0
+        for run in source.runs.values():
+            # The open windows stay: what had been read of them was there.
+            run.begin_anew(f"topic {source.topic} was deleted and made anew; it is read from its beginning")
+
+    @staticmethod
+    def lose(source: Source, begin: int, end: int) -> None:
+        """The offsets from ``begin`` to before ``end`` were deleted by retention before they were read."""
+        for run in source.runs.values():
+            run.lose(begin, end)
+        source.offset = max(source.offset, end)
 
     def _running_on(self, tp: TP) -> list[Running]:
         return [running for running in self._running() if running.start_of(tp.topic, tp.partition) is not None]
 
-    def _new_run(self, tp: TP, running: Running, start: int, now: int) -> RunSource:
-        plan = running.plan
+    def _new_run(self, source: Source, running: Running, extent: Extent | None, now: int) -> RunSource:
+        plan, topic, partition = running.plan, source.topic, source.partition
         table = self._entities.setdefault((plan.owner, plan.run), EntityTable(plan))
         clock = SourceClock(
             now,
             tick_grace_ms=int(self._settings.tick_grace * 1000),
-            idle_timeout_ms=int(self._settings.idle_timeout * 1000),
+            idle_timeout_ms=self._idle_timeout_ms,
             start_timeout_ms=int(self._settings.start_timeout * 1000),
         )
-        past = running.past_of(tp.topic, tp.partition)
-        return RunSource(RunWindows(plan, table, start), clock, joined=False, past=past)
+        start, past = running.start_of(topic, partition) or 0, running.past_of(topic, partition)
+        if is_another(running.run.topic_ids.get(topic, ""), source.topic_id):
+            start, past = 0, None
+        if extent is not None:
+            start = min(start, extent.high)
+        run = RunSource(RunWindows(plan, table, start), clock, joined=False, past=past)
+        end = source.offset if extent is None else extent.high
+        if partition in running.run.added.get(topic, ()) and end > start:
+            run.note = (
+                f"partition {partition} of topic {topic} had records when it was found: "
+                "those of windows that had been scored by then do not count"
+            )
+        return run
 
     @staticmethod
     def _join(source: Source) -> None:
@@ -147,13 +195,22 @@ class Sources:
                     del source.runs[owner]
             for owner, running in running_here.items():
                 if owner not in source.runs:
-                    start = running.start_of(tp.topic, tp.partition) or 0
-                    source.runs[owner] = self._new_run(tp, running, start, now)
+                    source.runs[owner] = self._new_run(source, running, None, now)
             self._join(source)
         alive = {(running.plan.owner, running.plan.run) for running in self._running()}
         for key in self._entities.keys() - alive:
             del self._entities[key]
         self._decoders_current = False
+
+    def outdated(self) -> list[TP]:
+        """The sources whose runs know another topic of this name than the one that is read."""
+        return [
+            tp
+            for tp, source in self.held.items()
+            if any(
+                is_another(running.run.topic_ids.get(tp.topic, ""), source.topic_id) for running in self._running_on(tp)
+            )
+        ]
 
     def behind(self) -> Iterator[tuple[Source, RunSource]]:
         """The runs that lack records which their sources have read already."""
@@ -195,19 +252,18 @@ class Sources:
         source.offset = next_offset
         return emission
 
-    def catch_up(self, source: Source, run: RunSource, records: Sequence[Any], position: int, now: int) -> Emission:
-        """Take in records that a run lacks; it joins its source when it has come as far.
-
-        ``position`` is the next offset of whoever read these: compaction and transactions leave no record right
-        before an offset, and the position says that it was passed.
-        """
-        if not source.has(run):
-            return Emission()
+    def catch_up(self, source: Source, run: RunSource, read: Slice, now: int) -> Emission:
+        """Take in records that a run lacks; it joins its source when it has come as far."""
         emission = Emission()
-        records = [record for record in records if run.windows.offset <= record.offset < source.offset]
+        # It may have ended while these were read, or joined since its topic was made anew.
+        if not source.has(run) or run.joined:
+            return emission
+        for begin, end in read.lost:
+            run.lose(begin, min(end, source.offset))
+        records = [record for record in read.records if run.windows.offset <= record.offset < source.offset]
         if records:
             emission = self._fold(source, [run], records, records[-1].offset + 1, now)
-        if run.windows.offset >= source.offset or position >= source.offset:
+        if run.windows.offset >= source.offset or read.position >= source.offset:
             run.windows.skip_to(source.offset)
             run.joined = True
             log.info(
@@ -231,27 +287,29 @@ class Sources:
         decoded = decoder.decode(source.topic, source.partition, records, owners=owners)
         emission.dead_letters += decoded.dead_letters
         for run in runs:
+            run.dead_letters += sum(letter.detector_id in ("", run.plan.owner) for letter in decoded.dead_letters)
             batch = run.fold(decoded.batches[run.plan.owner], next_offset)
             if run.windows.clock is not None and len(batch.times):
                 run.clock.observe(run.windows.clock, now, records[-1].timestamp)
-            self._emit(source, run, run.windows.close(), emission, idle=not len(batch.times) and run.said_idle)
+            self._emit(source, run, run.windows.close(), emission, idle=not len(batch.times) and run.idle)
         return emission
 
     def _emit(
         self, source: Source, run: RunSource, closed: Sequence[Closed], emission: Emission, *, idle: bool
     ) -> None:
-        emission.partials += run.partials(
-            source.topic, source.partition, closed, idle=idle, max_bytes=self._settings.record_bytes
-        )
+        emission.partials += run.partials(source, closed, idle=idle, max_bytes=self._settings.record_bytes)
 
     # -- time -------------------------------------------------------------------------------------------------
 
     def tick(self, source: Source, now: int, *, at_end: bool) -> Emission:
         """Let the clocks of a quiet source go on, and close what is due."""
         emission = Emission()
+        source.at_end(now, at_end, self._idle_timeout_ms)
         for run in source.runs.values():
             if run.joined and at_end:
                 self._tick(source, run, now, emission)
+            elif run.said is None or (run.said.caught_up and not source.caught_up):
+                self._emit(source, run, (), emission, idle=run.idle)
         return emission
 
     def _tick(self, source: Source, run: RunSource, now: int, emission: Emission) -> None:
@@ -276,7 +334,8 @@ class Sources:
 
     def snapshot(self, source: Source) -> Snapshot:
         """A checkpoint of a source as it is now."""
-        return Snapshot(source, source.offset, source.snapshot(self._settings.record_bytes))
+        checkpoints = source.snapshot(self._settings.record_bytes)
+        return Snapshot(source, source.offset, records_of(source.share, checkpoints))
 
     def confirm(self, snapshot: Snapshot) -> int | None:
         """The records of a snapshot have arrived: the offset that is safe now, None if the source is not ours."""

@@ -1,58 +1,73 @@
-"""Where the checkpoints of sources are kept: the topic ``windows``."""
+"""The checkpoints of a source as the values of its share of the topic ``windows``, and back.
+
+A checkpoint is cut into parts, under names that alternate between two slots: one that was cut off half way leaves the
+one before it whole.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Sequence
+from dataclasses import dataclass
 
+import msgspec
 import structlog
-from faust.types import TP
 
-from schemas.checkpoint import SourceCheckpoint, decode_source, encode
+from schemas.checkpoint import RunCheckpoint, SourceCheckpoint, decode_source, encode
 from schemas.errors import UnknownVersion
-from streams.follower import read_to_end
+from streams.fence import Record
 from streams.ingest.checkpoint import assemble
-from streams.ingest.sources import Snapshot, Stored
-from streams.outbox import Outbox
-from streams.settings import Settings
+from streams.shares import Share
 
 log = structlog.get_logger()
 
 
-class SourceStore:
-    """Reads and writes the checkpoints of sources."""
+@dataclass(frozen=True)
+class Stored:
+    """The latest whole checkpoint of a source."""
 
-    def __init__(self, settings: Settings, outbox: Outbox) -> None:
-        self._settings = settings
-        self._outbox = outbox
-        self._topic = settings.topic("windows")
+    number: int
+    offset: int
+    runs: Sequence[RunCheckpoint]
+    topic_id: str = ""
 
-    def read(self, tps: Iterable[TP]) -> dict[TP, Stored]:
-        """The latest whole checkpoint of each of these sources. Blocking."""
-        wanted = {(tp.topic, tp.partition): tp for tp in tps}
-        parts: dict[tuple[TP, int], dict[int, SourceCheckpoint]] = defaultdict(dict)
-        for message in read_to_end(self._settings, self._topic, [0]):
-            key = (message.key() or b"").decode()
-            topic, partition, slot, _ = key.rsplit("/", 3)
-            tp = wanted.get((topic, int(partition)))
-            if tp is None or message.value() is None:
-                continue
-            try:
-                checkpoint = decode_source(message.value())
-            except (UnknownVersion, ValueError) as error:
-                log.error("source checkpoint not readable, its source is read from its start", key=key, error=error)
-                continue
-            parts[tp, int(slot)][checkpoint.part] = checkpoint
-        latest: dict[TP, Stored] = {}
-        for (tp, slot), found in parts.items():
-            # A larger checkpoint that was written to this slot before leaves parts behind that do not count.
-            newest = max(checkpoint.offset for checkpoint in found.values())
-            runs = assemble(checkpoint for checkpoint in found.values() if checkpoint.offset == newest)
-            if runs is not None and (tp not in latest or newest > latest[tp].offset):
-                latest[tp] = Stored(newest, slot, runs)
-        return latest
 
-    async def write(self, snapshot: Snapshot) -> None:
-        """Hand the records of a snapshot to the outbox."""
-        for key, checkpoint in snapshot.records:
-            await self._outbox.send(self._topic, encode(checkpoint), key=key)
+def share_of(topic: str, partition: int) -> str:
+    """The name of a source's share.
+
+    >>> share_of("metrics", 3)
+    'metrics/3'
+    """
+    return f"{topic}/{partition}"
+
+
+def stored_in(share: Share) -> Stored | None:
+    """The latest whole checkpoint that a source's share has."""
+    found: dict[tuple[int, int], list[SourceCheckpoint]] = defaultdict(list)
+    for name, (_, value) in share.held.items():
+        if value is None:
+            continue
+        try:
+            part = decode_source(value)
+        except (UnknownVersion, msgspec.DecodeError, ValueError) as error:
+            log.error("source checkpoint not readable, an older one is used", share=share.name, name=name, error=error)
+            continue
+        # Two owners may have used the same number, and what the one before wrote to a slot may be longer. Not by the
+        # epoch of the record: what was in danger has been rewritten under a later one.
+        found[part.epoch, part.number].append(part)
+    for (_, number), parts in sorted(found.items(), reverse=True):
+        runs = assemble(parts)
+        if runs is not None:
+            return Stored(number, parts[0].offset, runs, parts[0].topic_id)
+    return None
+
+
+def records_of(share: Share, checkpoints: Sequence[SourceCheckpoint]) -> list[Record]:
+    """The records, in this order, that write a checkpoint and delete what it leaves over of its slot."""
+    slot = checkpoints[0].number % 2
+    records = [record for part in checkpoints for record in share.write(f"{slot}/{part.part}", encode(part))]
+    for name in sorted(share.held):
+        at, _, part_number = name.partition("/")
+        if at == str(slot) and int(part_number) >= len(checkpoints):
+            records += share.delete(name)
+    return records

@@ -17,13 +17,15 @@ from faust.types import TP
 
 from schemas.command import Failed, encode_event
 from schemas.errors import RiverwatchError, UnknownVersion
-from schemas.scan import Scan, ScanCheckpoint, decode_checkpoint, decode_scan
+from schemas.scan import Scan, decode_scan
 from streams.dead_letters import DeadLetters
 from streams.detectors import Detectors, Running
-from streams.follower import read_to_end
 from streams.outbox import DeliveryFailed, Outbox
+from streams.partitions import Partitions
+from streams.scan.reader import TopicGone
 from streams.scan.work import ScanCounts, ScanWork
 from streams.settings import Settings
+from streams.shares import Shares
 from streams.transport.ledger import Ledger
 
 log = structlog.get_logger()
@@ -42,6 +44,7 @@ class Scans:
         outbox: Outbox,
         ledger: Ledger,
         *,
+        shares: Shares,
         dead_letters: DeadLetters,
         busy: Callable[[], bool],
         failed: Callable[[BaseException], None],
@@ -51,11 +54,14 @@ class Scans:
         self._outbox = outbox
         self._ledger = ledger
         self._dead_letters = dead_letters
+        self._partitions = Partitions(settings)
+        self._shares = shares
         self._busy = busy
         self._failed = failed
         self._positions: dict[TP, int] = {}
         self._under_way: dict[TP, dict[int, asyncio.Task[None]]] = {}
         self._wanting: dict[asyncio.Task[None] | None, tuple[int, str]] = {}
+        self._claimed: set[str] = set()
         self._work: dict[str, ScanWork] = {}
         self._slice = asyncio.Lock()
         self.counts = ScanCounts()
@@ -121,22 +127,12 @@ class Scans:
             running = await self._turn(scan)
             if running is None:
                 return
-            work = ScanWork(
-                self._settings,
-                self._outbox,
-                scan,
-                running,
-                dead_letters=self._dead_letters,
-                live=lambda: scan.task_id in self._detectors.analyses,
-                busy=self._busy,
-                others=lambda: self._of_task(scan.task_id),
-                turn=self._slice,
-            )
-            self._work[scan.key] = work
+            self._claimed.add(scan.key)
             try:
-                await self._work_off(scan, work)
+                await self._work_off(scan, running)
             finally:
-                del self._work[scan.key]
+                self._claimed.discard(scan.key)
+                self._work.pop(scan.key, None)
         except asyncio.CancelledError:
             raise
         except DeliveryFailed as error:
@@ -153,14 +149,30 @@ class Scans:
         finally:
             self._wanting.pop(asyncio.current_task(), None)
 
-    async def _work_off(self, scan: Scan, work: ScanWork) -> None:
+    async def _work_off(self, scan: Scan, running: Running) -> None:
         self.counts.begun.add(scan.task_id)
-        checkpoint = await asyncio.to_thread(self._read_checkpoint, scan)
-        if checkpoint is not None:
-            work.restore(checkpoint)
-        offset = scan.offset if checkpoint is None else checkpoint.windows.offset
-        log.info("scan begins", scan=scan.key, offset=offset, end=scan.end_offset)
-        done = await work.run()
+        share = (await self._shares.take_over([scan.key]))[scan.key]
+        work = self._work[scan.key] = ScanWork(
+            self._settings,
+            self._outbox,
+            scan,
+            running,
+            dead_letters=self._dead_letters,
+            partitions=self._partitions,
+            shares=self._shares,
+            share=share,
+            live=lambda: scan.task_id in self._detectors.analyses,
+            busy=self._busy,
+            others=lambda: self._of_task(scan.task_id),
+            turn=self._slice,
+        )
+        log.info("scan begins", scan=scan.key, offset=work.restore(), end=scan.end_offset)
+        try:
+            done = await work.run()
+        except (TopicGone, KafkaException):
+            await self._shares.give_back(share)
+            raise
+        await self._shares.give_back(share)
         if not done:
             self.counts.cancelled.add(scan.task_id)
         log.info("scan done" if done else "scan cancelled", scan=scan.key, records=work.records)
@@ -176,23 +188,9 @@ class Scans:
                 self._wanting[asyncio.current_task()] = (running.plan.run, scan.task_id)
                 oldest = sorted(set(self._wanting.values()))[: self._settings.max_historical_tasks_per_worker]
                 # One of the same name that was cancelled, since its partition had gone, may still be closing.
-                if (running.plan.run, scan.task_id) in oldest and scan.key not in self._work:
+                if (running.plan.run, scan.task_id) in oldest and scan.key not in self._claimed:
                     return running
             await asyncio.sleep(PATIENCE)
-
-    def _read_checkpoint(self, scan: Scan) -> ScanCheckpoint | None:
-        found: bytes | None = None
-        key = ScanCheckpoint.key(scan).encode()
-        for message in read_to_end(self._settings, self._settings.topic("windows"), [0]):
-            if message.key() == key:
-                found = message.value()
-        if found is None:
-            return None
-        try:
-            return decode_checkpoint(found)
-        except (UnknownVersion, msgspec.DecodeError) as error:
-            log.error("scan checkpoint not readable, the scan begins anew", scan=scan.key, error=str(error))
-            return None
 
     def _of_task(self, task_id: str) -> Iterator[ScanWork]:
         return (work for work in self._work.values() if work.scan.task_id == task_id)

@@ -60,14 +60,16 @@ class RangeWindows:
         self.reached = time if self.reached is None else max(self.reached, time)
 
     def partials(
-        self, topic: str, partition: int, closed: Sequence[Closed], *, finished: bool, max_bytes: int
+        self, topic: str, partition: int, closed: Sequence[Closed], *, epoch: int, finished: bool, max_bytes: int
     ) -> Iterator[tuple[int, Partial]]:
         """What is to be said about closed windows: model partitions and records for them, in order.
 
         After ``finish`` they end with the last word to every model partition.
         """
         until = self._last_word() if finished else self.windows.closed_until
-        yield from self.windows.partials(topic, partition, closed, until=until, finished=finished, max_bytes=max_bytes)
+        yield from self.windows.partials(
+            topic, partition, closed, until=until, epoch=epoch, finished=finished, max_bytes=max_bytes
+        )
 
     def _last_word(self) -> int:
         if self.reached is None:

@@ -11,11 +11,13 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
 import structlog
 
 from schemas.command import ScanProgress, encode_event
+from schemas.errors import UnknownVersion
 from schemas.partial import encode_partial
-from schemas.scan import Scan, ScanCheckpoint, encode_checkpoint
+from schemas.scan import Scan, decode_checkpoint, encode_checkpoint
 from streams.dead_letters import DeadLetters
 from streams.detectors import Running
 from streams.ingest.decode import Decoder
@@ -23,14 +25,19 @@ from streams.ingest.entities import EntityTable
 from streams.ingest.record import Record
 from streams.ingest.windows import Closed
 from streams.outbox import Outbox
+from streams.partitions import Partitions
 from streams.scan.range import RangeWindows
-from streams.scan.reader import PartitionReader
+from streams.scan.reader import ScanReader
 from streams.settings import Settings
+from streams.shares import Share, Shares
 
 log = structlog.get_logger()
 
 AHEAD = 100
 """Windows that a scan may be ahead of the slowest one of its task on this worker: the scorer keeps them till then."""
+
+CHECKPOINT = "0"
+"""The name of a scan's checkpoint in its share."""
 
 QUIET = 2.0
 """Seconds without a record after which a scan looks whether its topic is still there."""
@@ -56,6 +63,9 @@ class ScanWork:
         running: Running,
         *,
         dead_letters: DeadLetters,
+        partitions: Partitions,
+        shares: Shares,
+        share: Share,
         live: Callable[[], bool],
         busy: Callable[[], bool],
         others: Callable[[], Iterable[ScanWork]],
@@ -65,6 +75,9 @@ class ScanWork:
         self._outbox = outbox
         self.scan = scan
         self._dead_letters = dead_letters
+        self._partitions = partitions
+        self._shares = shares
+        self._share = share
         self._live = live
         self._busy = busy
         self._others = others
@@ -83,9 +96,16 @@ class ScanWork:
         """The event time reached."""
         return self._range.windows.clock
 
-    def restore(self, checkpoint: ScanCheckpoint) -> None:
-        """Begin where a checkpoint of this scan was taken."""
-        self._range.restore(checkpoint)
+    def restore(self) -> int:
+        """Begin where the checkpoint was taken that the scan's share has; the offset at which reading begins."""
+        stored = self._share.held.get(CHECKPOINT)
+        if stored is not None and stored.value is not None:
+            try:
+                self._range.restore(decode_checkpoint(stored.value))
+            except (UnknownVersion, msgspec.DecodeError) as error:
+                log.error("scan checkpoint not readable, the scan begins anew", scan=self.scan.key, error=str(error))
+        self._share.forget_values()
+        return self._range.offset
 
     async def run(self) -> bool:
         """True when everything has been read, said and confirmed; False when the task has ended meanwhile.
@@ -93,7 +113,7 @@ class ScanWork:
         Raises ``TopicGone``, ``KafkaException`` or ``DeliveryFailed``.
         """
         scan = self.scan
-        reader = PartitionReader(self._settings, scan.topic, scan.partition, self._range.offset, scan.end_offset)
+        reader = ScanReader(self._settings, self._partitions, scan, self._range.offset)
         try:
             done = await self._read(reader)
         finally:
@@ -104,10 +124,9 @@ class ScanWork:
             await self._tell(done=True)
             # Once this has returned the scan is safe to commit: nobody would tell it again.
             await self._outbox.barrier()
-        await self._outbox.send(self._settings.topic("windows"), None, key=ScanCheckpoint.key(scan))
         return done
 
-    async def _read(self, reader: PartitionReader) -> bool:
+    async def _read(self, reader: ScanReader) -> bool:
         heard = time.monotonic()
         looked = False
         while not reader.ended:
@@ -146,7 +165,7 @@ class ScanWork:
         interval = self._range.plan.interval_ms
         return any(other is None or other + AHEAD * interval < clock for other in clocks)
 
-    async def _take(self, reader: PartitionReader, records: list[Record]) -> None:
+    async def _take(self, reader: ScanReader, records: list[Record]) -> None:
         scan = self.scan
         decoded = self._decoder.decode(scan.topic, scan.partition, records)
         for letter in decoded.dead_letters:
@@ -158,21 +177,30 @@ class ScanWork:
         if closed:
             await self._say(closed, finished=False)
 
-    def _lacks(self, reader: PartitionReader) -> str:
+    def _lacks(self, reader: ScanReader) -> str:
         """What the topic no longer holds of the range, in words."""
         name, begun = f"{self.scan.topic}-{self.scan.partition}", self._range.first
-        lost = [f"offsets {first} to {after - 1} of {name} were deleted unread" for first, after in reader.lost]
+        lost = [f"offsets {first} to {after - 1} of {name} were deleted unread" for first, after in self._lost(reader)]
         cut_off = reader.low > 0 and self.scan.offset <= reader.low
         if cut_off and begun is not None and begun > self._range.start:
             lost.insert(0, f"{name} no longer holds records before {_utc(begun)}")
         return "; ".join(lost)
+
+    def _lost(self, reader: ScanReader) -> list[tuple[int, int]]:
+        end = self.scan.end_offset
+        return [(first, min(after, end)) for first, after in reader.lost if first < end]
 
     async def _finish(self) -> None:
         await self._say(self._range.finish(), finished=True)
 
     async def _say(self, closed: Sequence[Closed], *, finished: bool) -> None:
         said = self._range.partials(
-            self.scan.topic, self.scan.partition, closed, finished=finished, max_bytes=self._settings.record_bytes
+            self.scan.topic,
+            self.scan.partition,
+            closed,
+            epoch=self._share.epoch,
+            finished=finished,
+            max_bytes=self._settings.record_bytes,
         )
         for target, partial in said:
             await self._outbox.send(self._settings.topic("partials"), encode_partial(partial), partition=target)
@@ -197,7 +225,7 @@ class ScanWork:
             return
         # What had closed before must have arrived first: after a crash nobody would say it again.
         await self._outbox.barrier()
-        await self._outbox.send(self._settings.topic("windows"), value, key=ScanCheckpoint.key(self.scan))
+        await self._shares.write(self._share.write(CHECKPOINT, value))
 
     async def _tell(self, *, done: bool) -> None:
         scan, windows = self.scan, self._range.windows

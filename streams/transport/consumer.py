@@ -24,7 +24,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
 from streams.transport.conductor import ChunkConductor
-from streams.transport.fetches import FETCH_WAIT_MS, Answer
+from streams.transport.fetches import FETCH_WAIT_MS, Answer, WatchedFetcher
 from streams.transport.ledger import Ledger
 
 
@@ -44,18 +44,36 @@ StartHook = Callable[[Mapping[TP, int | None]], Awaitable[Mapping[TP, int]]]
 """Given the assigned partitions and their committed offsets: where to begin instead, where that differs."""
 
 
+SameTopics = Callable[[Iterable[TP]], Awaitable[Mapping[TP, str]]]
+"""Which of these partitions belong to a topic that was made anew since they were assigned: its new id."""
+
+
 class Chunk:
     """The records of one partition that one fetch brought, in offset order.
 
     ``follows`` is where the chunk before it ended (or reading began): whoever has not come so far has missed a
     chunk. Offsets alone don't tell, since compaction and transactions leave gaps of their own.
+
+    A chunk without records says what happened before the next ones: ``lost`` are offsets, first and next, that
+    retention deleted before they were read; ``topic_id`` is there when the topic was made anew and is read from its
+    beginning. ``offset`` is for Faust, which drops what lies before the last one that it saw.
     """
 
-    __slots__ = ("follows", "records")
+    __slots__ = ("follows", "lost", "offset", "records", "topic_id")
 
-    def __init__(self, records: list[Any], follows: int | None) -> None:
+    def __init__(
+        self,
+        records: list[Any],
+        follows: int | None = None,
+        *,
+        lost: tuple[int, int] | None = None,
+        topic_id: str | None = None,
+    ) -> None:
         self.records = records
         self.follows = follows
+        self.lost = lost
+        self.topic_id = topic_id
+        self.offset: int = records[-1].offset if records else lost[1] - 1 if lost is not None else 0
 
 
 class ChunkSchema(faust.Schema):
@@ -69,9 +87,14 @@ class ChunkSchema(faust.Schema):
 
 
 class _Fetched(dict[TP, list[Any]]):
-    """Records by partition, and in ``positions`` where the consumer stands after them, markers and gaps passed."""
+    """Records by partition, and what ``WatchedFetcher`` knows at that moment.
+
+    ``positions`` is where the consumer stands after the records, markers and gaps passed.
+    """
 
     positions: Mapping[TP, int] = {}
+    doubts: Mapping[TP, int] = {}
+    jumps: Mapping[TP, tuple[int, int]] = {}
 
 
 class _Thread(driver.AIOKafkaConsumerThread):
@@ -92,6 +115,9 @@ class _Thread(driver.AIOKafkaConsumerThread):
             fetched.positions = {
                 TP(tp.topic, tp.partition): state.position for tp, state in states if state.has_valid_position
             }
+        fetcher: WatchedFetcher = consumer._fetcher
+        fetched.doubts = dict(fetcher.doubts)
+        fetched.jumps, fetcher.jumps = fetcher.jumps, {}
         return fetched
 
     def answer(self, tp: TP) -> Answer | None:
@@ -99,10 +125,10 @@ class _Thread(driver.AIOKafkaConsumerThread):
         fetcher = None if self._consumer is None else self._consumer._fetcher
         return None if fetcher is None else fetcher.answers.get(tp)
 
-    def forget_answers(self) -> None:
-        """What was answered before an assignment says nothing about the one after it."""
+    def forget(self) -> None:
+        """Partitions have been assigned."""
         if self._consumer is not None and self._consumer._fetcher is not None:
-            self._consumer._fetcher.answers = {}
+            self._consumer._fetcher.forget()
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         """Commit, or leave it to the next time: without Kafka a commit fails, which must not end the worker."""
@@ -123,12 +149,16 @@ class ChunkConsumer(driver.Consumer):
 
     ledger: Ledger
     start_hook: StartHook | None = None
+    same_topics: SameTopics | None = None
     _thread: _Thread
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._follows: dict[TP, int | None] = {}
         self._handed_over: dict[TP, int] = {}
+        self._believed: dict[TP, int] = {}
+        self._doubted: set[TP] = set()
+        self._assignments = 0
         self._seeking = asyncio.Lock()
 
     def _new_consumer_thread(self) -> _Thread:
@@ -137,13 +167,48 @@ class ChunkConsumer(driver.Consumer):
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> dict[TP, list[Chunk]]:
         # Everything else that the consumer's thread is asked for (subscribe, seek, commit) waits for this call.
         fetched: _Fetched = await super()._getmany(active_partitions, min(timeout, POLL_SECONDS))
-        chunks = {}
+        made_anew = await self._made_anew(fetched)
+        if made_anew is None:
+            return {}
+        chunks: dict[TP, list[Chunk]] = {}
+        for tp, (position, goes_on_at) in fetched.jumps.items():
+            if tp not in made_anew and goes_on_at > position:
+                chunks[tp] = [Chunk([], lost=(position, goes_on_at))]
         for tp, records in fetched.items():
-            if records:
-                chunks[tp] = [Chunk(records, self._follows.get(tp))]
+            if records and tp not in made_anew:
+                chunks.setdefault(tp, []).append(Chunk(records, self._follows.get(tp)))
                 self._follows[tp] = records[-1].offset + 1
         self._handed_over.update((tp, at) for tp, at in fetched.positions.items() if tp in self._follows)
+        if made_anew:
+            await self._thread.seek_wait(dict.fromkeys(made_anew, 0))
+            for tp, topic_id in made_anew.items():
+                chunks[tp] = [Chunk([], topic_id=topic_id)]
+                self._follows[tp] = self._handed_over[tp] = 0
         return chunks
+
+    async def _made_anew(self, fetched: _Fetched) -> Mapping[TP, str] | None:
+        """The partitions whose topic is another one now; None when what was fetched is of no use any more.
+
+        Looked up where something is to be handed over that was fetched after a fetch had failed or paused: the offsets
+        of another topic mean other records, and reading on would leave out its first ones.
+        """
+        heard = fetched.keys() | fetched.jumps.keys()
+        doubtful = {tp: count for tp, count in fetched.doubts.items() if self._believed.get(tp, 0) != count}
+        wanted = {tp for tp in doubtful if tp in heard} | self._doubted
+        if self.same_topics is None or not wanted:
+            return {}
+        assignment = self._assignments
+        made_anew = await self.same_topics(wanted)
+        if assignment != self._assignments:
+            return None
+        self._doubted -= wanted
+        self._believed.update((tp, doubtful[tp]) for tp in wanted & doubtful.keys())
+        return made_anew
+
+    def doubt(self, tp: TP) -> None:
+        """Look whether the partition's topic has been made anew before any more of it is handed over."""
+        if tp in self._follows:
+            self._doubted.add(tp)
 
     def at_end(self, tp: TP, offset: int) -> float | None:
         """When Kafka last confirmed that nothing follows ``offset``, as monotonic time; None when it did not.
@@ -163,13 +228,13 @@ class ChunkConsumer(driver.Consumer):
         return None if answer is None else answer.at
 
     def _to_message(self, tp: TP, record: Chunk) -> ConsumerMessage:
-        last = record.records[-1]
+        last = record.records[-1] if record.records else None
         return ConsumerMessage(
             tp.topic,
             tp.partition,
-            last.offset,
-            last.timestamp / 1000.0,
-            last.timestamp_type,
+            record.offset,
+            0.0 if last is None else last.timestamp / 1000.0,
+            0 if last is None else last.timestamp_type,
             [],
             None,
             record,
@@ -223,7 +288,10 @@ class ChunkConsumer(driver.Consumer):
         # In the consumer's own thread: Faust's seek works on the fetcher's buffers from this one, while that thread
         # takes records out of them, and the fetcher dies of it.
         await self._thread.seek_wait(starts)
-        self._thread.forget_answers()
+        self._thread.forget()
+        self._believed = {}
+        self._doubted.clear()
+        self._assignments += 1
         self._follows = {**committed, **starts}
         self._handed_over = {tp: at for tp, at in self._follows.items() if at is not None}
         # Faust drops records below the offset it believes it began at, and keeps counting from there.
@@ -239,15 +307,24 @@ class ChunkTransport(driver.Transport):
     Consumer = ChunkConsumer
     Conductor = ChunkConductor
 
-    def __init__(self, *args: Any, ledger: Ledger, start_hook: StartHook | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        ledger: Ledger,
+        start_hook: StartHook | None = None,
+        same_topics: SameTopics | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
         self._ledger = ledger
         self._start_hook = start_hook
+        self._same_topics = same_topics
 
     def create_consumer(self, callback: Any, **kwargs: Any) -> ChunkConsumer:
         consumer: ChunkConsumer = super().create_consumer(callback, **kwargs)
         consumer.ledger = self._ledger
         consumer.start_hook = self._start_hook
+        consumer.same_topics = self._same_topics
         return consumer
 
 

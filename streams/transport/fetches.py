@@ -1,5 +1,8 @@
 """What Kafka's answers to fetches say: when it answered last, and where each partition ended then.
 
+It also says what aiokafka passes over in silence: that retention deleted records before they were read, and that a
+fetch failed, after which a topic may be another one of the same name.
+
 aiokafka keeps the wall-clock time of an answer's arrival. That is not enough to tell that a source is quiet: a process
 that was stopped for a minute finds an answer from before in its socket and takes it for news. So each answer has the
 monotonic time up to which it certainly speaks.
@@ -8,6 +11,8 @@ monotonic time up to which it certainly speaks.
 from __future__ import annotations
 
 import time
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,6 +29,10 @@ OPEN_TRANSACTION_SECONDS = 60.0
 They will be readable when it commits, and windows that close before would lose them. But a producer that hangs must not
 hold windows for ever: after Kafka's default ``transaction.timeout.ms`` an open transaction is no longer waited for.
 """
+
+
+DOUBT_SECONDS = 1.0
+"""Without an answer for so long, a topic may have been deleted and made anew between two fetches."""
 
 
 @dataclass(frozen=True)
@@ -65,30 +74,53 @@ class Answer:
 class WatchedFetcher(Fetcher):
     """aiokafka's fetcher, which also keeps the latest ``Answer`` about each partition in ``answers``.
 
-    It runs in the consumer's thread; other threads may read ``answers``, whose values are never changed.
+    ``doubts`` counts for each partition how often fetches failed or paused. ``jumps`` has those whose position was out
+    of range: where it was, and where reading goes on. It runs in the consumer's thread; other threads may read
+    ``answers``, whose values are never changed.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.answers: dict[TP, Answer] = {}
+        self.doubts: Counter[TP] = Counter()
+        self.jumps: dict[TP, tuple[int, int]] = {}
+        self._out_of_range: dict[TP, int] = {}
+
+    def forget(self) -> None:
+        """Partitions have been assigned: what was heard before says nothing about what is read now."""
+        self.answers, self.doubts, self.jumps, self._out_of_range = {}, Counter(), {}, {}
 
     async def _proc_fetch_request(self, assignment: Any, node_id: int, request: Any) -> bool:
-        states = {
-            TP(topic, partition): assignment.state_value((topic, partition))
+        asked_for = {
+            TP(topic, partition): (offset, assignment.state_value((topic, partition)))
             for topic, partitions in request.topics
-            for partition, *_ in partitions
+            for partition, offset, *_ in partitions
         }
-        for state in states.values():
+        for _, state in asked_for.values():
             state.timestamp = None
         asked = time.monotonic()
         has_records = bool(await super()._proc_fetch_request(assignment, node_id, request))
         at = min(time.monotonic(), asked + FETCH_WAIT_MS / 1000)
-        for tp, state in states.items():
-            if state.timestamp is not None:  # set only by an answer without an error
-                stable = state.highwater if state.lso is None else state.lso
-                before = self.answers.get(tp, Answer(at, stable, state.highwater, at))
-                self.answers[tp] = before.followed_by(at, stable, state.highwater)
+        for tp, (offset, state) in asked_for.items():
+            if state.timestamp is None:  # set only by an answer without an error
+                self.doubts[tp] += 1
+                if state.awaiting_reset:
+                    self._out_of_range[tp] = offset
+                continue
+            stable = state.highwater if state.lso is None else state.lso
+            before = self.answers.get(tp, Answer(at, stable, state.highwater, at))
+            if asked - before.at > DOUBT_SECONDS:
+                self.doubts[tp] += 1
+            self.answers[tp] = before.followed_by(at, stable, state.highwater)
         return has_records
+
+    async def _update_fetch_positions(self, assignment: Any, node_id: int, tps: Iterable[Any]) -> bool:
+        wakes_up = bool(await super()._update_fetch_positions(assignment, node_id, tps))
+        for tp in [TP(*tp) for tp in tps if tp in self._out_of_range]:
+            state = assignment.state_value(tp)
+            if state.has_valid_position:
+                self.jumps[tp] = (self._out_of_range.pop(tp), state.position)
+        return wakes_up
 
 
 aiokafka.consumer.consumer.Fetcher = WatchedFetcher

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from schemas.command import Failed, JobStart, JobStop, Sources
+from schemas.state import Run
 from schemas.task import REALTIME_TYPES
 from tests.schemas.documents import feature, minutes
 from tests.streams.coordinate.coordinator import SOURCES, Coordinator, reason
@@ -189,3 +190,26 @@ def test_words_on_nothing_change_nothing(coordinator: Coordinator) -> None:
     assert coordinator.rows(3, run=1).records == ()
     assert coordinator.send(Failed(detector_id="d1", error="whatever")).records == ()
     assert coordinator.send(Failed(detector_id="nope", task_id="t", error="whatever")).records == ()
+
+
+def test_a_topic_that_was_made_anew_replaces_the_one_before_it(coordinator: Coordinator) -> None:
+    coordinator.start()
+
+    def change(partitions: dict[int, int], topic_id: str) -> Run:
+        ids = {"srv": topic_id} if topic_id else {}
+        event = Sources(detector_id="d1", run=coordinator.run, sources={"srv": partitions}, topic_ids=ids)
+        coordinator.send(event)
+        run = coordinator.stored_job.run
+        assert run is not None
+        return run
+
+    run = change({0: 40, 1: 50}, "one")
+    assert (run.sources["srv"][1], run.topic_ids["srv"]) == (SOURCES["srv"].get(1, 50), "one")
+    # Whoever is told twice of a partition keeps to the first word, but not on another topic.
+    run = change({0: 7, 1: 7, 2: 0}, "one")
+    assert (run.sources["srv"][1], run.sources["srv"][2]) == (SOURCES["srv"].get(1, 50), 0)
+    assert run.added["srv"][-1] == 2
+    run = change({0: 0}, "another")
+    assert (run.sources["srv"], run.topic_ids["srv"]) == ({0: 0}, "another")
+    run = change({}, "")
+    assert not {"srv"} & (run.sources.keys() | run.topic_ids.keys() | run.added.keys() | run.live.keys())

@@ -12,8 +12,10 @@ from schemas.partial import NO_WINDOW, Partial, decode_partial, encode_partial
 from streams.ingest.checkpoint import assemble
 from streams.ingest.clock import SourceClock
 from streams.ingest.source import RunSource, Source
+from streams.ingest.store import records_of
 from streams.ingest.windows import Closed, RunWindows
 from streams.score.merge import RunMerge
+from streams.shares import Share
 from tests.streams.ingest.plans import ALL_KINDS, decoder, plan, records
 from tests.streams.ingest.test_windows import readable
 
@@ -22,12 +24,13 @@ POINTS = st.fixed_dictionaries({"t": st.integers(0, 5_000), "host": st.text(max_
 
 def said(run: RunSource, closed: list[Closed], *, idle: bool, partition: int = 3) -> list[Partial]:
     """What a run says, as single records."""
-    return [partial for _, partial in run.partials("m", partition, closed, idle=idle, max_bytes=10**6)]
+    source = Source("m", partition, 0, Share(f"m/{partition}", "", 7, {}))
+    return [partial for _, partial in run.partials(source, closed, idle=idle, max_bytes=10**6)]
 
 
 def source_of(points: list[dict[str, Any]], *owners: str) -> Source:
     """A source whose runs have read the points, with windows that are open for long."""
-    source = Source("m", 3, len(points))
+    source = Source("m", 3, len(points), Share("m/3", "", 0, {}))
     for owner in owners:
         one = plan(*ALL_KINDS, owner=owner, window_delay={"period": {"interval": 1, "unit": "Minutes"}})
         reader = decoder(one)
@@ -43,7 +46,7 @@ def test_a_checkpoint_comes_back_whole_however_small_its_records(
     points: list[dict[str, Any]], max_bytes: int, owners: list[str]
 ) -> None:
     source = source_of(points, *owners)
-    parts = [decode_source(encode(checkpoint)) for _, checkpoint in reversed(source.snapshot(max_bytes))]
+    parts = [decode_source(encode(checkpoint)) for checkpoint in reversed(source.snapshot(max_bytes))]
     runs = assemble(parts)
     assert runs is not None
     assert [run.owner for run in runs] == owners
@@ -57,20 +60,20 @@ def test_a_checkpoint_comes_back_whole_however_small_its_records(
 def test_records_are_about_as_large_as_wanted() -> None:
     points = [{"t": number % 3000, "host": f"host-{number}", "v": 1.0} for number in range(2_000)]
     snapshot = source_of(points, "d1", "d2").snapshot(10_000)
-    sizes = [len(encode(checkpoint)) for _, checkpoint in snapshot]
+    sizes = [len(encode(checkpoint)) for checkpoint in snapshot]
     assert max(sizes) < 15_000
     assert len(sizes) < 40
 
 
 def test_slots_alternate_so_that_the_last_checkpoint_stays_whole() -> None:
     source = source_of([], "d")
-    keys = [[key for key, _ in source.snapshot(1_000)] for _ in range(3)]
-    assert keys == [["m/3/1/0"], ["m/3/0/0"], ["m/3/1/0"]]
+    keys = [[key for key, _ in records_of(source.share, source.snapshot(1_000))] for _ in range(3)]
+    assert keys == [["0|m/3|1/0"], ["0|m/3|0/0"], ["0|m/3|1/0"]]
 
 
 def test_a_checkpoint_that_is_cut_off_or_mixed_is_none() -> None:
     points = [{"t": 0, "host": f"h{number}", "v": 1.0} for number in range(50)]
-    parts = [checkpoint for _, checkpoint in source_of(points, "d").snapshot(500)]
+    parts = source_of(points, "d").snapshot(500)
     assert len(parts) > 2
     assert assemble(parts[:-1]) is None
     assert assemble([]) is None
@@ -80,7 +83,7 @@ def test_a_checkpoint_that_is_cut_off_or_mixed_is_none() -> None:
 
 
 def test_a_source_without_runs_still_says_where_it_is() -> None:
-    ((_, checkpoint),) = Source("m", 3, 17).snapshot(100)
+    (checkpoint,) = Source("m", 3, 17, Share("m/3", "", 0, {})).snapshot(100)
     assert isinstance(checkpoint, SourceCheckpoint)
     assert (checkpoint.offset, assemble([checkpoint])) == (17, [])
 
@@ -107,8 +110,9 @@ def test_idleness_is_news(run: RunSource) -> None:
     assert [partial.idle for partial in said(run, [], idle=False)] == [False] * run.plan.partitions
 
 
-def test_a_run_without_news_says_nothing() -> None:
+def test_a_new_owner_announces_its_epoch_and_then_says_nothing_without_news() -> None:
     run = source_of([], "d").runs["d"]
+    assert [partial.epoch for partial in said(run, [], idle=False)] == [7] * run.plan.partitions
     assert said(run, run.windows.close(), idle=False) == []
     assert run.windows.closed_until == NO_WINDOW
 

@@ -4,16 +4,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import pytest
 from faust.types import TP
 
-from schemas.checkpoint import decode_source, encode
 from schemas.state import Run
 from streams.detectors import Running, forest_spec
-from streams.ingest.checkpoint import assemble
+from streams.fence import Fold, Held, Record, claim_key
+from streams.ingest.reports import SourceReports
 from streams.ingest.source import Source
-from streams.ingest.sources import Emission, Snapshot, Sources, Stored
+from streams.ingest.sources import Emission, Slice, Snapshot, Sources
+from streams.partitions import Extent
 from streams.plan import Plan
 from streams.settings import Settings
+from streams.shares import Share
 from tests.schemas.documents import feature, parsed
 from tests.streams.ingest.plans import NOW
 
@@ -48,7 +51,7 @@ def running(owner: str = "d", run: int = 1, **members: Any) -> Running:
         feature_attributes=[feature("f", "sum", "v")],
     )
     plan = Plan.build(owner=owner, run=run, detector_id=owner, detector=detector, partitions=2)
-    sources = Run(id=run, sources={"m": {3: 0}}, **members)
+    sources = Run(**{"id": run, "sources": {"m": {3: 0}}, **members})
     return Running(detector, sources, plan, forest_spec(owner, detector), restarted=False)
 
 
@@ -62,11 +65,20 @@ class Worker:
     def __post_init__(self) -> None:
         self.sources = Sources(Settings(), lambda: self.runs)
 
-    def take(self, *, stored: Stored | None = None, committed: int | None = None, high: int = 0) -> Source:
+    def take(
+        self,
+        *,
+        stored: dict[str, Held] | None = None,
+        epoch: int = 0,
+        committed: int | None = None,
+        low: int = 0,
+        high: int = 0,
+        topic_id: str = "one",
+    ) -> Source:
         """Own the partition."""
-        _, fresh = self.sources.assign({TP_3: committed})
-        assert fresh == [TP_3]
-        return self.sources.restore(TP_3, committed, stored, 0, high, NOW)
+        assert self.sources.leaving({TP_3: committed}) == []
+        share = Share("m/3", "claim|m/3|x", epoch, stored or {})
+        return self.sources.restore(TP_3, committed, share, Extent(low, high, topic_id), NOW)
 
     def fold(self, records: list[Live]) -> None:
         self.emitted.append(self.sources.fold(self.sources.held[TP_3], records, NOW))
@@ -83,11 +95,12 @@ class Worker:
         }
 
 
-def stored(snapshot: Snapshot) -> Stored:
-    """A snapshot, written and read back."""
-    runs = assemble(decode_source(encode(part)) for _, part in snapshot.records)
-    assert runs is not None
-    return Stored(snapshot.offset, 0, runs)
+def stored(*snapshots: Snapshot) -> dict[str, Held]:
+    """What a share holds after these were written."""
+    fold = Fold("m/3")
+    for offset, (key, value) in enumerate(record for snapshot in snapshots for record in snapshot.records):
+        fold.add(offset, key, value)
+    return fold.held
 
 
 def test_windows_come_out_as_records_come_in() -> None:
@@ -100,10 +113,9 @@ def test_windows_come_out_as_records_come_in() -> None:
 
 def test_a_restored_source_goes_on_where_its_checkpoint_was_taken() -> None:
     first, second = Worker(), Worker()
-    first.take()
+    source = first.take()
     first.fold(live(0, 1.2))
-    snapshot = first.sources.snapshot(first.sources.held[TP_3])
-    assert second.take(stored=stored(snapshot), high=2).offset == 2
+    assert second.take(stored=stored(first.sources.give_up(source)), high=2).offset == 2
     second.fold(live(1.3, 2.1, start=2))
     assert second.sums == {(2, "a"): 2.0}
 
@@ -116,10 +128,12 @@ def test_a_source_that_was_given_up_meanwhile_emits_nothing_more() -> None:
     worker.sources.refresh(NOW)
     ((behind, run),) = worker.sources.behind()
     assert behind is source
-    assert worker.sources.assign({}) == ([TP_3], [])
+    assert worker.sources.leaving({TP_3: 4}) == []
+    assert worker.sources.leaving({TP_3: 5}) == worker.sources.leaving({}) == [source]
+    worker.sources.give_up(source)
     assert list(worker.sources.behind()) == []
     assert not source.has(run)
-    assert worker.sources.catch_up(source, run, live(0, 1.2, 2.4), 3, NOW) == Emission()
+    assert worker.sources.catch_up(source, run, Slice(live(0, 1.2, 2.4), 3), NOW) == Emission()
     assert worker.sources.fold(source, live(3.1, start=4), NOW) == Emission()
     assert worker.sources.confirm(worker.sources.snapshot(source)) is None
 
@@ -130,10 +144,139 @@ def test_a_run_that_catches_up_joins_where_its_source_is() -> None:
     worker.runs.append(running())
     worker.sources.refresh(NOW)
     ((_, run),) = worker.sources.behind()
-    worker.emitted.append(worker.sources.catch_up(source, run, live(0, 1.2, 1.4), 3, NOW))
+    worker.emitted.append(worker.sources.catch_up(source, run, Slice(live(0, 1.2, 1.4), 3), NOW))
     assert not run.joined
     # No record lies at offset 3: the reader's position says that it was passed.
-    worker.emitted.append(worker.sources.catch_up(source, run, [], 4, NOW))
+    worker.emitted.append(worker.sources.catch_up(source, run, Slice([], 4), NOW))
     assert run.joined
     worker.fold(live(2.2, start=4))
     assert worker.sums == {(1, "a"): 1.0, (2, "a"): 2.0}
+
+
+def counts(worker: Worker) -> tuple[int, int, int]:
+    """Records taken in, late ones, unread ones."""
+    run = worker.sources.held[TP_3].runs["d"]
+    return run.windows.records, run.windows.late, run.unread
+
+
+def test_records_that_were_deleted_before_they_were_read_are_counted() -> None:
+    worker = Worker()
+    source = worker.take()
+    worker.fold(live(0, 0.5))
+    worker.sources.lose(source, 2, 9)
+    worker.fold(live(0.7, 1.2, start=9))
+    assert counts(worker) == (4, 0, 7)
+    assert worker.sums == {(1, "a"): 3.0}
+    snapshot, second = worker.sources.snapshot(source), Worker()
+    assert second.take(stored=stored(snapshot), low=20, high=30).offset == 20
+    second.fold(live(2.2, start=20))
+    assert counts(second) == (5, 0, 16)
+
+
+@pytest.mark.parametrize("high", [1, 50])
+def test_a_topic_that_was_made_anew_while_the_worker_was_off_is_read_from_its_beginning(high: int) -> None:
+    first, second = Worker(), Worker()
+    source = first.take()
+    first.fold(live(0, 1.2, 1.3))
+    source = second.take(stored=stored(first.sources.snapshot(source)), high=high, topic_id="another")
+    assert source.offset == 0
+    second.fold(live(1.4, 2.5))
+    assert second.sums == {(2, "a"): 3.0}
+    run = source.runs["d"]
+    assert (run.joined, run.note) == (True, "topic m was deleted and made anew; it is read from its beginning")
+    # It is the topic of these offsets from now on.
+    third = Worker()
+    assert third.take(stored=stored(second.sources.snapshot(source)), high=50, topic_id="another").offset == 2
+
+
+def test_a_topic_that_is_made_anew_goes_on_with_its_first_record_once() -> None:
+    worker = Worker()
+    source = worker.take()
+    worker.fold(live(0, 1.2))
+    for _ in range(2):
+        worker.sources.made_anew(source, "another")
+        worker.fold(live(1.5, 2.2))
+    assert worker.sums == {(1, "a"): 1.0, (2, "a"): 2.0}
+    assert worker.sources.confirm(worker.sources.snapshot(source)) == 2
+
+
+def test_a_run_that_began_on_the_topic_before_reads_the_new_one_from_its_beginning() -> None:
+    worker = Worker([running(sources={"m": {3: 40}}, topic_ids={"m": "one"})])
+    assert worker.take(high=50, topic_id="another").offset == 0
+
+
+def test_what_cannot_be_used_is_counted_for_those_it_concerns() -> None:
+    worker = Worker([running("d"), running("e")])
+    source = worker.take()
+    worker.fold([*live(0), Live(1, b"{", START), Live(2, b"{}", START)])
+    assert {owner: run.dead_letters for owner, run in source.runs.items()} == {"d": 2, "e": 2}
+
+
+def test_what_becomes_of_records_is_reported_when_there_is_news_and_not_too_often() -> None:
+    worker, reports = Worker(), SourceReports("node")
+    source = worker.take(epoch=4)
+    held = worker.sources.held.values()
+    assert reports.due(held, 0.0) == []
+    worker.fold(live(5, 1))
+    worker.sources.lose(source, 2, 9)
+    (report,) = reports.due(held, 0.1)
+    assert (report.topic, report.partition, report.epoch) == ("m", 3, 4)
+    assert (report.late, report.unread, report.dead_letters, report.note) == (1, 7, 0, "")
+    worker.fold(live(1, start=9))
+    assert reports.due(held, 10.0) == []
+    assert [report.late for report in reports.due(held, 10.2)] == [2]
+    assert reports.due(held, 99.0) == []
+    # A new owner reports whatever there is: nobody knows what the one before has said.
+    snapshot, second = worker.sources.snapshot(source), Worker()
+    second.take(stored=stored(snapshot), epoch=12, high=20)
+    (again,) = SourceReports("other").due(second.sources.held.values(), 0.0)
+    assert (again.late, again.unread, again.epoch) == (2, 7, 12)
+
+
+def test_a_source_has_caught_up_when_it_was_at_its_end_for_a_while_between_its_records() -> None:
+    worker = Worker()
+    source = worker.take()
+
+    def said(at_end: bool, seconds: float) -> list[bool]:
+        emission = worker.sources.tick(source, NOW + int(seconds * 1000), at_end=at_end)
+        return [partial.caught_up for _, partial in emission.partials]
+
+    assert said(True, 0) == [False, False]
+    for step in range(1, 30):
+        assert True not in said(step % 3 != 0, step)
+    assert said(True, 30) == [True, True]
+    assert said(False, 31) == []
+    assert said(False, 33) == [False, False]
+
+
+def test_a_stale_owner_changes_nothing_that_its_successor_restores() -> None:
+    log: list[Record] = [(claim_key("m/3", "first"), b"")]
+    first, second, third = Worker(), Worker(), Worker()
+
+    def own(worker: Worker) -> Source:
+        fold = Fold("m/3")
+        for offset, (key, value) in enumerate(log):
+            fold.add(offset, key, value)
+        epoch = fold.epoch
+        log.extend(fold.cleanup(epoch))
+        return worker.take(stored=dict(fold.held), epoch=epoch, high=50)
+
+    source = own(first)
+    first.fold(live(0, 0.5, 1.2))
+    log.extend(first.sources.snapshot(source).records)
+    log.append((claim_key("m/3", "second"), b""))
+    successor = own(second)
+    second.fold(live(1.3, 2.2, 2.3, start=3))
+    # The first one wakes up before and after the second one has written, and never gets beyond what it had.
+    log.extend(first.sources.snapshot(source).records)
+    log.extend(second.sources.snapshot(successor).records)
+    first.fold(live(1.3, start=3))
+    for _ in range(3):
+        log.extend(first.sources.snapshot(source).records)
+    log.append((claim_key("m/3", "third"), b""))
+    assert own(third).offset == 6
+    third.fold(live(3.1, start=6))
+    assert third.sums == {(3, "a"): 2.0}
+    epochs = [{partial.epoch for each in worker.emitted for _, partial in each.partials} for worker in (first, second)]
+    assert epochs == [{source.share.epoch}, {successor.share.epoch}]
+    assert source.share.epoch < successor.share.epoch

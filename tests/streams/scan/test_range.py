@@ -46,7 +46,7 @@ class Scan:
     def say(self, closed: list[Closed], *, finished: bool) -> None:
         self.closed += closed
         if closed or finished:
-            said = self.range.partials("m", self.partition, closed, finished=finished, max_bytes=MAX_BYTES)
+            said = self.range.partials("m", self.partition, closed, epoch=0, finished=finished, max_bytes=MAX_BYTES)
             self.said += [partial for _, partial in said]
 
 

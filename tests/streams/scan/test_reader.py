@@ -10,7 +10,9 @@ from contextlib import closing
 import pytest
 from confluent_kafka import TopicPartition
 
-from streams.scan.reader import PartitionReader, TopicGone
+from schemas.scan import Scan
+from streams.partitions import Partitions
+from streams.scan.reader import ScanReader, TopicGone
 from streams.settings import Settings
 from tests.conftest import Broker, TopicUnderTest
 
@@ -21,12 +23,29 @@ def filled(topic: TopicUnderTest) -> TopicUnderTest:
     return topic
 
 
-def reader(topic: TopicUnderTest) -> closing[PartitionReader]:
+def reader(topic: TopicUnderTest) -> closing[ScanReader]:
     """One that wants them all."""
-    return closing(PartitionReader(Settings(brokers=topic.bootstrap), topic.name, 0, 0, 200))
+    return closing(opened(topic))
 
 
-def offsets(reading: PartitionReader) -> Iterator[int]:
+def opened(topic: TopicUnderTest) -> ScanReader:
+    settings = Settings(brokers=topic.bootstrap)
+    partitions = Partitions(settings)
+    scan = Scan(
+        task_id="t",
+        detector_id="d",
+        topic=topic.name,
+        partition=0,
+        offset=0,
+        end_offset=200,
+        start_time=0,
+        end_time=1,
+        topic_id=partitions.ids([topic.name])[topic.name],
+    )
+    return ScanReader(settings, partitions, scan, 0)
+
+
+def offsets(reading: ScanReader) -> Iterator[int]:
     """What it reads, as a scan does: it looks when nothing comes."""
     deadline = time.monotonic() + 30
     while not reading.ended:
@@ -37,7 +56,7 @@ def offsets(reading: PartitionReader) -> Iterator[int]:
             reading.look()
 
 
-def gone(reading: PartitionReader) -> str:
+def gone(reading: ScanReader) -> str:
     """Look until it is certain."""
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
@@ -80,19 +99,19 @@ def test_a_topic_that_is_deleted_is_gone_for_certain_only_after_a_while(
         began = time.monotonic()
         assert gone(reading) == f"topic {topic.name} was deleted while it was analysed"
         assert time.monotonic() - began > 1
-        new_topic(topic.name)
+        filled(new_topic(topic.name))
         assert gone(reading) == f"topic {topic.name} was deleted and made anew while it was analysed"
 
 
 def test_a_reader_is_closed_only_when_nobody_reads_any_more(topic: TopicUnderTest) -> None:
     began, ended = threading.Event(), threading.Event()
 
-    def read(reading: PartitionReader) -> None:
+    def read(reading: ScanReader) -> None:
         began.set()
         reading.read(10, 1.0)
         ended.set()
 
-    reading = PartitionReader(Settings(brokers=topic.bootstrap), topic.name, 0, 0, 200)
+    reading = opened(topic)
     thread = threading.Thread(target=read, args=[reading])
     thread.start()
     assert began.wait(60)

@@ -8,11 +8,12 @@ from functools import partial
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from streams.app import App
+from streams.partitions import Partitions
 from streams.settings import Settings
 from streams.transport import ChunkConsumer, ChunkTransport, Ledger
 from tests.conftest import Broker, TopicUnderTest
@@ -23,6 +24,9 @@ class Recorder:
 
     def __init__(self, ledger: Ledger, safe: Callable[[Sequence[Any]], int | None]) -> None:
         self.records: list[Any] = []
+        self.losses: list[tuple[TP, int, int]] = []
+        self.ids: dict[str, str] = {}
+        self.partitions_of: Partitions | None = None
         self.committed: list[Mapping[TP, int | None]] = []
         self.partitions: set[int] = set()
         self._positions: dict[TP, int] = {}
@@ -31,6 +35,9 @@ class Recorder:
 
     async def assigned(self, committed: Mapping[TP, int | None]) -> dict[TP, int]:
         self.committed.append(committed)
+        for topic, found in self.partitions_of.ids(self.ids).items() if self.partitions_of is not None else ():
+            for tp in [tp for tp in self._positions if tp.topic == topic and self.ids[topic] != found]:
+                await self.made_anew(tp, found)
         return {tp: position for tp, position in self._positions.items() if tp in committed}
 
     async def records_arrived(self, tp: TP, records: Sequence[Any]) -> None:
@@ -43,6 +50,16 @@ class Recorder:
 
     def position(self, tp: TP) -> int | None:
         return self._positions.get(tp)
+
+    def topic_id(self, topic: str) -> str:
+        return self.ids.get(topic, "")
+
+    async def made_anew(self, tp: TP, topic_id: str) -> None:
+        self.ids[tp.topic] = topic_id
+        self._positions[tp] = 0
+
+    async def lost(self, tp: TP, begin: int, end: int) -> None:
+        self.losses.append((tp, begin, end))
 
     async def until(self, count: int) -> None:
         async with asyncio.timeout(60):
@@ -313,6 +330,69 @@ def test_what_was_fetched_and_not_processed_yet_follows(
             await recorder.until(10)
             await confirmed(app, tp, 10, time.monotonic())
             assert app.at_end(tp, 9) is None
+
+    asyncio.run(main())
+
+
+def test_what_retention_deletes_before_it_is_read_is_told(
+    broker: Broker, topic_prefix: str, topic: TopicUnderTest
+) -> None:
+    tp = TP(topic.name, 0)
+
+    async def first() -> None:
+        async with reading(broker, topic_prefix, [topic.name]) as (_, recorder, _):
+            topic.produce_all([(None, b"x")] * 10)
+            await recorder.until(10)
+
+    async def second() -> None:
+        async with reading(broker, topic_prefix, [topic.name]) as (app, recorder, _):
+            topic.produce(None, b"last")
+            await recorder.until(1)
+            assert values(recorder.records) == [b"last"]
+            assert recorder.losses == [(tp, 10, 25)]
+            await confirmed(app, tp, 26, time.monotonic())
+
+    asyncio.run(first())
+    topic.produce_all([(None, b"y")] * 15)
+    for future in broker.admin().delete_records([TopicPartition(topic.name, 0, 25)]).values():
+        future.result(20)
+    asyncio.run(second())
+
+
+def make_anew(broker: Broker, topic: TopicUnderTest, new_topic: Callable[..., TopicUnderTest]) -> None:
+    for future in broker.admin().delete_topics([topic.name]).values():
+        future.result(20)
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            new_topic(topic.name)
+            return
+        except KafkaException:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
+@pytest.mark.parametrize("records", [3, 30])
+def test_a_topic_that_is_made_anew_is_read_from_its_beginning(
+    broker: Broker,
+    topic_prefix: str,
+    topic: TopicUnderTest,
+    new_topic: Callable[..., TopicUnderTest],
+    records: int,
+) -> None:
+    partitions = Partitions(Settings(brokers=broker.bootstrap))
+
+    async def main() -> None:
+        async with reading(broker, topic_prefix, [topic.name]) as (_, recorder, _):
+            recorder.partitions_of, recorder.ids = partitions, partitions.ids([topic.name])
+            topic.produce_all([(None, b"old")] * 10)
+            await recorder.until(10)
+            await asyncio.to_thread(make_anew, broker, topic, new_topic)
+            topic.produce_all([(None, b"new %d" % number) for number in range(records)])
+            await recorder.until(10 + records)
+            assert values(recorder.records)[10:] == [b"new %d" % number for number in range(records)]
+            assert recorder.losses == []
+            assert recorder.ids == partitions.ids([topic.name])
 
     asyncio.run(main())
 
