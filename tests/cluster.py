@@ -17,9 +17,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from confluent_kafka import Consumer, Message, Producer, TopicPartition
+from confluent_kafka import Message, TopicPartition
 
 from deploy import topics
+from tests import kafka
+from tests.deadlines import EVENT, REQUEST
+from tests.processes import bound
 
 PARTITIONS = 4
 """Model partitions: fewer than the default, so that small tests have several entities in one."""
@@ -30,7 +33,7 @@ class WorkerProcess:
 
     def __init__(self, environment: dict[str, str]) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "deploy.cli", "worker", "--no-apply-topics"],
+            bound([sys.executable, "-m", "deploy.cli", "worker", "--no-apply-topics"]),
             env={**os.environ, **environment},
             cwd=Path(__file__).parent.parent,
             stdout=subprocess.PIPE,
@@ -54,14 +57,14 @@ class WorkerProcess:
         """The process."""
         return self._process.pid
 
-    def wait_until_ready(self, seconds: float = 120.0) -> None:
+    def wait_until_ready(self, seconds: float = EVENT) -> None:
         """Return when it has said that it is ready; fails when it has not."""
         deadline = time.monotonic() + seconds
         while not self._ready.wait(0.1):
             assert self._process.poll() is None, "\n".join(self.lines[-40:])
             assert time.monotonic() < deadline, "\n".join(self.lines[-40:])
 
-    def wait_for(self, *words: str, seconds: float = 60.0) -> None:
+    def wait_for(self, *words: str, seconds: float = EVENT) -> None:
         """Return when it has printed a line with all these words; fails when it has not."""
         deadline = time.monotonic() + seconds
         while not any(all(word in line for word in words) for line in list(self.lines)):
@@ -75,14 +78,14 @@ class WorkerProcess:
     def kill(self) -> None:
         """``kill -9``."""
         self._process.kill()
-        self._process.wait(20)
+        self._process.wait(REQUEST)
 
     def stop(self) -> int:
         """SIGTERM; returns the exit code."""
         if self.alive():
             self._process.send_signal(signal.SIGTERM)
         try:
-            return self._process.wait(60)
+            return self._process.wait(REQUEST)
         except subprocess.TimeoutExpired:
             self._process.kill()
             raise
@@ -93,7 +96,7 @@ class ApiProcess:
 
     def __init__(self, environment: dict[str, str]) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "deploy.cli", "api", "--no-apply-topics", "--port", "0"],
+            bound([sys.executable, "-m", "deploy.cli", "api", "--no-apply-topics", "--port", "0"]),
             env={**os.environ, **environment},
             cwd=Path(__file__).parent.parent,
             stdout=subprocess.PIPE,
@@ -124,7 +127,7 @@ class ApiProcess:
     def stop(self) -> None:
         """End it."""
         self._process.terminate()
-        self._process.wait(30)
+        self._process.wait(REQUEST)
 
 
 class Cluster:
@@ -147,9 +150,7 @@ class Cluster:
         }
         self.workers: list[WorkerProcess] = []
         self.apis: list[ApiProcess] = []
-        self._producer = Producer(
-            {"bootstrap.servers": bootstrap, "partitioner": "murmur2_random", "linger.ms": 5, "acks": "all"}
-        )
+        self._producer = kafka.producer(bootstrap)
 
     def __enter__(self) -> Self:
         client = {"bootstrap.servers": self.bootstrap}
@@ -198,16 +199,14 @@ class Cluster:
                 except BufferError:
                     self._producer.poll(0.1)
             self._producer.poll(0)
-        assert self._producer.flush(30) == 0
+        assert self._producer.flush(REQUEST) == 0
 
-    def read(self, name: str, enough: Callable[[list[Message]], bool], seconds: float = 60.0) -> list[Message]:
+    def read(self, name: str, enough: Callable[[list[Message]], bool], seconds: float = EVENT) -> list[Message]:
         """Records of one of Riverwatch's topics from its beginning, until ``enough`` have come."""
         topic = self.prefix + name
-        consumer = Consumer(
-            {"bootstrap.servers": self.bootstrap, "group.id": str(uuid.uuid4()), "fetch.wait.max.ms": 50}
-        )
+        consumer = kafka.consumer(self.bootstrap)
         try:
-            count = len(consumer.list_topics(topic, timeout=10).topics[topic].partitions)
+            count = len(consumer.list_topics(topic, timeout=REQUEST).topics[topic].partitions)
             consumer.assign([TopicPartition(topic, number, 0) for number in range(count)])
             messages: list[Message] = []
             deadline = time.monotonic() + seconds
@@ -245,7 +244,7 @@ class Cluster:
         self,
         detector_id: str,
         enough: Callable[[dict[str, dict[str, Any]]], bool] | int = 1,
-        seconds: float = 60.0,
+        seconds: float = EVENT,
     ) -> dict[str, dict[str, Any]]:
         """The detector's results by id (the last record of an id counts), when there are enough."""
         wanted = enough if callable(enough) else (lambda found: len(found) >= enough)
@@ -302,5 +301,5 @@ def flowing(produce: Callable[[], None]) -> Iterator[threading.Thread]:
     thread = threading.Thread(target=produce, daemon=True)
     thread.start()
     yield thread
-    thread.join(120)
+    thread.join(EVENT)
     assert not thread.is_alive()

@@ -23,15 +23,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+from confluent_kafka import KafkaError, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from deploy.broker import LocalBroker, free_port
+from tests import kafka
+from tests.deadlines import EVENT, REQUEST, eventually
 
 # No test asserts how long something takes: the machine may be busy with others.
 settings.register_profile("riverwatch", deadline=None)
 settings.load_profile("riverwatch")
+
+
+# How long an example takes is the machine's business, not the test's.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 @dataclass(frozen=True)
@@ -44,11 +51,24 @@ class Broker:
         """A client to create, describe and delete topics; lives as long as the test run."""
         return _admin(self.bootstrap)
 
+    def create_topic(self, name: str, partitions: int = 1, config: dict[str, str] | None = None) -> TopicUnderTest:
+        """A topic that is there, with leaders, when this returns."""
+        admin = self.admin()
+        for future in admin.create_topics([NewTopic(name, partitions, 1, config=config or {})]).values():
+            future.result(REQUEST)
+
+        def has_leaders() -> bool:
+            found = admin.list_topics(name, timeout=REQUEST).topics[name]
+            return len(found.partitions) == partitions and all(p.leader >= 0 for p in found.partitions.values())
+
+        eventually(f"the topic {name} is there", has_leaders, every=0.02)
+        return TopicUnderTest(self.bootstrap, name, partitions)
+
 
 # A client that is collected while one of its futures is pending fails that future.
 @functools.cache
 def _admin(bootstrap: str) -> AdminClient:
-    return AdminClient({"bootstrap.servers": bootstrap, "log_level": 2})
+    return kafka.admin(bootstrap)
 
 
 @dataclass(frozen=True)
@@ -85,30 +105,22 @@ class TopicUnderTest:
             if error is not None:
                 failures.append(error)
 
-        producer = Producer(
-            {
-                "bootstrap.servers": self.bootstrap,
-                "acks": "all",
-                "linger.ms": 5,
-                "partitioner": "murmur2_random",
-                **{name.replace("_", "."): value for name, value in config.items()},
-            }
-        )
+        producer = kafka.producer(self.bootstrap, **config)
         where = {} if partition is None else {"partition": partition}
         for key, value in records:
             producer.produce(self.name, value, key, headers=headers, on_delivery=delivered, **where)
             producer.poll(0)
-        left = producer.flush(20)
+        left = producer.flush(REQUEST)
         assert left == 0, f"{left} records were not confirmed"
         assert not failures, failures
 
-    def consume(self, count: int, *, seconds: float = 20.0) -> list[Message]:
+    def consume(self, count: int, *, seconds: float = EVENT) -> list[Message]:
         """The first ``count`` records of all partitions from their beginning; fails when fewer come in time."""
         messages = self._read(lambda got: len(got) >= count, seconds)
         assert len(messages) >= count, f"{len(messages)} of {count} records in {self.name} after {seconds} s"
         return messages[:count]
 
-    def consume_until(self, enough: Callable[[list[Message]], bool], *, seconds: float = 20.0) -> list[Message]:
+    def consume_until(self, enough: Callable[[list[Message]], bool], *, seconds: float = EVENT) -> list[Message]:
         """Records from the beginning until ``enough`` of them have come; fails when that never happens."""
         messages = self._read(enough, seconds)
         assert enough(messages), f"{len(messages)} records in {self.name} after {seconds} s were not enough"
@@ -117,27 +129,20 @@ class TopicUnderTest:
     def everything(self) -> list[Message]:
         """All records that are there now."""
         ends = self._ends()
-        return self._read(lambda got: len(got) >= sum(high - low for low, high in ends), 20.0)
+        return self._read(lambda got: len(got) >= sum(high - low for low, high in ends), EVENT)
 
     def _ends(self) -> list[tuple[int, int]]:
-        consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": "unused"})
+        consumer = kafka.consumer(self.bootstrap)
         try:
             return [
-                consumer.get_watermark_offsets(TopicPartition(self.name, partition), timeout=10)
+                consumer.get_watermark_offsets(TopicPartition(self.name, partition), timeout=REQUEST)
                 for partition in range(self.partitions)
             ]
         finally:
             consumer.close()
 
     def _read(self, enough: Callable[[list[Message]], bool], seconds: float) -> list[Message]:
-        consumer = Consumer(
-            {
-                "bootstrap.servers": self.bootstrap,
-                "group.id": f"test-{uuid.uuid4()}",
-                "enable.auto.commit": False,
-                "fetch.wait.max.ms": 50,
-            }
-        )
+        consumer = kafka.consumer(self.bootstrap)
         try:
             consumer.assign([TopicPartition(self.name, partition, 0) for partition in range(self.partitions)])
             messages: list[Message] = []
@@ -161,6 +166,8 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     data: Path = tmp_path_factory.mktemp("kafka")
     with LocalBroker(free_port(), data, quick=True, heap="512m") as running:
         yield Broker(running.bootstrap)
+        # Before its Kafka goes: a client that outlives it writes about that to the terminal.
+        _admin.cache_clear()
 
 
 _numbers = itertools.count()
@@ -175,20 +182,7 @@ def topic_prefix() -> str:
 @pytest.fixture
 def new_topic(broker: Broker) -> Callable[..., TopicUnderTest]:
     """``new_topic(name, partitions=1, config={})`` creates a topic and waits until it is there."""
-
-    def create(name: str, partitions: int = 1, config: dict[str, str] | None = None) -> TopicUnderTest:
-        admin = broker.admin()
-        for future in admin.create_topics([NewTopic(name, partitions, 1, config=config or {})]).values():
-            future.result(20)
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
-            found = admin.list_topics(name, timeout=5).topics[name]
-            if len(found.partitions) == partitions and all(p.leader >= 0 for p in found.partitions.values()):
-                break
-            time.sleep(0.02)
-        return TopicUnderTest(broker.bootstrap, name, partitions)
-
-    return create
+    return broker.create_topic
 
 
 @pytest.fixture

@@ -20,7 +20,6 @@ from pathlib import Path
 import httpx
 import pytest
 import uvicorn
-from confluent_kafka.admin import NewTopic
 
 from api.app import Application
 from api.services import Services
@@ -28,6 +27,7 @@ from api.settings import Settings
 from schemas.topics import TOPICS
 from tests.api.coordinator import Coordinator
 from tests.conftest import Broker, TopicUnderTest
+from tests.deadlines import REQUEST, eventually
 
 AD = "/_plugins/_anomaly_detection"
 
@@ -53,7 +53,7 @@ class RunningApi:
     def source(self, records: list[dict[str, object]], partitions: int = 1) -> str:
         """A new topic that holds these records."""
         name = f"src-{self.prefix.strip('.')}-{next(self.names)}"
-        topic = create_topic(self.broker, name, partitions, {})
+        topic = self.broker.create_topic(name, partitions)
         if records:
             topic.produce_all([(None, json.dumps(record).encode()) for record in records])
         return topic.name
@@ -92,7 +92,7 @@ def running_api(broker: Broker, **settings: object) -> Iterator[RunningApi]:
     """An API that is ready to answer, with topics under a prefix of its own."""
     prefix = f"api-{uuid.uuid4().hex[:8]}."
     topics = {
-        name: create_topic(broker, topic.full_name(prefix), topic.partitions(2), topic.config())
+        name: broker.create_topic(topic.full_name(prefix), topic.partitions(2), topic.config())
         for name, topic in TOPICS.items()
     }
     coordinator = Coordinator(broker.bootstrap, prefix)
@@ -100,7 +100,7 @@ def running_api(broker: Broker, **settings: object) -> Iterator[RunningApi]:
     with tempfile.TemporaryDirectory() as data:
         given = {"brokers": broker.bootstrap, "prefix": prefix, "data": Path(data), **settings}
         services = Services(Settings(**given))  # type: ignore[arg-type]
-        with serving(services) as url, httpx.Client(base_url=url, timeout=30) as client:
+        with serving(services) as url, httpx.Client(base_url=url, timeout=REQUEST) as client:
             wait_ready(client)
             yield RunningApi(client, services, url, broker, prefix, topics)
     coordinator.stop()
@@ -119,19 +119,6 @@ def serving(services: Services) -> Iterator[str]:
         thread.join()
 
 
-def create_topic(broker: Broker, name: str, partitions: int, config: dict[str, str]) -> TopicUnderTest:
-    """A topic that is there when this returns."""
-    admin = broker.admin()
-    for future in admin.create_topics([NewTopic(name, partitions, 1, config=config)]).values():
-        future.result(20)
-    for _ in range(400):
-        found = admin.list_topics(name, timeout=5).topics[name]
-        if len(found.partitions) == partitions and all(each.leader >= 0 for each in found.partitions.values()):
-            break
-        time.sleep(0.02)
-    return TopicUnderTest(broker.bootstrap, name, partitions)
-
-
 @pytest.fixture(scope="module")
 def api(broker: Broker) -> Iterator[RunningApi]:
     """One API for the tests of a module."""
@@ -141,11 +128,11 @@ def api(broker: Broker) -> Iterator[RunningApi]:
 
 def wait_ready(client: httpx.Client) -> None:
     """Wait until the health route says that requests can be answered."""
-    for _ in range(200):
+
+    def is_ready() -> bool:
         try:
-            if client.get("/_health").status_code == 200:
-                return
+            return client.get("/_health", timeout=REQUEST).status_code == 200
         except httpx.TransportError:
-            pass
-        time.sleep(0.1)
-    raise AssertionError("the API did not become ready")
+            return False
+
+    eventually("the API is ready", is_ready)

@@ -10,7 +10,7 @@ import threading
 import time
 from typing import Any
 
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import TopicPartition
 
 from schemas.command import (
     Command,
@@ -31,6 +31,8 @@ from schemas.result import Result, encode_result
 from schemas.state import StoredDetector, StoredJob, StoredTask, encode
 from schemas.task import DateRange, Job, Task
 from schemas.topics import TOPICS
+from tests import kafka
+from tests.deadlines import REQUEST
 
 
 class Coordinator:
@@ -39,7 +41,7 @@ class Coordinator:
     def __init__(self, bootstrap: str, prefix: str) -> None:
         self._bootstrap = bootstrap
         self._names = {name: topic.full_name(prefix) for name, topic in TOPICS.items()}
-        self._producer = Producer({"bootstrap.servers": bootstrap, "acks": "all", "linger.ms": 0})
+        self._producer = kafka.producer(bootstrap, linger_ms=0)
         self._detectors: dict[str, StoredDetector] = {}
         self._jobs: dict[str, StoredJob] = {}
         self._tasks: dict[str, StoredTask] = {}
@@ -57,7 +59,7 @@ class Coordinator:
         self._thread.join()
 
     def _run(self) -> None:
-        consumer = Consumer({"bootstrap.servers": self._bootstrap, "group.id": "unused", "fetch.wait.max.ms": 20})
+        consumer = kafka.consumer(self._bootstrap, fetch_wait_max_ms=20)
         consumer.assign([TopicPartition(self._names["control"], 0, 0)])
         while not self._stop.is_set():
             message = consumer.poll(0.1)
@@ -183,7 +185,7 @@ class Coordinator:
             self._offsets[topic] = message.offset()
 
         self._producer.produce(self._names[topic], value, key=key, partition=0, on_delivery=delivered)
-        self._producer.flush(10)
+        self._producer.flush(REQUEST)
 
 
 def _now() -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,13 +13,14 @@ from api.settings import Settings
 from schemas.deletion import decode_deletion
 from tests.api.conftest import AD, RunningApi, serving, wait_ready
 from tests.api.routes.test_results import result, search, total, write
+from tests.deadlines import REQUEST, eventually
 
 
 @contextmanager
 def another(api: RunningApi, data: Path) -> Iterator[httpx.Client]:
     """A second API process of the same Riverwatch, with a store of its own."""
     services = Services(Settings(brokers=api.broker.bootstrap, prefix=api.prefix, data=data))
-    with serving(services) as url, httpx.Client(base_url=url, timeout=30) as client:
+    with serving(services) as url, httpx.Client(base_url=url, timeout=REQUEST) as client:
         wait_ready(client)
         yield client
 
@@ -33,11 +33,7 @@ def ends(client: httpx.Client, detector_id: str) -> list[int]:
 
 
 def eventually_has(client: httpx.Client, detector_id: str, wanted: list[int]) -> None:
-    for _ in range(200):
-        if ends(client, detector_id) == wanted:
-            return
-        time.sleep(0.05)
-    assert ends(client, detector_id) == wanted
+    eventually(f"{detector_id} has {wanted}", lambda: ends(client, detector_id) == wanted)
 
 
 def test_all_processes_delete_and_new_ones_do_so_too(api: RunningApi, tmp_path: Path) -> None:

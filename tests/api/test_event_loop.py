@@ -14,6 +14,7 @@ import pytest
 from api.views.catalog import Document
 from tests.api.conftest import RunningApi
 from tests.api.routes.test_results import create
+from tests.deadlines import EVENT
 
 TASKS = 100_000
 LOOKED: set[int] = set()
@@ -64,7 +65,7 @@ def loop_of(api: RunningApi) -> int:
         return threading.get_ident()
 
     assert api.services._loop is not None
-    return asyncio.run_coroutine_threadsafe(here(), api.services._loop).result(60)
+    return asyncio.run_coroutine_threadsafe(here(), api.services._loop).result(EVENT)
 
 
 SEARCH = {"query": {"term": {"state": "RUNNING"}}, "sort": [{"execution_start_time": "desc"}], "size": 10}

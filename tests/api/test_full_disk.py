@@ -24,6 +24,8 @@ from tests.api.conftest import RunningApi, minute_records
 from tests.api.routes.test_results import create, result, search, total
 from tests.api.views.results import ask, ids, records
 from tests.api.views.results import result as stored
+from tests.deadlines import EVENT
+from tests.processes import bound
 
 FULL = 4096
 """Bytes that a file may have on the full disk: less than any store has."""
@@ -146,11 +148,11 @@ def test_a_store_that_cannot_be_used_is_told_in_one_line_and_left_alone(tmp_path
             pytest.skip("no file can be made immutable here")
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "deploy.cli", "api", "--no-apply-topics", "--port", "0"],
+            bound([sys.executable, "-m", "deploy.cli", "api", "--no-apply-topics", "--port", "0"]),
             env={**os.environ, "RIVERWATCH_DATA": str(tmp_path)},
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=EVENT,
             check=False,
         )
     finally:

@@ -8,10 +8,10 @@ import pytest
 
 from tests.api.conftest import AD, RunningApi
 from tests.api.routes.test_results import create, result, write
+from tests.deadlines import REQUEST
 
 LARGE = 4_000_000
 SEARCHES = ("/detectors/_search", "/detectors/results/_search")
-SECONDS = 30.0
 """Far more than it takes: what this finds takes minutes."""
 
 
@@ -52,7 +52,7 @@ def test_large_bodies(api: RunningApi, name: str) -> None:
     paths, content = BODIES[name]
     for path in paths:
         answer = api.client.post(
-            AD + path, content=content, headers={"Content-Type": "application/json"}, timeout=SECONDS
+            AD + path, content=content, headers={"Content-Type": "application/json"}, timeout=REQUEST
         )
         if answer.status_code != 200:
             error = answer.json()["error"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,8 +14,7 @@ from api.settings import Settings
 from schemas.result import Result, encode_result
 from tests.api.conftest import RunningApi, minute_records, running_api, serving, wait_ready
 from tests.conftest import Broker
-
-SECONDS = 20.0
+from tests.deadlines import REQUEST, eventually
 
 
 @pytest.fixture(scope="module")
@@ -37,15 +35,12 @@ def write(api: RunningApi, detector: str, *names: str, task: str | None = None) 
 
 def stays_at(api: RunningApi, detector: str, wanted: set[str]) -> None:
     """Wait until these are the results of the detector."""
-    found: set[str] = set()
-    deadline = time.monotonic() + SECONDS
-    while time.monotonic() < deadline:
+
+    def found() -> set[str]:
         answer = api.call("POST", "/detectors/results/_search", {"query": {"term": {"detector_id": detector}}})
-        found = {hit["_id"] for hit in answer.json()["hits"]["hits"]}
-        if found == wanted:
-            return
-        time.sleep(0.05)
-    assert found == wanted
+        return {hit["_id"] for hit in answer.json()["hits"]["hits"]}
+
+    eventually(f"the results are {wanted}", lambda: found() == wanted)
 
 
 def start(api: RunningApi) -> tuple[str, str]:
@@ -77,6 +72,6 @@ def test_a_store_that_is_filled_again_does_not_keep_what_is_gone(
     # Nothing is deleted now: only what another process finds when it begins tells it.
     settings = Settings(brokers=broker.bootstrap, prefix=api.prefix, data=tmp_path, retention_interval=0.1)
     second = Services(settings)
-    with serving(second) as url, httpx.Client(base_url=url, timeout=30) as client:
+    with serving(second) as url, httpx.Client(base_url=url, timeout=REQUEST) as client:
         wait_ready(client)
         stays_at(replace(api, client=client, services=second, url=url), detector, {f"{task}|a"})

@@ -13,6 +13,8 @@ from pathlib import Path
 from api.app import build_router
 from api.route_table import ROUTES, Route
 from tests.api.conftest import RunningApi, minute_records
+from tests.deadlines import EVENT
+from tests.processes import bound
 
 PAGE = (Path(__file__).parents[2] / "docs" / "routes.md").read_text()
 
@@ -49,10 +51,10 @@ def test_the_lines_run(api: RunningApi, tmp_path: Path) -> None:
     lines = lines.replace("1795400000000", str(now - 3_600_000)).replace("1795493160667", str(now))
     notes = tmp_path / "notes"
     done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-xc", f"{NOTED}\n{lines}"],
+        bound(["bash", "-euo", "pipefail", "-xc", f"{NOTED}\n{lines}"]),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=EVENT,
         check=False,
         env={**os.environ, "NOTES": str(notes)},
     )

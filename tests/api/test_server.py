@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.deadlines import EVENT
+from tests.processes import bound
+
 
 @pytest.mark.parametrize("content", [None, "no certificate"])
 def test_tls_files_that_cannot_be_used_are_told(tmp_path: Path, content: str | None) -> None:
@@ -18,11 +21,11 @@ def test_tls_files_that_cannot_be_used_are_told(tmp_path: Path, content: str | N
     given = {"RIVERWATCH_TLS_CERTIFICATE": str(file), "RIVERWATCH_TLS_KEY": str(file), "RIVERWATCH_API_PORT": "0"}
     script = "import os; from api import server, settings; server.run(settings.Settings.from_environment(os.environ))"
     done = subprocess.run(
-        [sys.executable, "-c", script],
+        bound([sys.executable, "-c", script]),
         env={**os.environ, **given},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=EVENT,
         check=False,
     )
     assert "api ready" not in done.stdout

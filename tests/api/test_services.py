@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import httpx
@@ -11,6 +10,7 @@ from api.services import Services
 from api.settings import Settings
 from deploy.broker import free_port
 from tests.api.conftest import AD, RunningApi, serving
+from tests.deadlines import REQUEST, eventually
 
 
 def test_nothing_was_ever_made(api: RunningApi) -> None:
@@ -30,7 +30,7 @@ def test_nothing_was_ever_made(api: RunningApi) -> None:
 
 def test_without_kafka(tmp_path: Path) -> None:
     services = Services(Settings(brokers=f"127.0.0.1:{free_port()}", data=tmp_path))
-    with serving(services) as url, httpx.Client(base_url=url) as client:
+    with serving(services) as url, httpx.Client(base_url=url, timeout=REQUEST) as client:
         health = client.get("/_health")
         assert (health.status_code, health.json()["status"]) == (503, "red")
         assert client.get("/").status_code == 200
@@ -42,11 +42,12 @@ def test_without_kafka(tmp_path: Path) -> None:
 
 def test_topics_that_are_missing_are_named(api: RunningApi, tmp_path: Path) -> None:
     services = Services(Settings(brokers=api.broker.bootstrap, prefix="nobody-made-these.", data=tmp_path))
-    with serving(services) as url, httpx.Client(base_url=url) as client:
-        for _ in range(100):
-            reason = client.get(AD + "/detectors/count").json()["error"]["reason"]
-            if "missing topics" in reason:
-                break
-            time.sleep(0.1)
+    with serving(services) as url, httpx.Client(base_url=url, timeout=REQUEST) as client:
+
+        def reason_given() -> str:
+            reason = str(client.get(AD + "/detectors/count").json()["error"]["reason"])
+            return reason if "missing topics" in reason else ""
+
+        reason = eventually("it says what is missing", reason_given)
         assert "nobody-made-these.state" in reason
         assert "riverwatch topics apply" in reason

@@ -16,6 +16,7 @@ from schemas.task import ROWS_TO_INIT
 from tests.api.conftest import AD, serving, wait_ready
 from tests.cluster import Cluster
 from tests.conftest import TopicUnderTest
+from tests.deadlines import EVENT, REQUEST
 
 START = 1_700_000_040_000
 INTERVAL = 120
@@ -27,7 +28,7 @@ def client(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     """A client of an API beside the cluster."""
     data = tmp_path_factory.mktemp("api")
     services = Services(Settings(brokers=cluster.bootstrap, prefix=cluster.prefix, data=data))
-    with serving(services) as url, httpx.Client(base_url=url, timeout=60) as client:
+    with serving(services) as url, httpx.Client(base_url=url, timeout=REQUEST) as client:
         wait_ready(client)
         yield client
 
@@ -50,7 +51,7 @@ def words(missing: int) -> dict[str, Any]:
 
 def comes_to(client: httpx.Client, detector: str, missing: int) -> None:
     """Wait until profile and task say that so many rows are missing; neither may ever say fewer."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + EVENT
     while True:
         profile = client.get(f"{AD}/detectors/{detector}/_profile?_all=true").json()
         task = client.get(f"{AD}/detectors/{detector}?task=true").json()["realtime_task"]
@@ -92,7 +93,7 @@ def test_a_cold_start_counts_what_it_found(
     cluster: Cluster, client: httpx.Client, new_topic: Callable[..., TopicUnderTest], topic_prefix: str
 ) -> None:
     topic = new_topic(topic_prefix + "m")
-    if (left := INTERVAL - time.time() % INTERVAL) < 10:
+    if (left := INTERVAL - time.time() % INTERVAL) < 30:
         time.sleep(left)  # the window of the newest record must not end meanwhile
     begin = (int(time.time()) // INTERVAL - 20) * INTERVAL * 1000
     cluster.produce(topic.name, rows(range(21), begin=begin))

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from confluent_kafka import Message
-from confluent_kafka.admin import AdminClient
 
+from tests import kafka
 from tests.cluster import Cluster
 from tests.conftest import Broker, TopicUnderTest
+from tests.deadlines import REQUEST
 
 START = 1_700_000_000_000
 
@@ -160,8 +161,7 @@ def test_a_topic_that_is_deleted_holds_nobody_back(
     cluster.produce(one.name, points(range(3), host="one"))
     cluster.produce(two.name, points(range(3), host="two"))
     cluster.results(detector, 6)
-    admin = AdminClient({"bootstrap.servers": cluster.bootstrap})
-    admin.delete_topics([two.name])[two.name].result(20)
+    kafka.admin(cluster.bootstrap).delete_topics([two.name])[two.name].result(REQUEST)
     cluster.produce(one.name, points(range(10, 20), host="one"))
     assert len(cluster.results(detector, 16)) == 16
 

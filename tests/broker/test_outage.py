@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
-
-from confluent_kafka.admin import AdminClient, NewTopic
 
 from deploy.broker import LocalBroker, free_port
 from tests.broker.test_life import points
 from tests.cluster import Cluster
+from tests.conftest import Broker
 
 
 def broker(port: int, folder: Path) -> LocalBroker:
@@ -23,8 +21,7 @@ def test_a_worker_outlives_an_outage_of_kafka_and_loses_nothing(tmp_path: Path) 
         cluster = Cluster(kafka.bootstrap, "outage.")
         cluster.__enter__()
         worker = cluster.start_worker()
-        admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
-        admin.create_topics([NewTopic("metrics", 2, 1)])["metrics"].result(20)
+        Broker(kafka.bootstrap).create_topic("metrics", 2)
         detector = cluster.create("metrics")
         cluster.start(detector)
         cluster.produce("metrics", points(range(5)))
@@ -32,7 +29,7 @@ def test_a_worker_outlives_an_outage_of_kafka_and_loses_nothing(tmp_path: Path) 
     try:
         with broker(port, tmp_path):
             cluster.produce("metrics", points(range(5, 10)))
-            assert len(cluster.results(detector, 10, seconds=90)) == 10
+            assert len(cluster.results(detector, 10)) == 10
             assert worker.alive()
             assert worker.stop() == 0
     finally:
@@ -55,10 +52,7 @@ def test_a_worker_that_starts_before_kafka_waits_for_it(tmp_path: Path) -> None:
     port = free_port()
     cluster = Cluster(f"127.0.0.1:{port}", "early.")
     worker = cluster.start_worker(wait=False)
-    deadline = time.monotonic() + 60
-    while not any("does not answer" in line for line in list(worker.lines)):
-        assert time.monotonic() < deadline, "it never said so"
-        time.sleep(0.1)
+    worker.wait_for("does not answer")
     with broker(port, tmp_path), cluster:
-        worker.wait_until_ready(90)
+        worker.wait_until_ready()
         assert worker.stop() == 0

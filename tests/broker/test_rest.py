@@ -13,8 +13,10 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.api.conftest import wait_ready
 from tests.cluster import Cluster, document
 from tests.conftest import Broker, TopicUnderTest
+from tests.deadlines import REQUEST, eventually
 
 MINUTE = 60_000
 AD = "/_plugins/_anomaly_detection/detectors"
@@ -40,12 +42,19 @@ class Rest:
 
     def until(self, enough: Callable[[Any], bool], method: str, path: str, body: object = None) -> Any:
         """The first answer that satisfies ``enough``."""
-        for _ in range(600):
+        answer: Any = None
+
+        def is_enough() -> bool:
+            nonlocal answer
             answer = self.call(method, path, body)
-            if enough(answer):
-                return answer
-            time.sleep(0.1)
-        raise AssertionError(json.dumps(answer)[:4000])
+            return enough(answer)
+
+        try:
+            eventually(f"enough in {path}", is_enough)
+        except AssertionError as error:
+            error.add_note(json.dumps(answer)[:4000])
+            raise
+        return answer
 
     def detector(self, topic: str, **members: object) -> str:
         """A new detector of minutes by host; its id."""
@@ -60,11 +69,8 @@ def rest(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[R
     with Cluster(broker.bootstrap, prefix, statistics_interval=0.2, scan_slice=1) as cluster:
         worker = cluster.start_worker()
         data: Path = tmp_path_factory.mktemp("api")
-        with httpx.Client(base_url=cluster.start_api(data).url, timeout=60) as client:
-            for _ in range(200):
-                if client.get("/_health").status_code == 200:
-                    break
-                time.sleep(0.1)
+        with httpx.Client(base_url=cluster.start_api(data).url, timeout=REQUEST) as client:
+            wait_ready(client)
             yield Rest(cluster, client)
         assert worker.stop() == 0, "\n".join(worker.lines[-60:])
 

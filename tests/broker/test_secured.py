@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka.admin import (
-    NewTopic,
     ScramCredentialInfo,
     ScramMechanism,
     UserScramCredentialUpsertion,
@@ -24,6 +23,7 @@ from deploy.broker import HOST, LocalBroker, free_port
 from tests.broker.test_life import points
 from tests.cluster import Cluster
 from tests.conftest import Broker
+from tests.deadlines import REQUEST
 
 USER, PASSWORD = "river", "a secret"
 LOGIN = "org.apache.kafka.common.security"
@@ -85,14 +85,14 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
         admin = Broker(secured.broker.bootstrap).admin()
         info = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4096)
         upsertion = UserScramCredentialUpsertion(USER, info, PASSWORD.encode())
-        admin.alter_user_scram_credentials([upsertion])[USER].result(20)
+        admin.alter_user_scram_credentials([upsertion])[USER].result(REQUEST)
         yield secured
 
 
 @pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-512"])
 def test_a_worker_reads_and_writes_over_tls_with_a_password(secured: Secured, mechanism: str) -> None:
     prefix, topic = f"{mechanism.lower()}-{uuid.uuid4().hex[:6]}.", f"metrics-{mechanism.lower()}"
-    Broker(secured.broker.bootstrap).admin().create_topics([NewTopic(topic, 1, 1)])[topic].result(20)
+    Broker(secured.broker.bootstrap).create_topic(topic)
     with Cluster(
         secured.broker.bootstrap,
         prefix,

@@ -19,6 +19,7 @@ from api.settings import Settings
 from tests.api.conftest import AD, serving, wait_ready
 from tests.cluster import Cluster
 from tests.conftest import Broker, TopicUnderTest
+from tests.deadlines import EVENT, REQUEST
 from tests.streams.scan.conftest import START, ended, interleaved, tasks
 
 ROUNDS = 6
@@ -39,7 +40,7 @@ def client(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     """A client of an API beside it."""
     data = tmp_path_factory.mktemp("api")
     services = Services(Settings(brokers=cluster.bootstrap, prefix=cluster.prefix, data=data))
-    with serving(services) as url, httpx.Client(base_url=url + AD, timeout=60) as client:
+    with serving(services) as url, httpx.Client(base_url=url + AD, timeout=REQUEST) as client:
         with httpx.Client(base_url=url) as root:
             wait_ready(root)
         yield client
@@ -74,7 +75,7 @@ def hammer(cluster: Cluster, client: httpx.Client, detector: str, http: list[tup
 
     with ThreadPoolExecutor(2) as pool:
         for client_ended in [pool.submit(over_http), pool.submit(over_the_topic)]:
-            client_ended.result(120)
+            client_ended.result(EVENT)
 
 
 def story(cluster: Cluster, detector: str, count: int) -> list[tuple[str, dict[str, Any]]]:

@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.deadlines import EVENT
+from tests.processes import bound
+
 PACKAGES = Path(__file__).with_name("package.json")
 
 
@@ -30,7 +33,7 @@ def node_folder() -> Path:
         shutil.copy(PACKAGES, making)
         quiet = ("--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts", "--fetch-retries=0")
         command = ["npm", "install", *quiet]
-        done = subprocess.run(command, cwd=making, capture_output=True, text=True, timeout=150, check=False)
+        done = subprocess.run(bound(command), cwd=making, capture_output=True, text=True, timeout=EVENT, check=False)
         if done.returncode != 0:
             pytest.skip(f"npm cannot install the clients: {done.stderr.strip()[-300:]}")
         if not folder.exists():

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from tests.api.conftest import minute_records, running_api
 from tests.conftest import Broker
+from tests.deadlines import EVENT
+from tests.processes import bound
 
 SCRIPT = Path(__file__).with_name("life_cycle.mjs")
 
@@ -16,11 +18,11 @@ def test_life_cycle(node_folder: Path, broker: Broker) -> None:
     with running_api(broker) as api:
         document = api.detector(api.source(minute_records()), name="js", category_field=["host"])
         done = subprocess.run(
-            ["node", str(SCRIPT), api.url, json.dumps(document)],
+            bound(["node", SCRIPT, api.url, json.dumps(document)]),
             cwd=node_folder,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=EVENT,
             check=False,
         )
     assert done.returncode == 0, done.stderr

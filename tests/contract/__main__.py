@@ -23,6 +23,8 @@ from pathlib import Path
 import httpx
 
 from deploy.broker import free_port
+from tests.deadlines import EVENT, REQUEST
+from tests.processes import bound
 
 EXPLAINED = Path(__file__).parents[2] / "docs" / "compatibility.md"
 ENOUGH = 0.97
@@ -39,32 +41,33 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as data:
         kafka, api = free_port(), free_port()
         command = [sys.executable, "-m", "deploy.cli", "up", "--broker-port", str(kafka), "--api-port", str(api)]
-        riverwatch = subprocess.Popen([*command, "--data", data], env={**os.environ, "PYTHONUNBUFFERED": "1"})
+        riverwatch = subprocess.Popen(bound([*command, "--data", data]), env={**os.environ, "PYTHONUNBUFFERED": "1"})
         try:
             url = f"http://127.0.0.1:{api}"
             _wait(riverwatch, url)
             report = Path(data) / "report.json"
             replay = [sys.executable, str(program), "--url", url, "--kafka", f"127.0.0.1:{kafka}"]
             replay += ["--recordings", str(arguments.folder), "--report", str(report), *options]
-            subprocess.run(replay, check=False)
+            subprocess.run(bound(replay), check=False)
             return _judge(json.loads(report.read_text()))
         finally:
             riverwatch.send_signal(signal.SIGTERM)
-            riverwatch.wait(60)
+            riverwatch.wait(REQUEST)
 
 
 def _wait(riverwatch: subprocess.Popen[bytes], url: str) -> None:
     """Until a worker has been heard from."""
-    for _ in range(1200):
+    deadline = time.monotonic() + EVENT
+    while time.monotonic() < deadline:
         if riverwatch.poll() is not None:
             raise SystemExit("Riverwatch did not start")
         try:
-            if httpx.get(f"{url}/_health").json().get("status") == "green":
+            if httpx.get(f"{url}/_health", timeout=REQUEST).json().get("status") == "green":
                 return
         except (httpx.TransportError, json.JSONDecodeError):
             pass
         time.sleep(0.1)
-    raise SystemExit("Riverwatch was not ready within two minutes")
+    raise SystemExit(f"Riverwatch was not ready within {EVENT:.0f} s")
 
 
 def explained_in(page: str) -> set[str]:

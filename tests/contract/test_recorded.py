@@ -10,9 +10,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.api.conftest import RunningApi, create_topic, running_api
+from tests.api.conftest import RunningApi, running_api
 from tests.conftest import Broker
 from tests.contract.replay import Recording, differences, recordings
+from tests.deadlines import REQUEST
 
 ALL = recordings()
 
@@ -45,12 +46,12 @@ def srv(minutes: int = 120) -> list[dict[str, object]]:
 @pytest.fixture(scope="module")
 def api(broker: Broker) -> Iterator[RunningApi]:
     """An API over the topics that the recordings name, with one detector, so that it is not fresh."""
-    existing = broker.admin().list_topics(timeout=10).topics
+    existing = broker.admin().list_topics(timeout=REQUEST).topics
     if "srv" not in existing:
-        topic = create_topic(broker, "srv", 1, {})
+        topic = broker.create_topic("srv")
         topic.produce_all([(None, json.dumps(record).encode()) for record in srv()])
     if "emptyidx" not in existing:
-        create_topic(broker, "emptyidx", 1, {})
+        broker.create_topic("emptyidx")
     with running_api(broker) as running:
         assert running.call("POST", "/detectors", running.detector("srv", name="d-single")).status_code == 201
         yield running

@@ -11,6 +11,7 @@ import pytest
 
 from tests.cluster import Cluster, without_wall_clock
 from tests.conftest import Broker, TopicUnderTest
+from tests.deadlines import SLOW_TEST
 from tests.streams.scan.conftest import analyse, ended, tasks
 
 HOSTS = 40
@@ -27,7 +28,7 @@ def record(number: int) -> dict[str, object]:
 
 def values(cluster: Cluster, detector: str, task: str, enough: int) -> dict[str, dict[str, Any]]:
     """What an analysis came to, by entity and window end, without what differs from task to task."""
-    found = without_wall_clock(cluster.results(detector, enough, seconds=120))
+    found = without_wall_clock(cluster.results(detector, enough))
     return {
         key.removeprefix(task): {name: value for name, value in result.items() if name not in ("id", "task_id")}
         for key, result in found.items()
@@ -59,7 +60,7 @@ def run(
             victim = dice.randrange(len(workers))
             workers[victim].kill()
             workers[victim] = disturbed.start_worker()
-        document = ended(disturbed, task, seconds=150)
+        document = ended(disturbed, task)
         resumed = [line for worker in disturbed.workers for line in worker.lines if "scan begins" in line]
         assert document["state"] == "FINISHED"
         assert len(resumed) > 4, "no scan was interrupted: the test proves nothing"
@@ -83,7 +84,7 @@ def test_a_killed_analysis_comes_to_the_same_results(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(SLOW_TEST)
 def test_an_analysis_that_is_killed_five_times_comes_to_the_same_results(
     broker: Broker, topic_prefix: str, new_topic: Callable[..., TopicUnderTest]
 ) -> None:

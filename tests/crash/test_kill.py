@@ -10,6 +10,7 @@ import pytest
 
 from tests.cluster import Cluster, flowing, without_wall_clock
 from tests.conftest import Broker, TopicUnderTest
+from tests.deadlines import SLOW_TEST
 
 HOSTS = 50
 START = 1_700_000_000_000
@@ -72,7 +73,7 @@ def run(
                 victim = dice.randrange(len(workers))
                 workers[victim].kill()
                 workers[victim] = disturbed.start_worker(wait=len(workers) == 1)
-        got = disturbed.results(detector, expected, seconds=120)
+        got = disturbed.results(detector, expected)
         for worker in workers:
             worker.wait_until_ready()
             assert worker.stop() == 0
@@ -80,7 +81,7 @@ def run(
         undisturbed.start_worker()
         undisturbed.create(topic.name, detector_id=detector, **members)
         undisturbed.start(detector, **{"from": "earliest"})
-        wanted = undisturbed.results(detector, expected, seconds=120)
+        wanted = undisturbed.results(detector, expected)
     assert len(wanted) == expected
     assert without_wall_clock(got) == without_wall_clock(wanted)
 
@@ -92,7 +93,7 @@ def test_two_kills_change_no_result(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(SLOW_TEST)
 def test_ten_kills_with_two_workers_for_half_of_them_change_no_result(
     broker: Broker, topic_prefix: str, new_topic: Callable[..., TopicUnderTest]
 ) -> None:
@@ -100,7 +101,7 @@ def test_ten_kills_with_two_workers_for_half_of_them_change_no_result(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(SLOW_TEST)
 def test_long_windows_survive_kills(
     broker: Broker, topic_prefix: str, new_topic: Callable[..., TopicUnderTest]
 ) -> None:

@@ -14,6 +14,7 @@ from schemas.checkpoint import decode_source
 from streams.fence import parse_key
 from tests.cluster import Cluster, flowing, without_wall_clock
 from tests.conftest import Broker, TopicUnderTest
+from tests.deadlines import SLOW_TEST
 
 HOSTS = 100
 SECONDS = 300
@@ -48,7 +49,7 @@ def offsets(cluster: Cluster) -> Iterator[list[int]]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(SLOW_TEST)
 def test_workers_that_were_paused_for_longer_than_their_session_change_nothing(
     broker: Broker, topic_prefix: str, new_topic: Callable[..., TopicUnderTest]
 ) -> None:
@@ -83,7 +84,7 @@ def test_workers_that_were_paused_for_longer_than_their_session_change_nothing(
                 os.kill(worker.pid, signal.SIGSTOP)
                 time.sleep(PAUSE)
                 os.kill(worker.pid, signal.SIGCONT)
-        got = disturbed.results(detector, expected, seconds=120)
+        got = disturbed.results(detector, expected)
         for worker in workers:
             assert worker.stop() == 0
         for each in offsets(disturbed):
@@ -93,6 +94,6 @@ def test_workers_that_were_paused_for_longer_than_their_session_change_nothing(
         undisturbed.start_worker()
         undisturbed.create(topic.name, detector_id=detector)
         undisturbed.start(detector, **{"from": "earliest"})
-        wanted = undisturbed.results(detector, expected, seconds=120)
+        wanted = undisturbed.results(detector, expected)
     assert len(wanted) == expected
     assert without_wall_clock(got) == without_wall_clock(wanted)

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import signal
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from confluent_kafka.admin import NewTopic
 
 from deploy import broker as broker_module
 from deploy.broker import LocalBroker, free_port, port_is_free
 from deploy.errors import BrokerFailed, DataFolderUnusable, JavaMissing, PortTaken
 from tests.conftest import Broker, TopicUnderTest
-from tests.deploy.test_guard import eventually
+from tests.deadlines import eventually
+from tests.processes import bound
 
 PARENT = """
 import sys, time
@@ -34,12 +33,14 @@ def quick(port: int, data_dir: Path) -> LocalBroker:
 def test_topics_survive_a_killed_parent_and_a_clean_stop(tmp_path: Path) -> None:
     port = free_port()
     address = f"127.0.0.1:{port}"
-    with subprocess.Popen([sys.executable, "-c", PARENT, str(port), str(tmp_path)], stdout=subprocess.PIPE) as parent:
-        assert parent.stdout is not None
-        assert parent.stdout.readline() == b"ready\n"
-        Broker(address).admin().create_topics([NewTopic("kept", 1, 1)])["kept"].result(20)
-        TopicUnderTest(address, "kept", 1).produce(b"k", b"v")
-        parent.send_signal(signal.SIGKILL)
+    command = bound([sys.executable, "-c", PARENT, port, tmp_path])
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as parent:
+        try:
+            assert parent.stdout is not None
+            assert parent.stdout.readline() == b"ready\n"
+            Broker(address).create_topic("kept").produce(b"k", b"v")
+        finally:
+            parent.kill()
 
     # At once: the start itself waits for the old broker to go.
     with quick(free_port(), tmp_path) as again:

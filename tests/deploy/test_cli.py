@@ -23,7 +23,8 @@ from schemas.result import Result, encode_result
 from schemas.task import EntityValue
 from schemas.topics import TOPICS
 from tests.conftest import Broker, TopicUnderTest
-from tests.deploy.test_guard import eventually
+from tests.deadlines import EVENT, REQUEST, eventually
+from tests.processes import bound
 
 PROGRAM = [sys.executable, "-m", "deploy.cli"]
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("RIVERWATCH_")}
@@ -31,14 +32,14 @@ ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.sta
 
 def run(*arguments: str, environment: Mapping[str, str] = ENVIRONMENT) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*PROGRAM, *arguments], capture_output=True, text=True, timeout=60, env=environment, check=False
+        bound([*PROGRAM, *arguments]), capture_output=True, text=True, timeout=EVENT, env=environment, check=False
     )
 
 
 @contextmanager
 def running(*arguments: str, environment: Mapping[str, str] = ENVIRONMENT) -> Iterator[subprocess.Popen[str]]:
     with subprocess.Popen(
-        [*PROGRAM, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+        bound([*PROGRAM, *arguments]), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
     ) as process:
         try:
             yield process
@@ -167,7 +168,7 @@ def test_the_broker_says_when_it_is_ready_and_stops_cleanly(how: signal.Signals,
         assert process.stdout.readline().startswith(f"broker ready on 127.0.0.1:{port} ")
         process.send_signal(how)
         assert process.stdout.read() == "broker stopped\n"
-        assert process.wait(30) == 0
+        assert process.wait(REQUEST) == 0
     assert port_is_free(port)
     assert (tmp_path / "kafka" / "log" / "meta.properties").exists()
 
@@ -203,7 +204,7 @@ def test_tail_prints_readable_lines_or_the_documents_themselves(
             assert process.stdout.readline() == f"tail ready on {topic_prefix}anomalies\n"
             assert [process.stdout.readline()] == expected
             process.terminate()
-            assert process.wait(30) == 0
+            assert process.wait(REQUEST) == 0
 
     with running("tail", "anomalies", "--json", *flags) as process:
         assert process.stdout is not None
@@ -223,5 +224,5 @@ def test_a_worker_without_kafka_waits_and_says_so() -> None:
         assert process.stdout is not None
         assert process.stdout.readline().startswith("waiting for Kafka: Kafka does not answer")
         process.terminate()
-        assert process.wait(30) == 0
+        assert process.wait(REQUEST) == 0
     eventually("it has ended", lambda: process.poll() is not None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tests.conftest import Broker, TopicUnderTest
+from tests.deadlines import REQUEST
 
 
 def test_a_topic_gives_back_what_was_written(topic: TopicUnderTest) -> None:
@@ -23,4 +24,4 @@ def test_partitions_configuration_and_codec_are_as_asked(
     messages = made.everything()
     assert len(messages) == 50
     assert {message.partition() for message in messages} == {0, 1, 2}
-    assert len(broker.admin().list_topics(made.name, timeout=5).topics[made.name].partitions) == 3
+    assert len(broker.admin().list_topics(made.name, timeout=REQUEST).topics[made.name].partitions) == 3

@@ -16,7 +16,7 @@ from deploy.broker import free_port
 from deploy.cli import main
 from tests.cluster import ApiProcess, Cluster
 from tests.conftest import Broker, TopicUnderTest
-from tests.deploy.test_guard import eventually
+from tests.deadlines import eventually
 
 SECONDS = 120
 BAD = 100
@@ -86,7 +86,7 @@ def test_from_the_first_detector_to_its_anomalies(
     assert detectors(api.url, "start", "cpu", "--from", "earliest") == "started cpu\n"
     assert "already running" in detectors(api.url, "start", "cpu", code=1)
     found = "results", "cpu", "--size", "1000", "--json"
-    eventually("results are there", lambda: len(documents(detectors(api.url, *found))) >= 2 * (SECONDS - 10), 60)
+    eventually("results are there", lambda: len(documents(detectors(api.url, *found))) >= 2 * (SECONDS - 10))
     results = documents(detectors(api.url, *found))
     ends = [result["data_end_time"] for result in results]
     assert ends == sorted(ends, reverse=True)  # type: ignore[type-var]

@@ -7,13 +7,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from deploy import guard
+from tests.deadlines import REQUEST, eventually
+from tests.processes import bound
 
 SLEEPER = "import os, time; open({file!r}, 'w').write(str(os.getpid())); time.sleep(600)"
 STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + SLEEPER
@@ -36,15 +37,6 @@ def is_alive(pid: int) -> bool:
     return state != "Z"
 
 
-def eventually(what: str, condition: object, seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():  # type: ignore[operator]
-            return
-        time.sleep(0.02)
-    pytest.fail(f"never came true: {what}")
-
-
 def read_pid(file: Path) -> int:
     eventually("the command runs", lambda: file.exists() and file.read_text() != "")
     return int(file.read_text())
@@ -61,24 +53,24 @@ def pid_file(tmp_path: Path) -> Iterator[Path]:
 
 def start_guard(code: str, grace: float = 5.0) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, guard.__file__, str(os.getpid()), str(grace), sys.executable, "-c", code],
+        bound([sys.executable, guard.__file__, os.getpid(), grace, sys.executable, "-c", code]),
         start_new_session=True,
     )
 
 
 def test_the_exit_code_is_the_commands() -> None:
-    assert start_guard("import sys; sys.exit(7)").wait(20) == 7
+    assert start_guard("import sys; sys.exit(7)").wait(REQUEST) == 7
 
 
 def test_a_signal_is_told_as_shells_do() -> None:
-    assert start_guard("import os; os.kill(os.getpid(), 9)").wait(20) == 128 + 9
+    assert start_guard("import os; os.kill(os.getpid(), 9)").wait(REQUEST) == 128 + 9
 
 
 def test_sigterm_reaches_the_command(pid_file: Path) -> None:
     running = start_guard(SLEEPER.format(file=str(pid_file)))
     pid = read_pid(pid_file)
     running.terminate()
-    assert running.wait(20) == 128 + signal.SIGTERM
+    assert running.wait(REQUEST) == 128 + signal.SIGTERM
     assert not is_alive(pid)
 
 
@@ -86,17 +78,17 @@ def test_a_command_that_ignores_sigterm_is_killed_after_the_grace(pid_file: Path
     running = start_guard(STUBBORN.format(file=str(pid_file)), grace=0.3)
     pid = read_pid(pid_file)
     running.terminate()
-    assert running.wait(20) == 128 + signal.SIGKILL
+    assert running.wait(REQUEST) == 128 + signal.SIGKILL
     assert not is_alive(pid)
 
 
 def test_the_command_ends_when_the_parent_is_killed(pid_file: Path) -> None:
     code = SLEEPER.format(file=str(pid_file))
-    parent = subprocess.Popen([sys.executable, "-c", PARENT.format(guard=guard.__file__, code=code)])
+    parent = subprocess.Popen(bound([sys.executable, "-c", PARENT.format(guard=guard.__file__, code=code)]))
     pid = read_pid(pid_file)
     assert is_alive(pid)
     parent.kill()
-    parent.wait(20)
+    parent.wait(REQUEST)
     eventually("the command is gone", lambda: not is_alive(pid))
 
 
@@ -105,5 +97,5 @@ def test_the_command_ends_when_the_guard_itself_is_killed(pid_file: Path) -> Non
     running = start_guard(SLEEPER.format(file=str(pid_file)))
     pid = read_pid(pid_file)
     running.kill()
-    running.wait(20)
+    running.wait(REQUEST)
     eventually("the command is gone", lambda: not is_alive(pid))

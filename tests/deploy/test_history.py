@@ -19,7 +19,9 @@ import pytest
 from deploy.history import Progress
 from tests.cluster import Cluster, document
 from tests.conftest import Broker, TopicUnderTest
-from tests.streams.scan.conftest import START, ended, interleaved, tasks
+from tests.deadlines import EVENT, REQUEST
+from tests.processes import bound
+from tests.streams.scan.conftest import START, ended, interleaved
 
 NewTopic = Callable[..., TopicUnderTest]
 
@@ -35,7 +37,7 @@ def cluster(broker: Broker) -> Iterator[Cluster]:
 def riverwatch(cluster: Cluster, *arguments: str, **options: Any) -> subprocess.Popen[str]:
     """The command as a process."""
     return subprocess.Popen(
-        [sys.executable, "-m", "deploy.cli", "history", *arguments],
+        bound([sys.executable, "-m", "deploy.cli", "history", *arguments]),
         env={**os.environ, **cluster.environment},
         cwd=Path(__file__).parents[2],
         stdout=subprocess.PIPE,
@@ -58,13 +60,13 @@ def test_an_analysis_is_watched_to_its_end(cluster: Cluster, new_topic: NewTopic
     by_name = document("my-detector", topic.name)
     assert cluster.command("detector.put", "by-id", detector=by_name)["error"] is None
     process = riverwatch(cluster, "my-detector", "--from", str(START), "--to", "2023-11-14T22:15:00Z", "--json")
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=EVENT)
     assert process.returncode == 0, err
     last = json.loads(out.splitlines()[-1])
     assert (last["state"], last["progress"], last["seconds_left"]) == ("FINISHED", 1.0, None)
     assert (last["records"], last["windows"], last["entities"], last["anomalies"]) == (120, 60, 2, 0)
     process = riverwatch(cluster, "by-id", "--from", str(START))
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=EVENT)
     assert process.returncode == 0, err
     assert "200 rows" in out
     assert "99 windows" in out
@@ -81,7 +83,7 @@ def test_what_cannot_be_is_said_in_one_line(cluster: Cluster, new_topic: NewTopi
         (("short", "--from", str(START)), 1, "not enough data to train model"),
     ):
         process = riverwatch(cluster, *arguments)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=EVENT)
         assert process.returncode == code, err
         assert said in out + err
 
@@ -95,12 +97,12 @@ def test_an_interrupt_asks_whether_to_stop(
     detector = cluster.create(topic.name)
     keyboard, terminal = pty.openpty()
     try:
-        process = riverwatch(cluster, detector, "--from", str(START), stdin=terminal)
-        tasks(cluster, lambda found: any(task["detector_id"] == detector for task in found.values()))
-        time.sleep(1)
+        process = riverwatch(cluster, detector, "--from", str(START), "--json", stdin=terminal)
+        assert process.stdout is not None
+        assert process.stdout.readline()  # from now on it takes an interrupt for a question
         process.send_signal(signal.SIGINT)
         os.write(keyboard, f"{answer}\n".encode())
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=EVENT)
         assert process.returncode == 0, err
         task = (out + err).split("task ")[1].split()[0]
         assert ended(cluster, task)["state"] == state
@@ -118,7 +120,7 @@ class Terminal:
         # A new session: Ctrl-C must reach the command as it does from a keyboard.
         begin = "import os, sys; os.login_tty(0); os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
         self.process = subprocess.Popen(
-            [sys.executable, "-c", begin, "-m", "deploy.cli", "history", *arguments],
+            bound([sys.executable, "-c", begin, "-m", "deploy.cli", "history", *arguments]),
             env={**os.environ, **cluster.environment, "TERM": "xterm", "COLUMNS": str(columns)},
             cwd=Path(__file__).parents[2],
             stdin=terminal,
@@ -126,7 +128,7 @@ class Terminal:
         os.close(terminal)
         self.shown = ""
 
-    def wait_for(self, pattern: str, seconds: float = 60.0) -> re.Match[str]:
+    def wait_for(self, pattern: str, seconds: float = EVENT) -> re.Match[str]:
         """The first match in what has been shown since the last one."""
         deadline = time.monotonic() + seconds
         while (found := re.search(pattern, self.shown)) is None:
@@ -147,7 +149,7 @@ class Terminal:
     def close(self) -> int:
         """The exit code."""
         try:
-            return self.process.wait(60)
+            return self.process.wait(REQUEST)
         finally:
             os.close(self._keyboard)
 

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from deploy.child import Child
 from deploy.errors import BrokerFailed
 from deploy.supervisor import LONGEST_PAUSE, Supervisor, pause_before_restart
-from tests.deploy.test_guard import eventually, is_alive
+from tests.deadlines import eventually
+from tests.deploy.test_guard import is_alive
 
 WORKER = """
 import os, signal, sys, time

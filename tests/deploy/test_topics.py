@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import pytest
@@ -16,6 +15,7 @@ from deploy.topics import Change, ExistingTopic, apply, plan
 from schemas.topics import TOPICS
 from streams.settings import Settings
 from tests.conftest import Broker, TopicUnderTest
+from tests.deadlines import REQUEST, eventually
 
 
 def run(
@@ -31,12 +31,12 @@ def run(
 
 
 def names(broker: Broker, prefix: str) -> set[str]:
-    return {name for name in broker.admin().list_topics(timeout=10).topics if name.startswith(prefix)}
+    return {name for name in broker.admin().list_topics(timeout=REQUEST).topics if name.startswith(prefix)}
 
 
 def config_of(broker: Broker, topic: str) -> dict[str, str]:
     resource = ConfigResource(ResourceType.TOPIC, topic)
-    described = broker.admin().describe_configs([resource])[resource].result(10)
+    described = broker.admin().describe_configs([resource])[resource].result(REQUEST)
     return {name: entry.value for name, entry in described.items()}
 
 
@@ -49,7 +49,7 @@ def test_a_dry_run_shows_everything_and_creates_nothing(broker: Broker, topic_pr
 
 def test_missing_topics_are_created_as_the_table_says_and_then_left_alone(broker: Broker, topic_prefix: str) -> None:
     run(broker, topic_prefix, model_partitions=3)
-    metadata = broker.admin().list_topics(timeout=10).topics
+    metadata = broker.admin().list_topics(timeout=REQUEST).topics
     for topic in TOPICS.values():
         name = topic.full_name(topic_prefix)
         assert len(metadata[name].partitions) == topic.partitions(3)
@@ -61,7 +61,7 @@ def test_by_default_topics_are_replicated_as_the_cluster_says(broker: Broker, to
     replication = Settings.from_environment({}).replication
     assert replication == -1
     run(broker, topic_prefix, replication=replication)
-    metadata = broker.admin().list_topics(timeout=10).topics
+    metadata = broker.admin().list_topics(timeout=REQUEST).topics
     copies = {
         len(partition.replicas)
         for topic in TOPICS.values()
@@ -82,20 +82,16 @@ def test_a_differing_configuration_is_repaired_and_nothing_else_touched(broker: 
         for name, key, value in [(state, "cleanup.policy", "delete"), (results, "segment.ms", "12345")]
     ]
     for done in broker.admin().incremental_alter_configs(edits).values():
-        done.result(10)
-    deadline = time.monotonic() + 20
-    while config_of(broker, state)["cleanup.policy"] != "delete" or config_of(broker, results)["segment.ms"] != "12345":
-        # Kafka confirms a change before it shows it.
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+        done.result(REQUEST)
+    # Kafka confirms a change before it shows it.
+    eventually("one change shows", lambda: config_of(broker, state)["cleanup.policy"] == "delete")
+    eventually("the other one shows", lambda: config_of(broker, results)["segment.ms"] == "12345")
 
     expected = [f"configure {state}: cleanup.policy delete -> compact"]
     assert [str(change) for change in run(broker, topic_prefix, dry_run=True)] == expected
     assert config_of(broker, state)["cleanup.policy"] == "delete"
     assert [str(change) for change in run(broker, topic_prefix)] == expected
-    while config_of(broker, state)["cleanup.policy"] != "compact":
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    eventually("it is set right", lambda: config_of(broker, state)["cleanup.policy"] == "compact")
     assert config_of(broker, results)["segment.ms"] == "12345"
     assert run(broker, topic_prefix) == []
 
@@ -107,7 +103,7 @@ def test_models_are_never_moved_to_other_partitions(broker: Broker, topic_prefix
     concerned = {topic.name for topic in TOPICS.values() if topic.sizing == "models"}
     assert concerned == {"partials", "results", "anomalies", "checkpoints", "scans"}
     assert all(topic_prefix + name in str(raised.value) for name in concerned)
-    assert len(broker.admin().list_topics(timeout=10).topics[topic_prefix + "partials"].partitions) == 2
+    assert len(broker.admin().list_topics(timeout=REQUEST).topics[topic_prefix + "partials"].partitions) == 2
 
 
 def test_an_ordered_topic_with_several_partitions_is_refused_and_nothing_created(

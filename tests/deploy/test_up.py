@@ -15,8 +15,10 @@ from pathlib import Path
 import httpx
 
 from deploy.broker import free_port, port_is_free
+from tests.deadlines import EVENT, REQUEST, eventually
 from tests.deploy.test_cli import ENVIRONMENT
-from tests.deploy.test_guard import eventually, is_alive
+from tests.deploy.test_guard import is_alive
+from tests.processes import bound
 
 
 def descendants(pid: int) -> set[int]:
@@ -40,7 +42,7 @@ def descendants(pid: int) -> set[int]:
 
 def stats_status(port: int) -> int:
     """The status of an answer that needs the API's views and the workers' word."""
-    return httpx.get(f"http://127.0.0.1:{port}/_plugins/_anomaly_detection/stats", timeout=20).status_code
+    return httpx.get(f"http://127.0.0.1:{port}/_plugins/_anomaly_detection/stats", timeout=REQUEST).status_code
 
 
 def command_line(pid: int) -> str:
@@ -79,7 +81,7 @@ def up(data: Path, *extra: str) -> Iterator[Up]:
     broker_port, api_port = free_port(), free_port()
     flags = ["--broker-port", str(broker_port), "--api-port", str(api_port), "--data", str(data), *extra]
     with subprocess.Popen(
-        [sys.executable, "-m", "deploy.cli", "up", *flags],
+        bound([sys.executable, "-m", "deploy.cli", "up", *flags]),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -87,12 +89,12 @@ def up(data: Path, *extra: str) -> Iterator[Up]:
     ) as process:
         running = Up(process, broker_port, api_port)
         try:
-            eventually("up is ready", lambda: running.said("up ready:") or process.poll() is not None, 90)
+            eventually("up is ready", lambda: running.said("up ready:") or process.poll() is not None)
             assert running.said("up ready:"), "".join(running.lines)
             yield running
         finally:
             process.kill()
-            running.reader.join(60)
+            running.reader.join(EVENT)
 
 
 def test_up_heals_and_stops_in_order(tmp_path: Path) -> None:
@@ -104,19 +106,19 @@ def test_up_heals_and_stops_in_order(tmp_path: Path) -> None:
 
         os.kill(first[0], signal.SIGKILL)
         eventually("it is reported", lambda: running.said(r"worker-\d was killed by signal 9; starting it again"))
-        eventually("it is ready again", lambda: running.said(r"worker-\d \| worker \S+ ready") == 3, 60)
+        eventually("it is ready again", lambda: running.said(r"worker-\d \| worker \S+ ready") == 3)
         everything |= descendants(running.process.pid)
 
         (kafka,) = [pid for pid in descendants(running.process.pid) if re.match(r"\S+/java ", command_line(pid))]
         os.kill(kafka, signal.SIGKILL)
         eventually("it is reported", lambda: running.said("broker ended with exit code 137"))
-        eventually("Kafka is back", lambda: not port_is_free(running.broker_port), 60)
-        eventually("the API answers", lambda: stats_status(running.api_port) == 200, 60)
+        eventually("Kafka is back", lambda: not port_is_free(running.broker_port))
+        eventually("the API answers", lambda: stats_status(running.api_port) == 200)
         everything |= descendants(running.process.pid)
 
         running.process.send_signal(signal.SIGINT)
-        assert running.process.wait(60) == 0
-        running.reader.join(20)
+        assert running.process.wait(REQUEST) == 0
+        running.reader.join(EVENT)
         assert running.lines[-1] == "up stopped\n"
         assert not running.said(".*leaked")
         assert not {pid for pid in everything if is_alive(pid)}
@@ -129,4 +131,4 @@ def test_a_killed_up_leaves_nothing_behind(tmp_path: Path) -> None:
         everything = descendants(running.process.pid)
         assert len(everything) >= 6  # three guards, Kafka, a worker, the API
         running.process.kill()
-        eventually("all are gone", lambda: not {pid for pid in everything if is_alive(pid)}, 60)
+        eventually("all are gone", lambda: not {pid for pid in everything if is_alive(pid)})

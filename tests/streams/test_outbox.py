@@ -8,6 +8,7 @@ from confluent_kafka import KafkaError, KafkaException
 from streams.outbox import DeliveryFailed, Outbox
 from streams.settings import Settings
 from tests.conftest import Broker, TopicUnderTest
+from tests.deadlines import EVENT
 
 
 def test_a_barrier_returns_when_everything_before_it_has_arrived(broker: Broker, topic: TopicUnderTest) -> None:
@@ -62,9 +63,9 @@ def test_a_record_that_the_client_refuses_is_not_waited_for(broker: Broker, topi
         with pytest.raises(KafkaException) as refused:
             await outbox.send(topic.name, b"x" * 17_000_001)
         assert refused.value.args[0].code() == KafkaError.MSG_SIZE_TOO_LARGE
-        await asyncio.wait_for(outbox.barrier(), 20)
+        await asyncio.wait_for(outbox.barrier(), EVENT)
         await outbox.send(topic.name, b"after")
-        await asyncio.wait_for(outbox.barrier(), 20)
+        await asyncio.wait_for(outbox.barrier(), EVENT)
         there = await asyncio.to_thread(topic.everything)
         assert [message.value() for message in there] == [b"before", b"after"]
         assert outbox.close() == 0

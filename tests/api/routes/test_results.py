@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from schemas.result import Result, encode_result
 from schemas.task import EntityValue
 from tests.api.conftest import RunningApi, minute_records
+from tests.deadlines import eventually
 
 
 def result(detector_id: str, number: int, host: str, grade: float, task_id: str | None = None) -> Result:
@@ -29,11 +29,10 @@ def write(api: RunningApi, results: list[Result]) -> None:
     """Put results on their topic and wait until the API has read them."""
     api.topics["results"].produce_all([(b"k", encode_result(each)) for each in results], partition=0)
     query = {"size": 0, "track_total_hits": True, "query": {"ids": {"values": [results[-1].id]}}}
-    for _ in range(200):
-        if total(search(api, query)) or total(search(api, query, "/opensearch-ad-plugin-result-*")):
-            return
-        time.sleep(0.05)
-    raise AssertionError("the results were not read")
+    eventually(
+        "the results are read",
+        lambda: total(search(api, query)) or total(search(api, query, "/opensearch-ad-plugin-result-*")),
+    )
 
 
 def search(api: RunningApi, body: dict[str, Any], index: str = "") -> dict[str, Any]:

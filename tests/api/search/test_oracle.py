@@ -10,7 +10,6 @@ import importlib.util
 import json
 import os
 import subprocess
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,8 @@ from api.search.mappings import Types
 from deploy.broker import free_port
 from schemas.query import parse_query
 from tests.api.search.documents import RESULT_SAMPLE, TASK_DOCUMENTS, Found, search
+from tests.deadlines import REQUEST, eventually
+from tests.processes import bound
 from tests.schemas.query.clauses import CLAUSES, NOW
 
 WRONG = {
@@ -44,7 +45,7 @@ def program() -> Path | None:
     found = Path(package.origin).with_name("noida-db")
     found.chmod(0o755)
     try:
-        runs = subprocess.run([found, "version"], capture_output=True, check=False).returncode == 0
+        runs = subprocess.run(bound([found, "version"]), capture_output=True, check=False).returncode == 0
     except OSError:
         return None
     return found if runs else None
@@ -63,25 +64,24 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     port, data = free_port(), tmp_path_factory.mktemp("oracle")
     options = ["--data-dir", str(data), "--only", "elasticsearch", "--elasticsearch-port", str(port)]
     with (data / "log").open("wb") as log:
-        process = subprocess.Popen([server, "start", *options], stdout=log, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(bound([server, "start", *options]), stdout=log, stderr=subprocess.STDOUT)
     try:
         _wait(process, f"http://127.0.0.1:{port}", data / "log")
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(REQUEST)
 
 
 def _wait(process: subprocess.Popen[bytes], address: str, log: Path) -> None:
-    deadline = time.monotonic() + 60
-    while True:
+    def answers() -> bool:
         assert process.poll() is None, log.read_text()
-        assert time.monotonic() < deadline, log.read_text()
         try:
-            httpx.get(address).raise_for_status()
-            return
+            return httpx.get(address, timeout=REQUEST).raise_for_status().is_success
         except httpx.TransportError:
-            time.sleep(0.05)
+            return False
+
+    eventually("the oracle answers", answers)
 
 
 @pytest.fixture(autouse=True)
@@ -111,7 +111,7 @@ class Oracle:
     """One index on the server."""
 
     def __init__(self, address: str, name: str, types: Types, documents: list[Found]) -> None:
-        self._client = httpx.Client(base_url=address, timeout=30)
+        self._client = httpx.Client(base_url=address, timeout=REQUEST)
         self._name = f"riverwatch-{name}"
         self._client.delete(f"/{self._name}")
         self._client.put(f"/{self._name}", json={"mappings": mapping(types)}).raise_for_status()

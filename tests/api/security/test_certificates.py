@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import hashlib
 import ipaddress
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from api.security.users import UsersInvalid, read_users
 from tests.cluster import ApiProcess, Cluster
 from tests.conftest import Broker
+from tests.deadlines import eventually
 from tests.deploy.test_detectors import detectors
 
 FAST = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
@@ -121,11 +121,8 @@ def test_the_permissions_are_those_of_the_certificates_user(api: ApiProcess, aut
     tls = ("--ca", str(authority.file), "--certificate", str(file))
     refused = detectors(api.url, "create", *words, *tls, code=11)
     assert "no permissions for [cluster:admin/opendistro/ad/detector/write] and User [name=scraper" in refused
-    deadline = time.monotonic() + 20
-    while not (found := [line for line in api.lines if "permission denied" in line]):
-        assert time.monotonic() < deadline  # another thread reads what the API writes
-        time.sleep(0.05)
-    line = found[0]
+    # Another thread reads what the API writes.
+    line = eventually("it is logged", lambda: [line for line in api.lines if "permission denied" in line])[0]
     assert "level=warning" in line
     assert "user=scraper action=detector/write" in line
 

@@ -20,6 +20,7 @@ from api.security.turns import Turns
 from schemas.errors import Refused
 from tests.api.conftest import AD, RunningApi, running_api
 from tests.conftest import Broker
+from tests.deadlines import EVENT
 
 SLOW = PasswordHasher(time_cost=4)
 FAST = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
@@ -50,7 +51,7 @@ def basic(name: str, password: str) -> dict[str, str]:
 def guess(api: RunningApi, number: int) -> socket.socket:
     """A connection on which a wrong password was sent."""
     address = urlsplit(api.url)
-    connection = socket.create_connection((address.hostname or "", address.port or 0), timeout=300)
+    connection = socket.create_connection((address.hostname or "", address.port or 0), timeout=EVENT)
     (authorization,) = basic("anna", f"guess-{number}").values()
     lines = [f"GET {AD}/detectors/count HTTP/1.1", "Host: x", f"Authorization: {authorization}", "", ""]
     connection.sendall("\r\n".join(lines).encode())

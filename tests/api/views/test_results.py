@@ -14,6 +14,7 @@ from api.views.results import LEAST, ResultsStore
 from schemas.errors import Refused
 from schemas.query import parse_query
 from tests.api.views.results import NOW, Stored, ask, filled, ids, records, result, with_table
+from tests.processes import bound
 
 DAY = 86_400_000
 LINE = b'{"id":"%06d","detector_id":"d","data_start_time":0,"data_end_time":1,"error":"%s"}'
@@ -123,7 +124,7 @@ def test_a_store_that_another_process_has_open_is_left_alone(tmp_path: Path) -> 
     )
     filled(tmp_path, [result("a")]).close()
     with subprocess.Popen(
-        [sys.executable, "-c", script, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        bound([sys.executable, "-c", script, tmp_path]), stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == b"1\n"

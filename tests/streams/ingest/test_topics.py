@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaException, Producer, TopicPartition
+from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import NewPartitions
 
+from tests import kafka
 from tests.cluster import Cluster
 from tests.conftest import Broker, TopicUnderTest
+from tests.deadlines import REQUEST
 from tests.streams.scan.conftest import START, points, tasks
 
 NewTopic = Callable[..., TopicUnderTest]
@@ -42,7 +44,7 @@ def windows(results: dict[str, dict[str, Any]]) -> set[tuple[str, int]]:
 
 def until(cluster: Cluster, detector: str, wanted: set[tuple[str, int]]) -> set[tuple[str, int]]:
     """The windows that have results, once all that are wanted are among them."""
-    return windows(cluster.results(detector, lambda found: windows(found) >= wanted, seconds=120))
+    return windows(cluster.results(detector, lambda found: windows(found) >= wanted))
 
 
 def error(cluster: Cluster, detector: str, *words: str) -> str:
@@ -51,7 +53,7 @@ def error(cluster: Cluster, detector: str, *words: str) -> str:
     def of(found: dict[str, dict[str, Any]]) -> str:
         return next((each["error"] or "" for each in found.values() if each["detector_id"] == detector), "")
 
-    return of(tasks(cluster, lambda found: all(word in of(found) for word in words), seconds=120))
+    return of(tasks(cluster, lambda found: all(word in of(found) for word in words)))
 
 
 def write(topic: TopicUnderTest, records: list[dict[str, Any]], partition: int) -> None:
@@ -68,11 +70,11 @@ def test_a_partition_that_ends_with_a_marker_holds_nobody_back(
     cluster: Cluster, broker: Broker, new_topic: NewTopic, topic_prefix: str, commits: bool
 ) -> None:
     topic = new_topic(topic_prefix + "m", partitions=2)
-    producer = Producer({"bootstrap.servers": broker.bootstrap, "transactional.id": topic.name})
+    producer = kafka.producer(broker.bootstrap, transactional_id=topic.name)
     producer.init_transactions()
     producer.begin_transaction()
     producer.produce(topic.name, b'{"time":%d,"host":"b","value":1}' % START, partition=1)
-    assert producer.flush(30) == 0
+    assert producer.flush(REQUEST) == 0
     producer.commit_transaction() if commits else producer.abort_transaction()
     cluster.produce(topic.name, points(range(30)), partition=0)
     detector = begun(cluster, topic)
@@ -87,7 +89,7 @@ def test_a_topic_that_is_made_anew_with_more_records_is_read_from_its_beginning(
     detector = begun(cluster, topic)
     until(cluster, detector, ends("a", range(39)))
     for future in broker.admin().delete_topics([topic.name]).values():
-        future.result(20)
+        future.result(REQUEST)
     deadline = time.monotonic() + 60
     while True:
         try:
@@ -110,10 +112,10 @@ def test_partitions_that_are_added_count_from_when_they_were_found(
     detector = begun(cluster, topic)
     until(cluster, detector, ends("a", range(39)))
     for future in broker.admin().create_partitions([NewPartitions(topic.name, 2)]).values():
-        future.result(20)
+        future.result(REQUEST)
     # All but the last of these windows have been scored without it.
     write(topic, points(range(35, 41), host="b"), 1)
-    cluster.workers[-1].wait_for("detector runs", detector, "1: 0", seconds=120)
+    cluster.workers[-1].wait_for("detector runs", detector, "1: 0")
     for second in range(41, 50):
         write(topic, points(range(second, second + 1)), 0)
         write(topic, points(range(second, second + 1), host="b"), 1)
@@ -132,7 +134,7 @@ def test_records_that_retention_deletes_before_they_are_read_are_counted(
     assert cluster.workers[-1].stop() == 0
     cluster.produce(topic.name, points(range(40, 80)))
     for future in broker.admin().delete_records([TopicPartition(topic.name, 0, 60)]).values():
-        future.result(20)
+        future.result(REQUEST)
     cluster.start_worker()
     found = until(cluster, detector, ends("a", range(60, 79)))
     assert not found & ends("a", range(41, 60))

@@ -12,6 +12,7 @@ from confluent_kafka import Message
 
 from tests.cluster import Cluster
 from tests.conftest import Broker
+from tests.deadlines import EVENT
 
 START = 1_700_000_040_000
 """A whole minute."""
@@ -51,7 +52,7 @@ def analyse(cluster: Cluster, detector: str, start: int, end: int) -> str:
 Tasks = dict[str, dict[str, Any]]
 
 
-def tasks(cluster: Cluster, enough: Callable[[Tasks], bool], seconds: float = 60.0) -> Tasks:
+def tasks(cluster: Cluster, enough: Callable[[Tasks], bool], seconds: float = EVENT) -> Tasks:
     """The newest task documents by id, once they satisfy ``enough``."""
     found: Tasks = {}
     seen = 0
@@ -71,7 +72,7 @@ def tasks(cluster: Cluster, enough: Callable[[Tasks], bool], seconds: float = 60
     return found
 
 
-def ended(cluster: Cluster, task: str, seconds: float = 60.0) -> dict[str, Any]:
+def ended(cluster: Cluster, task: str, seconds: float = EVENT) -> dict[str, Any]:
     """The task's document once it has ended."""
     states = ("FINISHED", "STOPPED", "FAILED")
     return tasks(cluster, lambda found: found.get(task, {}).get("state") in states, seconds)[task]

@@ -11,6 +11,7 @@ from confluent_kafka import TopicPartition
 from tests.broker.test_life import tasks as realtime_tasks
 from tests.cluster import Cluster
 from tests.conftest import Broker, TopicUnderTest
+from tests.deadlines import REQUEST
 from tests.streams.scan.conftest import analyse, ended, of_task
 
 NewTopic = Callable[..., TopicUnderTest]
@@ -150,7 +151,7 @@ def test_a_gap_that_the_topic_no_longer_holds_stays_one_and_the_models_go_on(
 
     def delete() -> None:
         for future in broker.admin().delete_records([TopicPartition(topic.name, 0, 60)]).values():
-            future.result(20)
+            future.result(REQUEST)
 
     begin = now() - 100_000
     detector, before, found = restarted(cluster, topic, begin, delete)

@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from confluent_kafka import Message, Producer, TopicPartition
+from confluent_kafka import Message, TopicPartition
 
 from schemas.node import decode_node
+from tests import kafka
 from tests.cluster import PARTITIONS, Cluster
 from tests.conftest import Broker, TopicUnderTest
+from tests.deadlines import REQUEST
 from tests.streams.scan.conftest import START, Tasks, analyse, ended, interleaved, of_task, points, tasks
 
 NewTopic = Callable[..., TopicUnderTest]
@@ -50,7 +52,9 @@ def busy(
     return detector, task, topic
 
 
-def test_a_stop_is_done_within_two_seconds(slow: Cluster, new_topic: NewTopic, topic_prefix: str) -> None:
+def test_a_stop_ends_an_analysis_before_it_has_read_everything(
+    slow: Cluster, new_topic: NewTopic, topic_prefix: str
+) -> None:
     detector, task, _ = busy(slow, new_topic, topic_prefix)
 
     def children(found: Tasks, state: str) -> list[dict[str, Any]]:
@@ -58,14 +62,13 @@ def test_a_stop_is_done_within_two_seconds(slow: Cluster, new_topic: NewTopic, t
         return [each for each in mine if each["state"] == state]
 
     tasks(slow, lambda found: len(children(found, "RUNNING")) == 2)
-    asked = int(time.time() * 1000)
     reply = slow.command("history.stop", detector)
     assert (reply["status"], reply["id"], reply["error"]) == (200, task, None)
     document = ended(slow, task)
     assert (document["state"], document["error"]) == ("STOPPED", "Historical analysis cancelled by user")
+    assert document["task_progress"] < 0.9
     stopped = children(tasks(slow, lambda found: len(children(found, "STOPPED")) == 2), "STOPPED")
     assert sorted(child["entity"][0]["value"] for child in stopped) == ["a", "b"]
-    assert all(child["execution_end_time"] - asked < 2000 for child in stopped)
     cancelled = [line for line in slow.workers[0].lines if "scan cancelled" in line and task in line]
     assert cancelled
 
@@ -118,9 +121,9 @@ def test_an_analysis_beyond_what_a_worker_reads_at_once_waits_for_its_turn(
     short = new_topic(topic_prefix + "short")
     slow.produce(short.name, points(range(60)))
     second = analyse(slow, slow.create(short.name), START, END)
-    time.sleep(2)
-    found = tasks(slow, lambda found: found.get(second, {}).get("state") == "CREATED")
-    assert found[first]["state"] == "RUNNING"
+    reached = tasks(slow, lambda found: second in found)[first]["task_progress"]
+    found = tasks(slow, lambda found: found.get(first, {}).get("task_progress", 0) > reached)
+    assert (found[first]["state"], found[second]["state"]) == ("RUNNING", "CREATED")
     slow.command("history.stop", detector)
     assert ended(slow, second)["state"] == "FINISHED"
 
@@ -166,7 +169,7 @@ def test_a_topic_that_is_deleted_ends_the_analysis(
 ) -> None:
     _, task, topic = busy(slow, new_topic, topic_prefix, seconds=1_500 if size == 0 else 15_000, size=size)
     for future in broker.admin().delete_topics([topic.name]).values():
-        future.result(20)
+        future.result(REQUEST)
     document = ended(slow, task)
     assert document["state"] == "FAILED"
     assert document["error"].startswith(f"topic {topic.name} was deleted")
@@ -193,7 +196,7 @@ def test_what_the_topic_no_longer_holds_is_named(
     topic = new_topic(topic_prefix + "m")
     cluster.produce(topic.name, points(range(200)))
     for future in broker.admin().delete_records([TopicPartition(topic.name, 0, 100)]).values():
-        future.result(20)
+        future.result(REQUEST)
     detector = cluster.create(topic.name)
     task = analyse(cluster, detector, START, START + 150_000)
     document = ended(cluster, task)
@@ -236,7 +239,7 @@ def test_transactions_and_empty_partitions_do_not_keep_it_waiting(
     cluster: Cluster, broker: Broker, new_topic: NewTopic, topic_prefix: str
 ) -> None:
     topic = new_topic(topic_prefix + "m", partitions=3)
-    producer = Producer({"bootstrap.servers": broker.bootstrap, "transactional.id": topic_prefix})
+    producer = kafka.producer(broker.bootstrap, transactional_id=topic_prefix)
     producer.init_transactions()
     for commit in (True, False):
         producer.begin_transaction()

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from confluent_kafka.admin import AdminClient, NewTopic
 
 from deploy.broker import LocalBroker, free_port
 from tests.cluster import Cluster
 from tests.conftest import Broker, TopicUnderTest
+from tests.deadlines import SLOW_TEST
 from tests.streams.scan.conftest import START, analyse, ended, interleaved, of_task, tasks
 
 SECONDS = 4_000
@@ -19,15 +19,14 @@ END = START + SECONDS * 1000
 SLOW = {"statistics_interval": 0.2, "scan_slice": 1, "source_checkpoint_interval": 0.5}
 
 
-@pytest.mark.parametrize("seconds", [15, pytest.param(60, marks=[pytest.mark.slow, pytest.mark.timeout(400)])])
+@pytest.mark.parametrize("seconds", [15, pytest.param(60, marks=[pytest.mark.slow, pytest.mark.timeout(SLOW_TEST)])])
 def test_an_analysis_goes_on_when_kafka_is_back(tmp_path: Path, seconds: int) -> None:
     port = free_port()
     with LocalBroker(port, tmp_path, quick=True, heap="384m") as kafka:
         cluster = Cluster(kafka.bootstrap, "outage.", **SLOW)
         cluster.__enter__()
         worker = cluster.start_worker()
-        admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
-        admin.create_topics([NewTopic("metrics", 2, 1)])["metrics"].result(20)
+        Broker(kafka.bootstrap).create_topic("metrics", 2)
         cluster.produce("metrics", interleaved(range(SECONDS), "ab"))
         detector = cluster.create("metrics")
         task = analyse(cluster, detector, START, END)
@@ -35,7 +34,7 @@ def test_an_analysis_goes_on_when_kafka_is_back(tmp_path: Path, seconds: int) ->
     try:
         time.sleep(seconds)
         with LocalBroker(port, tmp_path, quick=True, heap="384m"):
-            assert ended(cluster, task, seconds=120)["state"] == "FINISHED"
+            assert ended(cluster, task)["state"] == "FINISHED"
             assert len(of_task(cluster.results(detector, 2 * (SECONDS - 1)), task)) == 2 * (SECONDS - 1)
             assert worker.alive()
             assert worker.stop() == 0
@@ -55,5 +54,5 @@ def test_the_coordinating_worker_may_stop(
         tasks(cluster, lambda found: found.get(task, {}).get("task_progress", 0) > 0.05)
         coordinating = [worker for worker in workers if any("coordinator begins" in line for line in worker.lines)]
         assert coordinating[-1].stop() == 0
-        assert ended(cluster, task, seconds=120)["state"] == "FINISHED"
+        assert ended(cluster, task)["state"] == "FINISHED"
         assert len(of_task(cluster.results(detector, 2 * (SECONDS - 1)), task)) == 2 * (SECONDS - 1)

@@ -15,6 +15,7 @@ from streams.partitions import Partitions
 from streams.scan.reader import ScanReader, TopicGone
 from streams.settings import Settings
 from tests.conftest import Broker, TopicUnderTest
+from tests.deadlines import EVENT, REQUEST, eventually
 
 
 def filled(topic: TopicUnderTest) -> TopicUnderTest:
@@ -47,7 +48,7 @@ def opened(topic: TopicUnderTest) -> ScanReader:
 
 def offsets(reading: ScanReader) -> Iterator[int]:
     """What it reads, as a scan does: it looks when nothing comes."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + EVENT
     while not reading.ended:
         assert time.monotonic() < deadline
         records = reading.read(50, 0.2)
@@ -58,14 +59,15 @@ def offsets(reading: ScanReader) -> Iterator[int]:
 
 def gone(reading: ScanReader) -> str:
     """Look until it is certain."""
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
+
+    def reason() -> str:
         try:
             reading.look()
         except TopicGone as error:
             return str(error)
-        time.sleep(0.1)
-    raise AssertionError("it never was")
+        return ""
+
+    return eventually("it is gone", reason, every=0.1)
 
 
 def test_records_are_read_from_begin_to_end(topic: TopicUnderTest) -> None:
@@ -83,7 +85,7 @@ def test_what_is_deleted_before_it_is_read_is_known(
 ) -> None:
     filled(topic)
     for future in broker.admin().delete_records([TopicPartition(topic.name, 0, before)]).values():
-        future.result(20)
+        future.result(REQUEST)
     with reader(topic) as reading:
         assert list(offsets(reading)) == list(left)
         assert (reading.low, reading.lost) == (before, [(0, before)])
@@ -95,7 +97,7 @@ def test_a_topic_that_is_deleted_is_gone_for_certain_only_after_a_while(
     filled(topic)
     with reader(topic) as reading:
         for future in broker.admin().delete_topics([topic.name]).values():
-            future.result(20)
+            future.result(REQUEST)
         began = time.monotonic()
         assert gone(reading) == f"topic {topic.name} was deleted while it was analysed"
         assert time.monotonic() - began > 1
@@ -114,7 +116,7 @@ def test_a_reader_is_closed_only_when_nobody_reads_any_more(topic: TopicUnderTes
     reading = opened(topic)
     thread = threading.Thread(target=read, args=[reading])
     thread.start()
-    assert began.wait(60)
+    assert began.wait(EVENT)
     time.sleep(0.1)
     reading.close()
     assert ended.is_set()

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import KafkaException, Message, TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
@@ -16,7 +16,9 @@ from streams.app import App
 from streams.partitions import Partitions
 from streams.settings import Settings
 from streams.transport import ChunkConsumer, ChunkTransport, Ledger
+from tests import kafka
 from tests.conftest import Broker, TopicUnderTest
+from tests.deadlines import EVENT, REQUEST
 
 
 class Recorder:
@@ -62,7 +64,7 @@ class Recorder:
         self.losses.append((tp, begin, end))
 
     async def until(self, count: int) -> None:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(EVENT):
             while len(self.records) < count:
                 await asyncio.sleep(0.02)
 
@@ -110,9 +112,9 @@ async def reading(
 
 
 def committed(broker: Broker, prefix: str, topic: str) -> int:
-    client = Consumer({"bootstrap.servers": broker.bootstrap, "group.id": prefix + "group"})
+    client = kafka.consumer(broker.bootstrap, group_id=prefix + "group")
     try:
-        (found,) = client.committed([TopicPartition(topic, 0)], timeout=10)
+        (found,) = client.committed([TopicPartition(topic, 0)], timeout=REQUEST)
         return int(found.offset)
     finally:
         client.close()
@@ -227,12 +229,12 @@ def test_an_app_may_start_without_data_topics(
 
 
 def test_offset_gaps_of_transactions_lose_nothing(broker: Broker, topic_prefix: str, topic: TopicUnderTest) -> None:
-    producer = Producer({"bootstrap.servers": broker.bootstrap, "transactional.id": topic_prefix + "tx"})
-    producer.init_transactions(30)
+    producer = kafka.producer(broker.bootstrap, transactional_id=topic_prefix + "tx")
+    producer.init_transactions(REQUEST)
     for number in range(5):
         producer.begin_transaction()
         producer.produce(topic.name, str(number).encode())
-        producer.commit_transaction(30)
+        producer.commit_transaction(REQUEST)
 
     async def main() -> None:
         async with reading(broker, topic_prefix, [topic.name]) as (_, recorder, _):
@@ -248,8 +250,8 @@ class Transactions:
     """A transactional producer for one topic."""
 
     def __init__(self, topic: TopicUnderTest) -> None:
-        self._producer = Producer({"bootstrap.servers": topic.bootstrap, "transactional.id": topic.name})
-        self._producer.init_transactions(30)
+        self._producer = kafka.producer(topic.bootstrap, transactional_id=topic.name)
+        self._producer.init_transactions(REQUEST)
         self._topic = topic.name
 
     def write(self, *values: bytes, partition: int = 0) -> None:
@@ -257,13 +259,13 @@ class Transactions:
         self._producer.begin_transaction()
         for value in values:
             self._producer.produce(self._topic, value, partition=partition)
-        assert self._producer.flush(30) == 0
+        assert self._producer.flush(REQUEST) == 0
 
     def commit(self) -> None:
-        self._producer.commit_transaction(30)
+        self._producer.commit_transaction(REQUEST)
 
     def abort(self) -> None:
-        self._producer.abort_transaction(30)
+        self._producer.abort_transaction(REQUEST)
 
 
 def test_aborted_transactions_are_not_read(broker: Broker, topic_prefix: str, topic: TopicUnderTest) -> None:
@@ -282,7 +284,7 @@ def test_aborted_transactions_are_not_read(broker: Broker, topic_prefix: str, to
 
 async def confirmed(app: App, tp: TP, offset: int, after: float) -> float:
     """Wait for a confirmation from after a moment that nothing follows an offset."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(EVENT):
         while (found := app.at_end(tp, offset)) is None or found < after:
             await asyncio.sleep(0.02)
     return found
@@ -301,7 +303,7 @@ def test_a_partition_that_ends_with_a_marker_has_been_read_to_its_end(
             await confirmed(app, tp, 1, time.monotonic())
             transactions.write(b"second")
             # What an open transaction holds follows, although it can't be read yet.
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(EVENT):
                 while app.at_end(tp, 1) is not None:
                     await asyncio.sleep(0.02)
             if commits:
@@ -355,13 +357,13 @@ def test_what_retention_deletes_before_it_is_read_is_told(
     asyncio.run(first())
     topic.produce_all([(None, b"y")] * 15)
     for future in broker.admin().delete_records([TopicPartition(topic.name, 0, 25)]).values():
-        future.result(20)
+        future.result(REQUEST)
     asyncio.run(second())
 
 
 def make_anew(broker: Broker, topic: TopicUnderTest, new_topic: Callable[..., TopicUnderTest]) -> None:
     for future in broker.admin().delete_topics([topic.name]).values():
-        future.result(20)
+        future.result(REQUEST)
     deadline = time.monotonic() + 60
     while True:
         try:
@@ -411,7 +413,7 @@ def test_offset_gaps_of_compaction_lose_nothing(
     left = [b"0", b"5", b"10", b"15", b"19"]
 
     # The segment that is written to is never compacted: a new one begins with the next record.
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + EVENT
     found: list[bytes | None] = []
     while found != left:
         assert time.monotonic() < deadline, found
@@ -436,14 +438,14 @@ def test_two_workers_share_the_partitions(
 
     async def main() -> None:
         async with reading(broker, topic_prefix, [topic.name]) as (one, first, _):
-            await asyncio.wait_for(one.assigned.wait(), 30)
+            await asyncio.wait_for(one.assigned.wait(), EVENT)
             async with reading(broker, topic_prefix, [topic.name]) as (_, second, _):
-                async with asyncio.timeout(60):
+                async with asyncio.timeout(EVENT):
                     while not second.committed or len(second.committed[-1]) != 2 or len(first.committed[-1]) != 2:
                         await asyncio.sleep(0.05)
                 for partition in range(4):
                     topic.produce_all([(None, b"v")] * 25, partition=partition)
-                async with asyncio.timeout(60):
+                async with asyncio.timeout(EVENT):
                     while len(first.records) + len(second.records) < 100:
                         await asyncio.sleep(0.02)
                 assert first.partitions.isdisjoint(second.partitions)
