@@ -129,7 +129,7 @@ class Services:
         self._appliers: dict[str, Callable[[Record], None]] = {
             "detectors": lambda record: self.catalog.apply_detector(record.key, record.value, record.offset),
             "state": lambda record: self.catalog.apply_state(record.key, record.value, record.offset),
-            "nodes": lambda record: self.nodes.apply(record.key, record.value),
+            "nodes": lambda record: self.nodes.apply(record.key, record.value, self._heard(record)),
             "replies": self._reply,
             "deletions": self.deletions.take,
         }
@@ -355,6 +355,11 @@ class Services:
             raise unavailable(f"topic {name} is not there")
         while not follower.passed(name, ends):  # noqa: ASYNC110 -- a thread moves it
             await asyncio.sleep(0.02)
+
+    def _heard(self, record: Record) -> float:
+        """When a record came: now, or of those that were there before us, when Kafka says that it was written."""
+        now = self.now()
+        return now if self._documents.caught_up else min(now, record.time)
 
     async def _apply(self, records: list[Record]) -> None:
         offsets: dict[str, int] = {}

@@ -63,7 +63,11 @@ class Settings:
         15.0, "RIVERWATCH_COMMAND_TIMEOUT", "how long a request waits for the outcome of its command"
     )
     request_timeout: float = _setting(60.0, "RIVERWATCH_REQUEST_TIMEOUT", "how long any request may take")
-    node_silence: float = _setting(30.0, "RIVERWATCH_NODE_SILENCE", "a worker silent for longer counts as gone")
+    node_silence: float = _setting(
+        30.0,
+        "RIVERWATCH_NODE_SILENCE",
+        "a worker silent for longer counts as gone; without any, what should be running says so",
+    )
 
     max_body_bytes: int = _setting(10 * 1024**2, "RIVERWATCH_MAX_BODY_BYTES", "the largest request body")
     max_arriving_bytes: int = _setting(

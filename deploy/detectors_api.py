@@ -93,6 +93,13 @@ class DetectorsApi:
         """Tasks that match a query: hits with ``_id`` and ``_source``."""
         return self._hits("/tasks/_search", {"query": query, "size": MOST})
 
+    def workers(self) -> int | None:
+        """How many workers have been heard from lately; None for who may not know."""
+        try:
+            return len(self.ask("GET", f"{PREFIX.removesuffix('/detectors')}/stats/model_count")["nodes"])
+        except AccessDenied:
+            return None
+
     # -- results ----------------------------------------------------------------------------------------------
 
     def results(self, body: Document) -> Document:

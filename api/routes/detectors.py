@@ -12,6 +12,7 @@ from api.services import Services, index_names
 from api.views.catalog import Document, task_document
 from schemas.command import DetectorDelete, DetectorPut, Reply
 from schemas.errors import Refused
+from schemas.task import LIVE_STATES
 
 TWIN = "/_opendistro/_anomaly_detection"
 
@@ -76,11 +77,11 @@ async def get(request: Request, services: Services) -> Answer:
         stored = services.catalog.jobs.get(id)
         shown["anomaly_detector_job"] = None if stored is None else stored.source
     if task:
-        realtime = _shown_task(services.catalog.realtime_task(id))
+        realtime = _shown_task(services.catalog.realtime_task(id), services)
         shown["realtime_task"] = realtime
         if request.search_guard:
             shown["realtime_detection_task"] = realtime
-        shown["historical_analysis_task"] = _shown_task(services.catalog.historical_task(id))
+        shown["historical_analysis_task"] = _shown_task(services.catalog.historical_task(id), services)
     return Answer(shown)
 
 
@@ -127,8 +128,12 @@ def _written(detector: Document) -> dict[str, Any]:
     }
 
 
-def _shown_task(task: Document | None) -> dict[str, Any] | None:
-    return None if task is None else task_document(task)
+def _shown_task(task: Document | None, services: Services) -> dict[str, Any] | None:
+    if task is None:
+        return None
+    shown = task_document(task)
+    error = services.nodes.error(shown.get("error"), services.now())
+    return {**shown, "error": error} if error and shown["state"] in LIVE_STATES else shown
 
 
 def _deleted(request: Request, id: str, result: str, version: int, seq_no: int) -> dict[str, Any]:

@@ -76,6 +76,8 @@ async def _detector_profile(
         profile["state"] = _state(task) if enabled else "DISABLED"
     if "error" in asked and task is not None:
         error = task.source.get("error") or ""
+        if enabled:
+            error = services.nodes.error(error, services.now())
         if enabled or error:
             profile["error"] = error
     runs = list(services.nodes.runs(detector.id, services.now())) if enabled else []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -26,6 +27,8 @@ def list_command(as_json: bool, client: ClientSettings) -> None:
         kinds = [*REALTIME_TYPES, *HISTORICAL_TYPES]
         latest = {"bool": {"filter": [{"term": {"is_latest": "true"}}, {"terms": {"task_type": kinds}}]}}
         tasks = [hit["_source"] for hit in api.tasks(latest)] if found else []
+        idle = bool(tasks) and api.workers() == 0
+    notes = _notes(tasks, idle)
     live = {task["detector_id"]: task["state"] for task in tasks if task["task_type"] in REALTIME_TYPES}
     past = {
         task["detector_id"]: task
@@ -34,11 +37,12 @@ def list_command(as_json: bool, client: ClientSettings) -> None:
     }
     if as_json:
         for hit in found:
-            state = {"id": hit["_id"], "state": live.get(hit["_id"]), "analysis": past.get(hit["_id"], {}).get("state")}
+            id = hit["_id"]
+            state = {"id": id, "state": live.get(id), "analysis": past.get(id, {}).get("state"), "note": notes.get(id)}
             click.echo(json.dumps({**state, "anomaly_detector": hit["_source"]}))
         return
     print_table(
-        ("NAME", "STATE", "ANALYSIS", "TOPICS", "BY", "FEATURES", "INTERVAL", "ID"),
+        ("NAME", "STATE", "ANALYSIS", "TOPICS", "BY", "FEATURES", "INTERVAL", "ID", "NOTE"),
         [
             (
                 hit["_source"]["name"],
@@ -49,6 +53,7 @@ def list_command(as_json: bool, client: ClientSettings) -> None:
                 ",".join(feature_text(each) for each in hit["_source"]["feature_attributes"]),
                 interval_text(hit["_source"]["detection_interval"]),
                 hit["_id"],
+                note_text(notes.get(hit["_id"], "")),
             )
             for hit in found
         ],
@@ -135,6 +140,37 @@ def interval_text(interval: dict[str, Any]) -> str:
     '10s'
     """
     return f"{interval['period']['interval']}{interval['period']['unit'][0].lower()}"
+
+
+NOTE_LENGTH = 60
+
+
+def _notes(tasks: Sequence[dict[str, Any]], idle: bool) -> dict[str, str]:
+    """What is to be known of each detector whose latest tasks these are; ``idle`` says that there is no worker."""
+    from api.views.nodes import NO_WORKER
+
+    notes: dict[str, list[str]] = {}
+    for task in sorted(tasks, key=lambda task: task["task_type"] not in REALTIME_TYPES):
+        of_detector = notes.setdefault(task["detector_id"], [])
+        if idle and task["state"] in LIVE_STATES:
+            of_detector.append(NO_WORKER)
+        if task.get("error") and (task["state"] in LIVE_STATES or task["task_type"] in REALTIME_TYPES):
+            of_detector.append(task["error"])
+    return {id: "; ".join(dict.fromkeys(said)) for id, said in notes.items() if said}
+
+
+def note_text(error: str) -> str:
+    """An error in short: what its first sentence says, and how many more there are.
+
+    >>> note_text("412 records of metrics were late (a longer window_delay would take them in); no disk")
+    '412 records of metrics were late (+1)'
+    >>> note_text("no worker is running: start one with riverwatch worker")
+    'no worker is running'
+    """
+    first, *more = error.split("; ")
+    said = re.split(r" \(|: ", first)[0]
+    said = said if len(said) <= NOTE_LENGTH else said[: NOTE_LENGTH - 1] + "…"
+    return f"{said} (+{len(more)})" if more else said
 
 
 def _analysis(task: dict[str, Any] | None) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from api.views.nodes import NO_WORKER
 from tests.api.conftest import RunningApi, minute_records
 
 
@@ -16,7 +17,7 @@ def test_realtime(api: RunningApi) -> None:
     got = api.call("GET", f"/detectors/{id}?job=true&task=true").json()
     assert got["anomaly_detector_job"]["enabled"] is True
     assert got["realtime_task"]["task_id"] == f"rt-{id}"
-    assert api.call("GET", f"/detectors/{id}/_profile").json() == {"state": "INIT", "error": ""}
+    assert api.call("GET", f"/detectors/{id}/_profile").json() == {"state": "INIT", "error": NO_WORKER}
 
     stopped = api.call("POST", f"/detectors/{id}/_stop").json()
     assert stopped == {"_id": id, "_version": 0, "_seq_no": 0, "_primary_term": 0}
