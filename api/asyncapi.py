@@ -54,7 +54,7 @@ def payload_types(topic: Topic) -> Iterator[type]:
     """The types of a topic's records, one for each member of a union; one without a module is of the module before.
 
     >>> [each.__name__ for each in payload_types(TOPICS["state"])]
-    ['StoredJob', 'StoredTask', 'Journal']
+    ['StoredJob', 'StoredTask', 'Position']
     """
     module = ""
     for each in topic.payload.split(" | "):

@@ -1,7 +1,6 @@
 """The topic scans: bounded reads to do, one a record, and the checkpoints of those that are under way.
 
-Scans are JSON, since the coordinator's journal holds these records, too. Checkpoints are msgpack, as those of sources,
-in the topic ``windows``.
+Scans are JSON. Checkpoints are msgpack, as those of sources, in the topic ``windows``.
 """
 
 from __future__ import annotations

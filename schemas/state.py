@@ -1,8 +1,7 @@
 """What the compacted topics ``detectors`` and ``state`` hold: documents in an envelope.
 
 ``version`` counts the document's updates (the API's ``_version``); ``control_offset`` is the offset of the
-control event that caused this state, so that an event seen twice has no second effect. A deleted document is a
-tombstone (a record without a value).
+control event that caused this state. A deleted document is a tombstone (a record without a value).
 """
 
 from __future__ import annotations
@@ -108,32 +107,22 @@ class StoredTask(msgspec.Struct, frozen=True, kw_only=True, tag="task", tag_fiel
     ledger: Ledger | None = None
 
 
-class JournalEntry(msgspec.Struct, frozen=True):
-    """One record that a control event led to; a ``value`` of JSON null is a tombstone."""
+class Position(msgspec.Struct, frozen=True, kw_only=True, tag="position", tag_field="kind"):
+    """The last control event that was carried out, written in one transaction with what events led to.
 
-    topic: str
-    key: str
-    value: msgspec.Raw
-
-
-class Journal(msgspec.Struct, frozen=True, kw_only=True, tag="journal", tag_field="kind"):
-    """All records that one control event led to, written in one piece before the records themselves.
-
-    A coordinator that dies half way is followed by one that writes the journal's records again: an event
-    has all of its effects or none.
+    A coordinator that takes over goes on after it: no event is carried out twice, and none is left out.
     """
 
     control_offset: int
-    entries: list[JournalEntry]
 
 
 HIDDEN = "preview-"
 """Ids of detectors that begin so belong to previews: no view shows them, and no limit counts them."""
 
-JOURNAL_KEY = "coordinator"
-"""Key of the journal in the state topic."""
+POSITION_KEY = "coordinator/position"
+"""Key of the position in the state topic: no id of a detector or task has a slash."""
 
-State = StoredJob | StoredTask | Journal
+State = StoredJob | StoredTask | Position
 
 _state_decoder: msgspec.json.Decoder[State] = msgspec.json.Decoder(State)
 _detector_decoder = msgspec.json.Decoder(StoredDetector)

@@ -87,7 +87,7 @@ TOPICS: dict[str, Topic] = {
             "state",
             "document id",
             "job and task documents",
-            "schemas.state.StoredJob | StoredTask | Journal",
+            "schemas.state.StoredJob | StoredTask | Position",
             "coordinator; entity tasks by the scorer",
             "one",
             True,

@@ -32,11 +32,15 @@ class DeadLetters:
         self.by_reason: Counter[tuple[str, Reason]] = Counter()
         self.by_run: Counter[tuple[str, str, int]] = Counter()
 
-    async def send(self, letter: DeadLetter) -> None:
-        """Dead-letter a record."""
+    def count(self, letter: DeadLetter) -> None:
+        """Count one that was sent in another way: the coordinator's are part of its transactions."""
         self.by_reason[letter.topic, letter.reason] += 1
         if letter.detector_id:
             self.by_run[letter.detector_id, letter.topic, letter.partition] += 1
+
+    async def send(self, letter: DeadLetter) -> None:
+        """Dead-letter a record."""
+        self.count(letter)
         await self._outbox.send(self._topic, letter.value, key=letter.key, headers=letter.headers())
 
     async def reject(self, tp: TP, record: Any, reason: Reason, detail: str) -> None:

@@ -10,7 +10,7 @@ import structlog
 from confluent_kafka import Message
 
 from schemas.detector import Detector, load_detector
-from schemas.state import Journal, Run, StoredDetector, StoredJob, StoredTask, decode_detector, decode_state
+from schemas.state import Run, StoredJob, StoredTask, decode_detector, decode_state
 from schemas.task import HISTORICAL_TYPES, LIVE_STATES, Task
 from streams.forest import ForestSpec, Imputation, read_rules
 from streams.plan import Plan
@@ -59,7 +59,7 @@ class Detectors:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._stored: dict[str, StoredDetector] = {}
+        self._stored: dict[str, Detector] = {}
         self._jobs: dict[str, StoredJob] = {}
         self._control_offset = -1
         self.running: dict[str, Running] = {}
@@ -92,14 +92,14 @@ class Detectors:
         return (job is not None and job.control_offset >= run) or self._control_offset > run
 
     def apply(self, message: Message) -> None:
-        """Fold one record of either topic in."""
+        """Fold one record of either topic in. Raises whatever one that can't be read leads to."""
         key = (message.key() or b"").decode()
         value = message.value()
         if message.topic() == self._settings.topic("detectors"):
             if value is None:
                 self._stored.pop(key, None)
             else:
-                self._stored[key] = decode_detector(value)
+                self._stored[key] = load_detector(decode_detector(value).document)
             self._refresh(key)
         elif value is None:
             if self._jobs.pop(key, None) is not None:
@@ -108,11 +108,10 @@ class Detectors:
             self.ended.pop(key, None)
         else:
             document = decode_state(value)
-            if not isinstance(document, Journal):
-                self._control_offset = max(self._control_offset, document.control_offset)
+            self._control_offset = max(self._control_offset, document.control_offset)
             if isinstance(document, StoredJob):
-                self._jobs[document.id] = document
-                self._refresh(document.id)
+                self._jobs[key] = document
+                self._refresh(key)
             elif isinstance(document, StoredTask) and document.document.task_type in HISTORICAL_TYPES:
                 self._follow(document)
 
@@ -151,15 +150,14 @@ class Detectors:
             log.info("analysis has ended", task=task_id)
 
     def _refresh(self, detector_id: str) -> None:
-        stored, job = self._stored.get(detector_id), self._jobs.get(detector_id)
+        detector, job = self._stored.get(detector_id), self._jobs.get(detector_id)
         before = self.running.get(detector_id)
-        if stored is None or job is None or job.run is None:
+        if detector is None or job is None or job.run is None:
             if self.running.pop(detector_id, None) is not None:
                 self.changed.set()
             return
         if before is not None and before.run == job.run:
             return
-        detector = load_detector(stored.document)
         plan = Plan.build(
             owner=detector_id,
             run=job.run.id,

@@ -19,6 +19,7 @@ from faust.types import TP
 
 from streams.app import App
 from streams.coordinate.agent import Coordinate
+from streams.coordinate.kafka_journal import KafkaJournal
 from streams.dead_letters import DeadLetters
 from streams.detectors import Detectors
 from streams.follower import Follower
@@ -31,6 +32,7 @@ from streams.settings import Settings
 from streams.shares import Shares
 from streams.statistics import Statistics
 from streams.transport import Ledger
+from streams.unreadable import Unreadable
 
 log = structlog.get_logger()
 
@@ -65,7 +67,15 @@ class Worker:
         self._score = Score(
             settings, self._detectors, self._outbox, self._ledger, dead_letters=dead_letters, failed=self.fail
         )
-        self._coordinate = Coordinate(settings, self._outbox, self._ledger, dead_letters=dead_letters)
+        self._unreadable = Unreadable()
+        self._coordinate = Coordinate(
+            settings,
+            KafkaJournal(settings),
+            self._outbox,
+            self._ledger,
+            dead_letters=dead_letters,
+            unreadable=self._unreadable,
+        )
         self._scans = Scans(
             settings,
             self._detectors,
@@ -105,7 +115,8 @@ class Worker:
             self._stop.set_exception(error)
 
     def _apply(self, message: Message) -> None:
-        self._detectors.apply(message)
+        with self._unreadable.skipping(message.topic(), message.offset()):
+            self._detectors.apply(message)
         self._coordinate.observe(message)
 
     async def run(self, ready: Callable[[], None]) -> None:
@@ -134,11 +145,12 @@ class Worker:
                 self._loop(self._ingest.report, settings.statistics_interval),
                 self._loop(self._follow_detectors, 0.0),
                 self._loop(self._keep_subscribed, 1.0),
-                self._loop(self._coordinate.correct_entities, 1.0),
+                self._loop(self._coordinate.tidy, 1.0),
                 self._loop(self._coordinate.look_up_topics, settings.topic_refresh_interval),
                 self._loop(self._statistics.write, settings.statistics_interval),
             ]
             await self._first(app.assigned.wait(), follower.failed)
+            await self._first(self._coordinate.ready(), follower.failed)
             ready()
             await self._first(app.faust.wait_until_stopped(), follower.failed)
             app.check()
@@ -147,6 +159,7 @@ class Worker:
                 loop.cancel()
             await asyncio.gather(*loops, return_exceptions=True)
             follower.stop()
+            self._coordinate.stop()
             await self._wind_up()
 
     async def _first(self, wanted: Awaitable[Any], *or_failures: Awaitable[Any]) -> None:

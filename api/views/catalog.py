@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from api.search.index import Candidates, DocumentTable
-from schemas.state import HIDDEN, JOURNAL_KEY, StoredJob, StoredTask, decode_detector, decode_state
+from schemas.state import HIDDEN, POSITION_KEY, StoredJob, StoredTask, decode_detector, decode_state
 from schemas.task import HISTORICAL_TYPES, REALTIME_TYPES
 
 
@@ -62,7 +62,7 @@ class Catalog:
 
     def apply_state(self, key: str, value: bytes | None, offset: int) -> None:
         """Apply a record of ``state``. Raises ``msgspec.DecodeError`` for bytes that are none."""
-        if key == JOURNAL_KEY:
+        if key == POSITION_KEY:
             return
         stored = None if value is None else decode_state(value)
         self.hidden_tasks.pop(key, None)

@@ -4,321 +4,320 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import count
-from math import gcd
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
-import msgspec
 import structlog
 from confluent_kafka import KafkaException, Message
 from faust.types import TP
 
-from schemas.command import Event, HistoryStart, JobStart, Reply, Sources, decode_event, encode_event, encode_reply
-from schemas.detector import load_detector
-from schemas.errors import Refused
-from schemas.state import JOURNAL_KEY, Journal, JournalEntry, StoredTask, decode_state, encode
-from schemas.task import LIVE_STATES
-from streams.coordinate.entities import corrected
-from streams.coordinate.jobs import cold_start
-from streams.coordinate.machine import Effects, Machine
+from schemas.command import encode_event
+from schemas.state import StoredTask, encode
+from streams.coordinate.batch import TIDIED, Batch, Received
+from streams.coordinate.entities import Followers, corrections
+from streams.coordinate.journal import Journal, JournalLost, JournalUnavailable
+from streams.coordinate.lookup import Found, Question
+from streams.coordinate.machine import Machine
 from streams.coordinate.state import Record
-from streams.coordinate.step import Context, CoordinatorLimits
+from streams.coordinate.step import CoordinatorLimits
 from streams.coordinate.topics import Topics
+from streams.coordinate.watch import TopicWatch
 from streams.dead_letters import DeadLetters
-from streams.follower import read_to_end
 from streams.outbox import Outbox
-from streams.partitions import is_another
 from streams.settings import Settings
 from streams.transport import Ledger
+from streams.unreadable import Unreadable
 
 log = structlog.get_logger()
 
-_NULL = b"null"
+T = TypeVar("T")
 
-PATIENCE = 5.0
-"""Seconds after which entity tasks that do not follow their parent are put right."""
+EVENTS = 500
+"""Most events of a transaction: whoever waits for the first one's reply waits for all of them."""
+
+SECONDS = 0.2
+"""After so long a transaction takes in no more events; a start has to ask Kafka for offsets."""
 
 
 class Coordinate:
     """The coordinator, on the one worker that the control partition is assigned to.
 
-    What an event leads to is written twice: first in one piece as the journal, then record by record. A coordinator
-    that dies in between is followed by one that writes the journal's records again.
+    Its machine is a fold of what the journal holds, and what events lead to is written in transactions. Whenever one
+    does not come about (another worker coordinates, or Kafka was away for long) the machine is ahead of the journal:
+    it is given up, and read anew as long as the partition is ours.
     """
 
-    def __init__(self, settings: Settings, outbox: Outbox, ledger: Ledger, *, dead_letters: DeadLetters) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        journal: Journal,
+        outbox: Outbox,
+        ledger: Ledger,
+        *,
+        dead_letters: DeadLetters,
+        unreadable: Unreadable,
+    ) -> None:
         self._settings = settings
+        self._journal = journal
         self._outbox = outbox
         self._ledger = ledger
         self._dead_letters = dead_letters
+        self._unreadable = unreadable
         self._topics = Topics(settings)
-        self._machine: Machine | None = None
+        self._watch = TopicWatch()
+        # One thread: an opening that nobody waits for any more must not come in between the next one and its reading.
+        self._thread = ThreadPoolExecutor(1, "journal")
+        self._turn = asyncio.Lock()
+        self._tp: TP | None = None
         self._position = 0
-        self._gone: set[tuple[str, str]] = set()
-        self._to_correct: dict[str, float] = {}
+        self._beginning: asyncio.Task[None] | None = None
+        self._machine: Machine | None = None
+        self._observed: list[Record] = []
+        self._followers = Followers()
+        self._most = EVENTS
+        self._refused: tuple[int, str] | None = None
+
+    # -- ours or not ------------------------------------------------------------------------------------------
 
     async def assigned(self, committed: Mapping[TP, int | None]) -> dict[TP, int]:
         """The control partition, if it is ours from now on: where to begin reading."""
         if not committed:
-            self._machine = None
+            self._resign()
             return {}
         ((tp, offset),) = committed.items()
-        if self._machine is None or (offset or 0) > self._position:
-            self._machine = await self._restored()
-            self._position = offset or 0
-            self._to_correct = dict.fromkeys(self._machine.state.children, time.monotonic())
-            log.info("coordinator begins", offset=self._position, detectors=len(self._machine.state.detectors))
+        if self._tp is None or (offset or 0) > self._position:  # further: somebody else has coordinated meanwhile
+            self._resign()
+            self._tp, self._position = tp, offset or 0
+            self._begin_soon(0.0)
         return {tp: self._position}
-
-    async def _restored(self) -> Machine:
-        limits = CoordinatorLimits(
-            max_detectors=self._settings.max_detectors,
-            max_multi_entity_detectors=self._settings.max_multi_entity_detectors,
-            max_historical_tasks=self._settings.max_historical_tasks,
-            max_old_tasks=self._settings.max_old_tasks,
-            model_partitions=self._settings.model_partitions,
-            detector=self._settings.detector_limits(),
-        )
-        machine = Machine(limits, self._settings.node_id)
-        records: list[tuple[Record, int]] = []
-        journal: Journal | None = None
-        for name in ("detectors", "state"):
-            for message in await asyncio.to_thread(self._read, name):
-                record = Record(name, (message.key() or b"").decode(), message.value())
-                if name == "state" and record.key == JOURNAL_KEY and record.value is not None:
-                    found = decode_state(record.value)
-                    journal = found if isinstance(found, Journal) else journal
-                records.append((record, message.offset()))
-        if journal is not None:
-            # The coordinator before us may have died between the journal and these.
-            for entry in journal.entries:
-                value = None if bytes(entry.value) == _NULL else bytes(entry.value)
-                records.append(
-                    (Record(entry.topic, entry.key, value), await self._write(entry.topic, entry.key, value))
-                )
-        machine.restore(records)
-        return machine
-
-    def _read(self, name: str) -> list[Message]:
-        return list(read_to_end(self._settings, self._settings.topic(name), [0]))
 
     def position(self, tp: TP) -> int | None:
         """The next offset that is expected."""
-        return None if self._machine is None else self._position
+        return self._position if tp == self._tp else None
+
+    def _resign(self) -> None:
+        if self._tp is not None:
+            self._ledger.forget(self._tp)
+        if self._beginning is not None:
+            self._beginning.cancel()
+        self._tp = self._machine = self._beginning = None
+
+    def stop(self) -> None:
+        """Wait for nothing any more."""
+        self._resign()
+        self._journal.close()
+
+    async def ready(self) -> None:
+        """Return when the coordinator has begun, if it is ours."""
+        beginning = None
+        while self._beginning is not beginning:
+            beginning = self._beginning
+            if beginning is not None:
+                await asyncio.wait([beginning])
+        if beginning is not None:
+            beginning.result()
+
+    def _begin_soon(self, pause: float) -> None:
+        self._machine = None
+        self._observed = []
+        self._beginning = asyncio.create_task(self._begin(pause))
+
+    async def _begin(self, pause: float) -> None:
+        await asyncio.sleep(pause)
+        machine, reported = await self._in_thread(self._restored), ""
+        while isinstance(machine, str):
+            if machine != reported:
+                reported = machine
+                log.error("the coordinator can't begin", reason=machine)
+            await asyncio.sleep(1.0)
+            machine = await self._in_thread(self._restored)
+        for record in self._observed:
+            self._take_in(machine, record)
+        self._observed = []
+        self._machine = machine
+        self._followers.all_of(machine.state, time.monotonic())
+        log.info("coordinator begins", offset=self._position, detectors=len(machine.state.detectors))
+
+    def _restored(self) -> Machine | str:
+        """The machine as the journal has it, or why that can't be told now."""
+        settings = self._settings
+        limits = CoordinatorLimits(
+            max_detectors=settings.max_detectors,
+            max_multi_entity_detectors=settings.max_multi_entity_detectors,
+            max_historical_tasks=settings.max_historical_tasks,
+            max_old_tasks=settings.max_old_tasks,
+            model_partitions=settings.model_partitions,
+            max_ahead_ms=int(settings.max_ahead * 1000),
+            detector=settings.detector_limits(),
+        )
+        machine = Machine(limits, settings.node_id)
+        try:
+            self._journal.open()
+            for held in self._journal.read():
+                with self._unreadable.skipping(settings.topic(held.topic), held.offset):
+                    machine.state.restore(Record(held.topic, (held.key or b"").decode(), held.value), held.offset)
+            position, end = machine.state.offset, self._topics.end_of_control()
+            machine.state.restored(end)
+            if position >= end:
+                log.error("the control topic is shorter than what was carried out: was it made anew?", end=end)
+        except JournalUnavailable as error:
+            return str(error)
+        except KafkaException as error:
+            return f"Kafka does not answer: {error.args[0].str()}"
+        return machine
+
+    async def _in_thread(self, function: Callable[..., T], *arguments: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)
 
     # -- events -----------------------------------------------------------------------------------------------
 
     async def records_arrived(self, tp: TP, records: Sequence[Any]) -> None:
-        """Decide about each event, in order."""
+        """Decide about each event, in order, and write what they lead to in transactions."""
+        while tp == self._tp:
+            waiting = [record for record in records if record.offset >= self._position]
+            if not waiting:
+                return
+            await self.ready()
+            async with self._turn:
+                machine = self._machine
+                if machine is None:
+                    continue
+                batch = await self._batch(machine, waiting[: self._most])
+                batch.close(_now())
+                if machine is self._machine and await self._commit(machine, batch) and tp == self._tp:
+                    assert batch.end is not None
+                    self._position, self._most = batch.end, EVENTS
+                    self._ledger.mark(tp, self._position)
+
+    async def _batch(self, machine: Machine, records: Sequence[Any]) -> Batch:
+        batch, begun = self._new_batch(machine), time.monotonic()
         for record in records:
-            if self._machine is None or record.offset < self._position:
+            received, now = Received.of(record.offset, record.key, record.value), _now()
+            if self._refused is not None and self._refused[0] == record.offset:
+                batch.refuse(received, self._refused[1])
                 continue
-            if record.value is not None:
-                await self._decide(self._machine, tp, record)
-            self._position = record.offset + 1
-            self._ledger.mark(tp, self._position)
+            question = batch.question(received, now)
+            answer = None if question is None else await self._answer(machine, question)
+            if machine is not self._machine:
+                break
+            batch.take(received, now, answer)
+            if time.monotonic() - begun > SECONDS:
+                break
+        return batch
 
-    async def _decide(self, machine: Machine, tp: TP, record: Any) -> None:
-        try:
-            event = decode_event(record.value)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            await self._dead_letters.reject(tp, record, "bad-command", str(error))
-            await self._refuse(record.value, str(error))
-            return
-        try:
-            context = await self._context(machine, event, record.offset)
-        except Refused as refused:
-            await self._dead_letters.reject(tp, record, "bad-command", refused.reason)
-            return
-        effects = machine.apply(event, context)
-        offsets = await self._carry_out(machine, effects, record.offset)
-        if effects.dead_letter is not None:
-            await self._dead_letters.reject(tp, record, *effects.dead_letter)
-        if effects.reply is not None:
-            seq_no = offsets.get(effects.seq_no_of, 0) if effects.seq_no_of is not None else 0
-            ends: dict[str, int] = {}
-            for (topic, _), offset in offsets.items():
-                ends[topic] = max(ends.get(topic, -1), offset)
-            await self._reply(msgspec.structs.replace(effects.reply, seq_no=seq_no, offsets=ends))
+    def _new_batch(self, machine: Machine) -> Batch:
+        return Batch(machine, prefix=self._settings.prefix)
 
-    async def _context(self, machine: Machine, event: Event, offset: int) -> Context:
-        now = int(time.time() * 1000)
-        stored = machine.state.detectors.get(event.detector_id)
-        if stored is None or not isinstance(event, JobStart | HistoryStart):
-            return Context(now_ms=now, control_offset=offset)
-        detector = load_detector(stored.document)
-        while True:
+    async def _answer(self, machine: Machine, question: Question) -> Found:
+        while machine is self._machine:
             try:
-                # First: a topic that is made anew meanwhile is another one than that of the id, and read as such.
-                ids = await asyncio.to_thread(self._topics.ids, detector.reads)
-                if isinstance(event, HistoryStart):
-                    # A record may be written before its event time, but no more than live records may be ahead.
-                    ahead = int(self._settings.max_ahead * 1000) + detector.window_interval_ms
-                    ranges = await asyncio.to_thread(self._topics.ranges, detector.reads, event.start_time - ahead)
-                    return Context(now_ms=now, control_offset=offset, ranges=ranges, topic_ids=ids)
-                if event.from_ == "earliest":
-                    begins = await asyncio.to_thread(self._topics.begins, detector.reads, earliest=True)
-                    return Context(now_ms=now, control_offset=offset, sources=begins, topic_ids=ids)
-                since = cold_start(detector, machine.state.jobs.get(stored.id), now)
-                ranges = await asyncio.to_thread(
-                    self._topics.ranges, detector.reads, since - detector.window_interval_ms
-                )
-                return Context(
-                    now_ms=now,
-                    control_offset=offset,
-                    sources={topic: {at: begin for at, (begin, _) in parts.items()} for topic, parts in ranges.items()},
-                    live={topic: {at: end for at, (_, end) in parts.items()} for topic, parts in ranges.items()},
-                    since=since,
-                    topic_ids=ids,
-                )
+                return await asyncio.to_thread(self._topics.answer, question)
             except KafkaException as error:
                 log.warning("waiting for Kafka", error=str(error))
                 await asyncio.sleep(0.5)
+        return Found({}, {})
 
-    async def _carry_out(self, machine: Machine, effects: Effects, offset: int) -> dict[tuple[str, str], int]:
-        if not effects.records:
-            return {}
-        entries = [
-            JournalEntry(record.topic, record.key, msgspec.Raw(_NULL if record.value is None else record.value))
-            for record in effects.records
-        ]
-        await self._write("state", JOURNAL_KEY, encode(Journal(control_offset=offset, entries=entries)))
-        written: dict[tuple[str, str], int] = {}
-        waiting = []
-        scans = spread(offset, self._settings.model_partitions)
-        for record in effects.records:
-            # By the keys' hashes the few scans of a task may all come to one worker.
-            partition = next(scans) if record.topic == "scans" else -1
-            waiting.append((record, await self._start_write(record.topic, record.key, record.value, partition)))
-        for record, future in waiting:
-            at = await future
-            written[record.topic, record.key] = at
-            machine.seen(record.topic, record.key, at)
-            if record.topic == "state" and record.key in machine.state.children:
-                # Later, so that the scorers may end their tasks by themselves.
-                self._to_correct[record.key] = time.monotonic() + PATIENCE
-        return written
-
-    async def _start_write(self, name: str, key: str, value: bytes | None, partition: int = -1) -> asyncio.Future[int]:
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[int] = loop.create_future()
-
-        def delivered(message: Message) -> None:
-            loop.call_soon_threadsafe(future.set_result, message.offset())
-
-        await self._outbox.send(self._settings.topic(name), value, key=key, partition=partition, on_delivery=delivered)
-        return future
-
-    async def _write(self, name: str, key: str, value: bytes | None) -> int:
-        return await (await self._start_write(name, key, value))
-
-    async def _reply(self, reply: Reply) -> None:
-        await self._outbox.send(self._settings.topic("replies"), encode_reply(reply), key=reply.request_id)
-
-    async def _refuse(self, value: bytes, reason: str) -> None:
+    async def _commit(self, machine: Machine, batch: Batch) -> bool:
+        if not batch.entries:
+            return True
         try:
-            given = msgspec.json.decode(value)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return
-        if isinstance(given, dict) and isinstance(given.get("request_id"), str):
-            error = {"type": "parsing_exception", "reason": reason}
-            detector = str(given.get("detector_id", ""))
-            await self._reply(Reply(request_id=given["request_id"], detector_id=detector, status=400, error=error))
+            offsets = await self._in_thread(self._journal.commit, batch.entries, batch.replies)
+        except JournalLost as error:
+            if machine is self._machine:
+                self._lost(batch, error)
+            return False
+        batch.written(offsets)
+        for letter in batch.dead_letters:
+            self._dead_letters.count(letter)
+        for entry in batch.entries:
+            if entry.topic == "state" and entry.key in machine.state.children:
+                self._followers.changed(str(entry.key), time.monotonic())
+        return True
+
+    def _lost(self, batch: Batch, error: JournalLost) -> None:
+        log.warning("the coordinator begins anew", reason=str(error))
+        if error.refused and batch.end is not None:
+            # One event after the other then, until it is found which of them can't be carried out.
+            self._refused = (batch.end - 1, f"its outcome can't be written: {error}") if self._most == 1 else None
+            self._most = 1
+        # Who was fenced has lost the partition, and mostly just does not know it yet: no quarrel with the successor.
+        self._begin_soon(0.0 if error.refused else self._settings.session_timeout / 4)
+
+    # -- what does not wait for an event ----------------------------------------------------------------------
 
     def observe(self, message: Message) -> None:
         """Take in a record of the topic state: entity tasks are written by the scorers of all workers."""
+        if self._tp is None or message.topic() != self._settings.topic("state"):
+            return
+        with self._unreadable.skipping(message.topic(), message.offset()):
+            record = Record("state", (message.key() or b"").decode(), message.value())
+            if self._machine is None:
+                self._observed.append(record)
+            else:
+                self._machine.observe(record)
+
+    def _take_in(self, machine: Machine, record: Record) -> None:
+        with self._unreadable.skipping(self._settings.topic(record.topic), -1):
+            machine.observe(record)
+
+    async def tidy(self) -> None:
+        """Write what sources have reported, and make entity tasks follow their parents."""
+        while self._machine is not None:
+            async with self._turn:
+                machine = self._machine
+                if machine is None:
+                    return
+                batch = self._new_batch(machine)
+                batch.close(_now())
+                if not batch.entries:
+                    break
+                if not await self._commit(machine, batch):
+                    return
+        await self._correct_entities()
+
+    async def _correct_entities(self) -> None:
         machine = self._machine
-        key = (message.key() or b"").decode()
-        if machine is None or message.topic() != self._settings.topic("state") or key == JOURNAL_KEY:
+        parents = {} if machine is None else self._followers.take_due(machine.state, time.monotonic())
+        if machine is None or not parents:
             return
-        if message.value() is None and not machine.state.is_child(key):
-            return
-        for record in machine.observe(Record("state", key, message.value())):
-            self._outbox.produce(self._settings.topic(record.topic), record.value, key=record.key)
+        wanted = await self._in_thread(self._corrections, parents)
+        while wanted and machine is self._machine:
+            async with self._turn:
+                batch = self._new_batch(machine)
+                for child in wanted[:TIDIED]:
+                    if machine.state.is_child(child.id):
+                        batch.add(Record("state", child.id, encode(child)))
+                batch.close(_now())
+                if machine is not self._machine or not await self._commit(machine, batch):
+                    return
+            wanted = wanted[TIDIED:]
 
-    async def correct_entities(self) -> None:
-        """Make entity tasks follow parents that have ended, or are no longer the latest ones."""
-        machine, now = self._machine, time.monotonic()
-        if machine is None:
-            return
-        for record in machine.flush(int(time.time() * 1000)):
-            await self._outbox.send(self._settings.topic(record.topic), record.value, key=record.key)
-        due = {task for task, at in self._to_correct.items() if at <= now}
-        self._to_correct = {task: at for task, at in self._to_correct.items() if task not in due}
-        parents = {task: machine.state.tasks[task] for task in due & machine.state.tasks.keys()}
-        parents = {task: parent for task, parent in parents.items() if parent.document.state not in LIVE_STATES}
-        if not parents:
-            return
-        for child in await asyncio.to_thread(self._read_children, frozenset(parents)):
-            parent = parents[child.document.parent_task_id or ""]
-            after = corrected(child, parent, int(time.time() * 1000))
-            if after is not None and machine.state.is_child(child.id):
-                await self._outbox.send(self._settings.topic("state"), encode(after), key=after.id)
-
-    def _read_children(self, parents: frozenset[str]) -> list[StoredTask]:
-        found: dict[str, StoredTask] = {}
-        for message in self._read("state"):
-            key = (message.key() or b"").decode()
-            found.pop(key, None)
-            if message.value() is None or key == JOURNAL_KEY:
-                continue
-            document = decode_state(message.value())
-            if isinstance(document, StoredTask) and document.document.parent_task_id in parents:
-                found[key] = document
-        return list(found.values())
+    def _corrections(self, parents: Mapping[str, StoredTask]) -> list[StoredTask]:
+        try:
+            return corrections(self._journal.read(), parents, _now(), self._unreadable)
+        except JournalUnavailable as error:
+            log.warning("entity tasks can't be read", reason=str(error))
+            return []
 
     # -- topics that come and go ------------------------------------------------------------------------------
 
     async def look_up_topics(self) -> None:
         """Tell the runs, through the control topic, of partitions that have come and topics that have gone."""
-        machine = self._machine
-        if machine is None:
+        if self._machine is None:
             return
         try:
             there = await asyncio.to_thread(self._topics.partitions)
-            accepts = [
-                load_detector(machine.state.detectors[job.id].document).reads
-                for job in machine.state.jobs.values()
-                if job.run is not None and job.id in machine.state.detectors
-            ]
-            ids = await asyncio.to_thread(self._topics.ids, lambda topic: any(reads(topic) for reads in accepts))
+            if self._machine is None:
+                return
+            ids = await asyncio.to_thread(self._topics.ids, self._watch.read(self._machine.state, there))
         except KafkaException as error:
             log.warning("topics can't be looked up", error=str(error))
             return
-        gone: set[tuple[str, str]] = set()
-        for job in list(machine.state.jobs.values()):
-            stored = machine.state.detectors.get(job.id)
-            if job.run is None or stored is None:
-                continue
-            reads = load_detector(stored.document).reads
-            change: dict[str, dict[int, int]] = {}
-            for topic, partitions in there.items():
-                known = job.run.sources.get(topic, {})
-                if is_another(job.run.topic_ids.get(topic, ""), ids.get(topic, "")):
-                    known = {}
-                if reads(topic) and (new := set(partitions) - known.keys()):
-                    change[topic] = dict.fromkeys(new, 0)
-            for topic in job.run.sources.keys() - there.keys():
-                gone.add((job.id, topic))
-                if (job.id, topic) in self._gone:
-                    change[topic] = {}
-            if change:
-                changed = {topic: ids[topic] for topic in change if topic in ids}
-                event = Sources(detector_id=job.id, run=job.run.id, sources=change, topic_ids=changed)
-                await self._outbox.send(self._settings.topic("control"), encode_event(event), key=job.id)
-        # Gone at two looks in a row: metadata of a broker that has just started may lack a topic for a moment.
-        self._gone = gone
+        if self._machine is not None:
+            for event in self._watch.look(self._machine.state, there, ids):
+                await self._outbox.send(self._settings.topic("control"), encode_event(event), key=event.detector_id)
 
 
-def spread(start: int, partitions: int) -> Iterator[int]:
-    """Partition after partition without end, neighbours far apart: every worker gets about as many.
-
-    >>> from itertools import islice
-    >>> list(islice(spread(0, 8), 9))
-    [0, 5, 2, 7, 4, 1, 6, 3, 0]
-    """
-    step = max(1, round(partitions * 0.618))
-    while gcd(step, partitions) != 1:
-        step += 1
-    return (number * step % partitions for number in count(start))
+def _now() -> int:
+    return int(time.time() * 1000)

@@ -8,12 +8,11 @@ from typing import Any
 import msgspec
 
 from schemas.command import DetectorDelete, DetectorPut
-from schemas.detector import Detector, check_name, load_detector, read_detector, render_detector
+from schemas.detector import Detector, check_name, read_detector, render_detector
 from schemas.errors import Refused
 from schemas.feature import check_features
 from schemas.state import HIDDEN, StoredDetector
 from schemas.task import HISTORICAL_TYPES, LIVE_STATES, REALTIME_TYPES
-from streams.coordinate import tasks
 from streams.coordinate.step import Answer, Step
 from streams.forest.spec import ForestSpec
 
@@ -25,6 +24,14 @@ def find(step: Step, detector_id: str) -> StoredDetector:
     detector = step.state.detectors.get(detector_id)
     if detector is None:
         raise Refused(404, f"Can't find config with id: {detector_id}")
+    return detector
+
+
+def parsed(step: Step, detector_id: str) -> Detector:
+    """The detector, read. Raises ``Refused`` (404) when there is none."""
+    find(step, detector_id)
+    detector = step.state.detector(detector_id)
+    assert detector is not None
     return detector
 
 
@@ -51,7 +58,7 @@ def put(step: Step, command: DetectorPut) -> Answer:
         _check_id(step, detector_id)
     else:
         _refuse_running(step, detector_id)
-        detector = _check_change(load_detector(before.document), detector)
+        detector = _check_change(parsed(step, detector_id), detector)
     check_name(detector.name, step.limits.detector)
     if before is None:
         _check_room(step, detector_id, detector)
@@ -71,11 +78,11 @@ def put(step: Step, command: DetectorPut) -> Answer:
 
 
 def delete(step: Step, command: DetectorDelete) -> Answer:
-    """Delete a detector with its job and all of its tasks. The detector's own record is the last one."""
+    """Delete a detector with its job and all of its tasks; entity tasks follow, see ``Machine.tidy``."""
     detector = find(step, command.detector_id)
     _refuse_running(step, detector.id)
     for task in step.state.tasks_of(detector.id, REALTIME_TYPES | HISTORICAL_TYPES):
-        tasks.delete(step, task)
+        step.delete("state", task.id)
     if detector.id in step.state.jobs:
         step.delete("state", detector.id)
     step.delete("detectors", detector.id)

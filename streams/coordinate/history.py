@@ -7,7 +7,6 @@ from typing import Any
 import msgspec
 
 from schemas.command import Failed, HistoryStart, HistoryStop, ScanProgress, TaskProgress
-from schemas.detector import load_detector
 from schemas.errors import Refused
 from schemas.scan import Scan
 from schemas.state import Ledger, ModelShare, ScanShare, StoredTask
@@ -29,7 +28,7 @@ def start(step: Step, command: HistoryStart) -> Answer:
     if command.start_time > command.end_time:
         raise Refused(400, "Detection data range's end time must be after start time", "illegal_argument_exception")
     stored = detectors.find(step, command.detector_id)
-    detector = load_detector(stored.document)
+    detector = detectors.parsed(step, stored.id)
     require_features(detector)
     before = step.state.historical_task(stored.id)
     if before is not None and before.document.state in LIVE_STATES:
@@ -104,7 +103,7 @@ def stop(step: Step, command: HistoryStop) -> Answer:
 
 
 def scan_progress(step: Step, event: ScanProgress) -> None:
-    """Take in how far one source was read. An older word than the last one changes nothing."""
+    """Take in how far one source was read. An older report than the last one changes nothing."""
     task = _live(step, event.detector_id, event.task_id)
     if task is None:
         return
@@ -173,8 +172,8 @@ def _advance(step: Step, task: StoredTask, ledger: Ledger, node_id: str) -> None
         changes["worker_node"] = task.document.worker_node or node_id
     if scored:
         changes["current_piece"] = max(scored)
-    elif not several:
-        changes["current_piece"] = task.document.detection_date_range.start_time  # type: ignore[union-attr]
+    elif not several and task.document.detection_date_range is not None:
+        changes["current_piece"] = task.document.detection_date_range.start_time
     if all(share.done for share in shares) and _all_scored(step, ledger):
         _end(step, task, shares, rows, changes)
         return

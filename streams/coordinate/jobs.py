@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from schemas.command import Failed, JobStart, JobStop, Progress, SourceReport, Sources
-from schemas.detector import Detector, load_detector
+from schemas.detector import Detector
 from schemas.errors import Refused
 from schemas.state import Ledger, ModelShare, Run, StoredDetector, StoredJob, StoredTask
 from schemas.task import LIVE_STATES, REALTIME_TYPES, ROWS_TO_INIT, Job, TaskState
@@ -39,7 +39,7 @@ def require_features(detector: Detector) -> None:
 def start(step: Step, command: JobStart) -> Answer:
     """Begin a run with a new task."""
     stored = detectors.find(step, command.detector_id)
-    detector = load_detector(stored.document)
+    detector = detectors.parsed(step, stored.id)
     require_features(detector)
     before = step.state.jobs.get(stored.id)
     if before is not None and before.document.enabled is True:
@@ -121,7 +121,7 @@ def _disable(step: Step, job: StoredJob) -> None:
 
 def _running(step: Step, detector_id: str, run: int) -> tuple[StoredJob, StoredTask] | None:
     job, task = step.state.jobs.get(detector_id), step.state.realtime_task(detector_id)
-    if job is None or job.run is None or job.run.id != run or task is None:
+    if job is None or job.run is None or job.run.id != run or task is None or step.state.detector(job.id) is None:
         return None
     return (job, task) if task.document.state in LIVE_STATES else None
 
@@ -144,8 +144,8 @@ def progress(step: Step, event: Progress) -> None:
         state,
         "progress",
         init_progress=1.0 if ready else most / ROWS_TO_INIT,
-        estimated_minutes_left=0 if ready else _minutes_left(task, ROWS_TO_INIT - most),
-        error=_error(job, task, ledger := msgspec.structs.replace(ledger, models=models)),
+        estimated_minutes_left=0 if ready else _minutes_left(step, job, ROWS_TO_INIT - most),
+        error=_error(step, job, ledger := msgspec.structs.replace(ledger, models=models)),
         ledger=ledger,
     )
 
@@ -172,21 +172,20 @@ def write_reports(step: Step, task: StoredTask) -> None:
 
 def _reported(step: Step, job: StoredJob, task: StoredTask) -> dict[str, Any]:
     ledger = step.state.reported.get(task.id)
-    return {} if ledger is None else {"ledger": ledger, "error": _error(job, task, ledger)}
+    return {} if ledger is None else {"ledger": ledger, "error": _error(step, job, ledger)}
 
 
-def _error(job: StoredJob, task: StoredTask, ledger: Ledger) -> str:
+def _error(step: Step, job: StoredJob, ledger: Ledger) -> str:
     assert job.run is not None
-    return error_of(ledger, (task.document.detector or {}).get("indices", ()), job.run.sources)
+    return error_of(ledger, detectors.parsed(step, job.id).indices, job.run.sources)
 
 
-def _minutes_left(task: StoredTask, rows: int) -> int:
-    interval = load_detector(task.document.detector or {}).window_interval_ms
-    return math.ceil(rows * interval / 60_000)
+def _minutes_left(step: Step, job: StoredJob, rows: int) -> int:
+    return math.ceil(rows * detectors.parsed(step, job.id).window_interval_ms / 60_000)
 
 
 def sources(step: Step, event: Sources) -> None:
-    """Add partitions to the run; the first word on a partition counts. An empty topic is one that is gone."""
+    """Add partitions to the run; what was named first for a partition counts. An empty topic is one that is gone."""
     running = _running(step, event.detector_id, event.run)
     if running is None:
         return
@@ -200,7 +199,7 @@ def sources(step: Step, event: Sources) -> None:
     merged = run.sources
     step.put_job(job.id, job, job.document, run)
     ledger = step.state.ledger_of(task)
-    error = error_of(ledger, (task.document.detector or {}).get("indices", ()), merged)
+    error = error_of(ledger, detectors.parsed(step, job.id).indices, merged)
     if error != (task.document.error or ""):
         tasks.advance(step, task, task.document.state, "progress", ledger=ledger, error=error)
 

@@ -5,8 +5,9 @@ The legal transitions of a task are the table in ``streams.coordinate.tasks``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
+
+import structlog
 
 from schemas import state as stored
 from schemas.command import (
@@ -35,6 +36,8 @@ from streams.coordinate import detectors, history, jobs
 from streams.coordinate.state import CoordinatorState, Record
 from streams.coordinate.step import Answer, Context, CoordinatorLimits, Step, Write
 
+log = structlog.get_logger()
+
 _LIFE_CYCLE = ("status_exception", "version_conflict_engine_exception")
 
 REPORT_PAUSE_MS = 5_000
@@ -60,54 +63,52 @@ class Machine:
     """Decides what a control event does to detectors, jobs and tasks.
 
     Deterministic: the same events with the same contexts lead to the same records and ids. An event whose
-    control offset is not above that of the last change has no effect.
+    control offset is not above that of the last one has no effect.
     """
 
     def __init__(self, limits: CoordinatorLimits, node_id: str) -> None:
         self.state = CoordinatorState()
-        self._limits = limits
+        self.limits = limits
         self._node_id = node_id
 
-    def restore(self, records: Iterable[tuple[Record, int]]) -> None:
-        """Read back what the topics detectors and state hold: records with their offsets, each topic in order."""
-        for record, offset in records:
-            self.state.restore([record])
-            self.state.seen(record.topic, record.key, offset)
-
-    def seen(self, topic: str, key: str, offset: int) -> None:
-        """Note the offset of a record that was written: it is the document's seq_no."""
-        self.state.seen(topic, key, offset)
-
-    def observe(self, record: Record) -> tuple[Record, ...]:
+    def observe(self, record: Record) -> None:
         """Take in a record of the topic state that somebody else wrote: the scorer's entity tasks.
 
-        Returns the records that must follow: the end of an entity task whose parent is gone. Records of other
-        kinds are the machine's own and change nothing.
+        Records of other kinds are the machine's own and change nothing. Raises what an unreadable one leads to.
         """
         if record.value is None:
             self.state.forget_child(record.key)
-            return ()
+            return
         document = stored.decode_state(record.value)
-        if not isinstance(document, StoredTask) or document.document.parent_task_id is None:
-            return ()
-        if document.document.parent_task_id not in self.state.tasks:
-            return (Record("state", record.key, None),)
-        self.state.fold("state", record.key, document)
-        return ()
+        if isinstance(document, StoredTask) and document.document.parent_task_id is not None:
+            self.state.fold("state", record.key, document)
+
+    def tidy(self, most: int) -> tuple[Record, ...]:
+        """The ends of entity tasks whose parents are gone, at most so many at one time.
+
+        They follow their parents' ends instead of coming with them: there may be hundreds of thousands. What is left
+        to do can be told from the state alone, so a coordinator that takes over half way finishes it.
+        """
+        records = tuple(Record("state", key, None) for key in self.state.orphans(most))
+        for record in records:
+            self.state.forget_child(record.key)
+        return records
 
     def apply(self, event: Event, context: Context) -> Effects:
         """Decide about one event and take its effects into the state."""
         if context.control_offset <= self.state.offset:
             return Effects()
-        step = Step(self.state, self._limits, self._node_id, context, event.detector_id, event.user)
+        step = Step(self.state, self.limits, self._node_id, context, event.detector_id, event.user)
+        self.state.offset = context.control_offset
         try:
             answer = _decide(step, event)
         except Refused as refused:
             return _refusal(event, refused)
+        except Exception as error:
+            # Whoever fails on an event fails on it again after a restart: nothing would be carried out any more.
+            log.exception("an event could not be decided", type=type(event).__name__, offset=context.control_offset)
+            return _refusal(event, Refused(500, f"It can't be carried out: {error!r}", "internal_server_error"))
         records = self._take_in(step)
-        if records:
-            # Tombstones carry no offset of their own.
-            self.state.offset = context.control_offset
         return Effects(
             records=records,
             reply=_reply(event, answer),
@@ -120,7 +121,7 @@ class Machine:
         for task in [self.state.tasks[key] for key in self.state.reported]:
             if task.document.last_update_time + REPORT_PAUSE_MS <= now_ms:
                 context = Context(now_ms=now_ms, control_offset=self.state.offset)
-                step = Step(self.state, self._limits, self._node_id, context, task.document.detector_id, None)
+                step = Step(self.state, self.limits, self._node_id, context, task.document.detector_id, None)
                 jobs.write_reports(step, task)
                 records += self._take_in(step)
                 self.state.reported.pop(task.id, None)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 
 from schemas import state as stored
-from schemas.state import JOURNAL_KEY, Journal, Ledger, StoredDetector, StoredJob, StoredTask
+from schemas.detector import Detector, load_detector
+from schemas.state import POSITION_KEY, Ledger, Position, StoredDetector, StoredJob, StoredTask
 from schemas.task import HISTORICAL_TYPES, LIVE_STATES, REALTIME_TYPES
 
 Document = StoredDetector | StoredJob | StoredTask
@@ -24,8 +26,8 @@ class CoordinatorState:
     """Detectors, jobs and tasks by id, with the indexes that decisions need.
 
     Of entity tasks, which the scorer writes, only the ids are kept, by their parent's id. ``offset`` is the
-    control offset of the last event that changed anything. ``reported`` holds, by task, the ledgers that are newer
-    than the tasks' records.
+    control offset of the last event that was decided. ``reported`` holds, by task, the ledgers that are newer than the
+    tasks' records.
     """
 
     def __init__(self) -> None:
@@ -33,63 +35,94 @@ class CoordinatorState:
         self.detectors: dict[str, StoredDetector] = {}
         self.jobs: dict[str, StoredJob] = {}
         self.tasks: dict[str, StoredTask] = {}
-        self.children: dict[str, set[str]] = {}
+        self.children: dict[str, dict[str, None]] = {}
         self.reported: dict[str, Ledger] = {}
+        self._parsed: dict[str, Detector] = {}
         self._parents: dict[str, str] = {}
+        self._orphaned: set[str] = set()
         self._names: dict[str, str] = {}
         self._tasks_of: dict[str, set[str]] = {}
+        self._analyses: set[str] = set()
         self._offsets: dict[str, int] = {}
 
-    def restore(self, records: Iterable[Record]) -> None:
-        """Fold what a topic holds, in its order. Raises ``msgspec.DecodeError`` for what can't be read."""
-        for topic, key, value in records:
-            if topic == "detectors":
-                self.fold(topic, key, None if value is None else stored.decode_detector(value))
-            elif value is None:
-                self.fold(topic, key, None)
-            elif topic == "state":  # a journal also holds scans
-                document = stored.decode_state(value)
-                if isinstance(document, Journal):
-                    self.offset = max(self.offset, document.control_offset)
-                else:
-                    self.fold(topic, key, document)
+    def restore(self, record: Record, offset: int) -> None:
+        """Fold a record that one of the two topics holds. Raises whatever its value or what is in it leads to, and has
+        then changed nothing."""
+        topic, key, value = record
+        if topic == "detectors":
+            self.fold(topic, key, None if value is None else stored.decode_detector(value))
+            self.seen(topic, key, offset)
+        elif value is None:
+            self.fold(topic, key, None)
+        else:
+            document = stored.decode_state(value)
+            if isinstance(document, Position):
+                self.offset = document.control_offset
+            elif document.id != key:
+                raise ValueError(f"it holds [{document.id}] under the key [{key}]")
+            else:
+                self.fold(topic, key, document)
+
+    def restored(self, control_end: int | None = None) -> None:
+        """Call it when everything has been restored, with the end offset of the control topic.
+
+        An entity task may stand before its parent in the topic. A position behind the end is not the coordinator's, or
+        the control topic was made anew: with it nothing would be carried out any more.
+        """
+        self._orphaned = self.children.keys() - self.tasks.keys()
+        if control_end is not None:
+            self.offset = min(self.offset, control_end - 1)
 
     def fold(self, topic: str, key: str, document: Document | None) -> None:
         """Take in one document's new state, or its end."""
-        if document is not None and not _is_child(document):
-            self.offset = max(self.offset, document.control_offset)
         if topic == "detectors":
             self._fold_detector(key, document)
         elif isinstance(document, StoredJob):
             self.jobs[key] = document
         elif isinstance(document, StoredTask):
             self._fold_task(key, document)
-        elif key != JOURNAL_KEY:
+        elif key != POSITION_KEY:
             self.jobs.pop(key, None)
             self._forget_task(key)
 
     def _fold_detector(self, key: str, document: Document | None) -> None:
-        before = self.detectors.pop(key, None)
+        parsed = load_detector(document.document) if isinstance(document, StoredDetector) else None
+        before = self._parsed.pop(key, None)
+        self.detectors.pop(key, None)
         self._offsets.pop(key, None)
-        if before is not None and self._names.get(before.document["name"]) == key:
-            del self._names[before.document["name"]]
-        if isinstance(document, StoredDetector):
+        if before is not None and self._names.get(before.name) == key:
+            del self._names[before.name]
+        if parsed is not None and isinstance(document, StoredDetector):
             self.detectors[key] = document
-            self._names[document.document["name"]] = key
+            self._parsed[key] = parsed
+            self._names[parsed.name] = key
 
     def _fold_task(self, key: str, task: StoredTask) -> None:
         parent = task.document.parent_task_id
         if parent is not None:
-            self.children.setdefault(parent, set()).add(key)
+            if self._parents.get(key, parent) != parent:
+                self.forget_child(key)
+            self.children.setdefault(parent, {})[key] = None
             self._parents[key] = parent
+            if parent not in self.tasks:
+                self._orphaned.add(parent)
             return
+        self._forget_parent(key)
         self.tasks[key] = task
-        self.reported.pop(key, None)
+        self._orphaned.discard(key)
         self._tasks_of.setdefault(task.document.detector_id, set()).add(key)
+        if task.document.task_type in HISTORICAL_TYPES and task.document.state in LIVE_STATES:
+            self._analyses.add(key)
 
     def _forget_task(self, key: str) -> None:
         self.forget_child(key)
+        self._forget_parent(key)
+        if key in self.children:
+            self._orphaned.add(key)
+
+    def _forget_parent(self, key: str) -> None:
         self.reported.pop(key, None)
+        self._analyses.discard(key)
         task = self.tasks.pop(key, None)
         if task is not None:
             of_detector = self._tasks_of[task.document.detector_id]
@@ -105,9 +138,15 @@ class CoordinatorState:
         """Take in the end of an entity task."""
         parent = self._parents.pop(key, None)
         if parent is not None:
-            self.children[parent].discard(key)
+            self.children[parent].pop(key, None)
             if not self.children[parent]:
                 del self.children[parent]
+                self._orphaned.discard(parent)
+
+    def orphans(self, most: int) -> list[str]:
+        """Ids of entity tasks whose parents are gone, at most so many."""
+        found: Iterator[str] = (child for parent in sorted(self._orphaned) for child in self.children[parent])
+        return list(islice(found, most))
 
     def seen(self, topic: str, key: str, offset: int) -> None:
         """Note the offset of a detector's newest record."""
@@ -117,6 +156,10 @@ class CoordinatorState:
     def detector_offset(self, detector_id: str) -> int | None:
         """The offset that ``seen`` noted last: the detector's seq_no."""
         return self._offsets.get(detector_id)
+
+    def detector(self, detector_id: str) -> Detector | None:
+        """The detector, read once."""
+        return self._parsed.get(detector_id)
 
     def named(self, name: str) -> str | None:
         """The id of the detector of that name."""
@@ -145,11 +188,4 @@ class CoordinatorState:
 
     def live_historical_tasks(self) -> int:
         """How many historical analyses run, over all detectors."""
-        return sum(
-            task.document.state in LIVE_STATES and task.document.task_type in HISTORICAL_TYPES
-            for task in self.tasks.values()
-        )
-
-
-def _is_child(document: Document) -> bool:
-    return isinstance(document, StoredTask) and document.document.parent_task_id is not None
+        return len(self._analyses)

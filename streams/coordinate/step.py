@@ -23,7 +23,7 @@ class CoordinatorLimits:
     """How much there may be; each is a setting.
 
     ``model_partitions`` is over how many partitions models are spread: a historical task has ended when each of
-    them has said so.
+    them has said so. ``max_ahead_ms`` is how far ahead of its time a record's event time may be.
     """
 
     max_detectors: int = 1000
@@ -31,6 +31,7 @@ class CoordinatorLimits:
     max_historical_tasks: int = 10
     max_old_tasks: int = 1
     model_partitions: int = 8
+    max_ahead_ms: int = 600_000
     detector_bytes: int = 500_000
     detector: DetectorLimits = field(default_factory=DetectorLimits)
 

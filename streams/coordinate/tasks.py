@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, Literal
 
 import msgspec
@@ -69,7 +68,7 @@ def create(
     only as many are kept as the limits say."""
     for number, old in enumerate(previous):
         if number >= step.limits.max_old_tasks:
-            delete(step, old)
+            step.delete("state", old.id)
         elif old.document.is_latest is True:
             step.put_task(old, msgspec.structs.replace(old.document, is_latest=False), old.ledger)
     user = step.user
@@ -92,15 +91,3 @@ def create(
         ),
         ledger,
     )
-
-
-def delete(step: Step, task: StoredTask) -> None:
-    """Write the end of a task and of its entity tasks."""
-    for child in _children(step, task.id):
-        step.delete("state", child)
-    step.delete("state", task.id)
-
-
-def _children(step: Step, task_id: str) -> Iterator[str]:
-    # Sorted: the journal and a replay must hold the same records in the same order.
-    yield from sorted(step.state.children.get(task_id, ()))

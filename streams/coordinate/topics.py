@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Collection
 
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from streams.coordinate.lookup import Found, Question
+from streams.coordinate.step import Ranges
 from streams.partitions import Partitions
 from streams.settings import Settings
-
-Offsets = dict[str, dict[int, int]]
 
 
 class Topics:
@@ -29,44 +29,39 @@ class Topics:
             if not name.startswith((self._settings.prefix, "__")) and topic.error is None
         }
 
-    def ids(self, reads: Callable[[str], bool]) -> dict[str, str]:
-        """The id of each topic that ``reads`` accepts: one that was deleted and made anew has another id."""
-        return self._partitions.ids(topic for topic, _ in self._accepted(reads))
+    def ids(self, topics: Collection[str]) -> dict[str, str]:
+        """The ids of these topics: one that was deleted and made anew has another id."""
+        return self._partitions.ids(topics)
 
-    def begins(self, reads: Callable[[str], bool], *, earliest: bool) -> Offsets:
-        """Where reading begins, for each partition of each topic that ``reads`` accepts."""
-        return self._watermarks(reads, lambda low, high: low if earliest else high)
-
-    def ranges(self, reads: Callable[[str], bool], since_ms: int) -> dict[str, dict[int, tuple[int, int]]]:
-        """For each partition the first offset of a record written at ``since_ms`` or later, and the end offset now.
+    def answer(self, question: Question) -> Found:
+        """From where to where the topics of the question are to be read.
 
         By the records' timestamps: where they are not in order, the first one that is late enough counts. A
         partition without any is read from its end, which is nothing.
         """
-        ranges: dict[str, dict[int, tuple[int, int]]] = {}
+        ranges: Ranges = {}
+        topics = [(topic, partitions) for topic, partitions in self.partitions().items() if question.reads(topic)]
+        # First: a topic that is made anew meanwhile is another one than that of the id, and read as such.
+        ids = self.ids([topic for topic, _ in topics])
         with _Reader(self._settings) as consumer:
-            for topic, partitions in self._accepted(reads):
-                places = [TopicPartition(topic, partition, max(0, since_ms)) for partition in partitions]
-                found = {place.partition: place.offset for place in consumer.offsets_for_times(places, timeout=10.0)}
+            for topic, partitions in topics:
+                begins = {}
+                if question.since_ms is not None:
+                    places = [TopicPartition(topic, partition, max(0, question.since_ms)) for partition in partitions]
+                    found = consumer.offsets_for_times(places, timeout=10.0)
+                    begins = {place.partition: place.offset for place in found}
                 ranges[topic] = {}
                 for partition in partitions:
                     low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10.0)
-                    begin = found.get(partition, -1)
+                    begin = low if question.since_ms is None else begins.get(partition, -1)
                     ranges[topic][partition] = (high if begin < 0 else min(max(low, begin), high), high)
-        return ranges
+        return Found(ranges, ids)
 
-    def _watermarks(self, reads: Callable[[str], bool], choose: Callable[[int, int], int]) -> Offsets:
-        offsets: Offsets = {}
+    def end_of_control(self) -> int:
+        """The end offset of the control topic."""
         with _Reader(self._settings) as consumer:
-            for topic, partitions in self._accepted(reads):
-                offsets[topic] = {
-                    partition: choose(*consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10.0))
-                    for partition in partitions
-                }
-        return offsets
-
-    def _accepted(self, reads: Callable[[str], bool]) -> Iterable[tuple[str, list[int]]]:
-        return ((topic, partitions) for topic, partitions in self.partitions().items() if reads(topic))
+            partition = TopicPartition(self._settings.topic("control"), 0)
+            return int(consumer.get_watermark_offsets(partition, timeout=10.0)[1])
 
 
 class _Reader:

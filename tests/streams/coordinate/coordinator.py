@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from schemas import state as stored
@@ -20,7 +21,7 @@ from schemas.command import (
     User,
 )
 from schemas.scan import Scan, decode_scan
-from schemas.state import JOURNAL_KEY, Journal, StoredJob, StoredTask
+from schemas.state import POSITION_KEY, Position, StoredJob, StoredTask
 from schemas.task import HISTORICAL_TYPES, REALTIME_TYPES, Job, Task
 from streams.coordinate.machine import Effects, Machine
 from streams.coordinate.state import Record
@@ -60,14 +61,13 @@ class Coordinator:
                 }
             ),
         )
-        if effects.records:
-            self.write(Record("state", JOURNAL_KEY, stored.encode(Journal(control_offset=self.offset, entries=[]))))
         for record in effects.records:
             if record.topic == "scans":
                 assert record.value is not None
                 self.scans.append(decode_scan(record.value))
             else:
-                self.machine.seen(record.topic, record.key, self.write(record))
+                self.machine.state.seen(record.topic, record.key, self.write(record))
+        self.write(Record("state", POSITION_KEY, stored.encode(Position(control_offset=self.offset))))
         return effects
 
     def write(self, record: Record) -> int:
@@ -162,6 +162,15 @@ class Coordinator:
 
     def tasks(self, types: frozenset[str] = REALTIME_TYPES | HISTORICAL_TYPES) -> list[StoredTask]:
         return self.machine.state.tasks_of("d1", types)
+
+
+def restored(log: Iterable[tuple[Record, int]], limits: CoordinatorLimits = LIMITS) -> Machine:
+    """A machine that has read a log."""
+    machine = Machine(limits, "node-2")
+    for record, offset in log:
+        machine.state.restore(record, offset)
+    machine.state.restored()
+    return machine
 
 
 def reason(reply: Reply) -> tuple[int, str]:

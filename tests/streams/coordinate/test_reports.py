@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from schemas import state as stored
 from schemas.command import JobStop, SourceReport, Sources
 from schemas.state import Ledger
-from streams.coordinate.machine import REPORT_PAUSE_MS, Machine
+from streams.coordinate.machine import REPORT_PAUSE_MS
 from streams.coordinate.reports import SENTENCES, SOURCES_KEPT, folded, in_one, source_sentences
-from tests.streams.coordinate.coordinator import LIMITS, Coordinator
+from tests.streams.coordinate.coordinator import Coordinator, restored
 
 
 @pytest.fixture
@@ -108,10 +108,9 @@ def test_what_was_reported_just_before_a_stop_is_in_the_ended_task(coordinator: 
 
 def test_a_restored_coordinator_knows_the_reports_that_were_written(coordinator: Coordinator) -> None:
     coordinator.report(late=5)
-    restored = Machine(LIMITS, "node-2")
-    restored.restore(coordinator.log)
-    (task,) = restored.state.tasks.values()
-    assert restored.state.ledger_of(task).sources["srv"][0].late == 5
+    machine = restored(coordinator.log)
+    (task,) = machine.state.tasks.values()
+    assert machine.state.ledger_of(task).sources["srv"][0].late == 5
 
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30), st.integers(0, 5)), max_size=800))
