@@ -14,6 +14,10 @@ from typing import Literal
 HOUR = 3_600_000
 DAY = 24 * HOUR
 
+COMPACTION_LAG_MS = HOUR
+"""Nothing of a topic whose writers are fenced is compacted before this age. A stale record erases the valid one that
+its own writer had written before under the same key: by then the successor has written that anew (streams/fence.py)."""
+
 Sizing = Literal["one", "models"]
 """``one``: a single partition, one total order. ``models``: as many partitions as models are spread over."""
 
@@ -22,8 +26,9 @@ Sizing = Literal["one", "models"]
 class Topic:
     """What is to be known about one topic.
 
-    ``payload`` names the module and type that reads a record's value. ``max_message_bytes`` is above Kafka's
-    default of 1 MB only where one record carries many entities, or somebody else's bytes.
+    ``fenced``: shares of it change hands among workers, and readers refuse what a former owner writes
+    (streams/fence.py). ``payload`` names the module and type that reads a record's value. ``max_message_bytes`` is
+    above Kafka's default of 1 MB only where one record carries many entities, or somebody else's bytes.
     """
 
     name: str
@@ -35,6 +40,7 @@ class Topic:
     compact: bool
     retention_ms: int | None
     max_message_bytes: int = 1_048_588
+    fenced: bool = False
 
     def full_name(self, prefix: str) -> str:
         """The topic's name in Kafka."""
@@ -53,6 +59,11 @@ class Topic:
         if self.compact:
             # A view that was away longer than this would miss deletions: see docs/topics.md.
             config["delete.retention.ms"] = str(7 * DAY)
+        if self.fenced:
+            config["min.compaction.lag.ms"] = str(COMPACTION_LAG_MS)
+            # The lag must begin when a record arrives. A worker that was paused sends, when it goes on, records that it
+            # had made long before: by their own times they could be compacted at once.
+            config["message.timestamp.type"] = "LogAppendTime"
         if self.retention_ms is not None:
             config["retention.ms"] = str(self.retention_ms)
         return config
@@ -125,6 +136,7 @@ TOPICS: dict[str, Topic] = {
             True,
             None,
             _LARGE,
+            fenced=True,
         ),
         Topic(
             "results",
@@ -156,6 +168,7 @@ TOPICS: dict[str, Topic] = {
             True,
             None,
             _LARGE,
+            fenced=True,
         ),
         Topic(
             "deletions",
