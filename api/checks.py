@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from api.fields import Sample, field_values, kind_of
+from api.fields import Sample, kind_of
 from api.positions import locate
 from api.settings import Settings
 from api.source import Sources
@@ -22,6 +22,7 @@ from schemas.errors import DetectorInvalid, Refused
 from schemas.feature import check_features
 from schemas.interval import Interval
 from schemas.query import compile_query
+from schemas.query.values import field_values
 
 EMPTY = "Feature has an invalid query returning empty aggregated data"
 RUNTIME = "Feature has an invalid query causing a runtime exception"
@@ -229,6 +230,6 @@ def _has_value(aggregation: Aggregation) -> Callable[[Mapping[str, Any]], bool]:
     def has_value(record: Mapping[str, Any]) -> bool:
         if matches is not None and not matches(record):
             return False
-        return any(True for _ in field_values(record, aggregation.field))
+        return bool(field_values(record, aggregation.field))
 
     return has_value

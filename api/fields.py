@@ -8,41 +8,22 @@ apart: ``date`` (ISO 8601, or epoch milliseconds as a number or a string of digi
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 
+from schemas.query.values import field_values
+
 EARLIEST = 1_000_000_000
 """Whole numbers below this are not taken for a time: 12 January 1970 in milliseconds."""
 
+LATEST = 34_359_738_368_000
+"""Year 3058: workers take no later time (``streams.ingest.extract.MAX_TIME``)."""
+
 _ISO = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d([.,]\d+)?)?(Z|[+-]\d\d:?\d\d)?)?")
-
-
-def field_values(record: Mapping[str, Any], path: str) -> Iterator[Any]:
-    """The values at a dotted path; a member whose name is the whole path counts too, lists count one by one.
-
-    >>> list(field_values({"host": {"name": "a"}, "x.y": 1}, "host.name")), list(field_values({"x.y": 1}, "x.y"))
-    (['a'], [1])
-    """
-    if path in record:
-        yield from _single(record[path])
-        return
-    head, dot, rest = path.partition(".")
-    if dot and head in record:
-        for value in _single(record[head]):
-            if isinstance(value, Mapping):
-                yield from field_values(value, rest)
-
-
-def _single(value: Any) -> Iterator[Any]:
-    if isinstance(value, list):
-        for item in value:
-            yield from _single(item)
-    elif value is not None:
-        yield value
 
 
 def kind_of(value: Any) -> str:
@@ -67,9 +48,11 @@ def is_time(value: Any) -> bool:
     if isinstance(value, bool):
         return False
     if isinstance(value, int | float):
-        return float(value).is_integer() and value >= EARLIEST
+        return EARLIEST <= value < LATEST and float(value).is_integer()
     if isinstance(value, str):
-        return _ISO.fullmatch(value) is not None or (value.isdecimal() and int(value) >= EARLIEST)
+        # Python reads no integers of more than 4,300 digits.
+        digits = value.isdecimal() and len(value) < 20 and EARLIEST <= int(value) < LATEST
+        return digits or _ISO.fullmatch(value) is not None
     return False
 
 

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from api.fields import field_values, time_of
+from api.fields import time_of
 from schemas.detector import Detector
 from schemas.interval import Interval
+from schemas.query.values import field_values
 
 MINUTE = 60_000
 DENSE = 0.75
@@ -122,7 +123,7 @@ def _category_issue(detector: Detector, data: Data, kept: Sequence[tuple[int, Re
     """The entity with the most records must be dense enough by itself."""
     of_entity: dict[tuple[str, ...], list[int]] = {}
     for moment, record in kept:
-        values = tuple(str(next(field_values(record, field), "")) for field in detector.category_fields)
+        values = tuple(str(next(iter(field_values(record, field)), "")) for field in detector.category_fields)
         if all(values):
             of_entity.setdefault(values, []).append(moment)
     if not of_entity:

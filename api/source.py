@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +13,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from api.errors import index_not_found, unavailable
 from api.fields import Sample, read_records
 from api.silence import SilentLogger
+from schemas.topic_pattern import matches_topic
 
 T = TypeVar("T")
 
@@ -85,18 +85,17 @@ class Sources:
         found: dict[str, None] = {}
         for index in indices:
             if "*" in index:
-                pattern = re.compile(".*".join(re.escape(part) for part in index.split("*")))
-                found.update(dict.fromkeys(name for name in sorted(known) if self._visible(name, pattern)))
+                found.update(dict.fromkeys(name for name in sorted(known) if self._visible(name, index)))
             elif index in known:
                 found[index] = None
             else:
                 raise index_not_found(index)
         return list(found)
 
-    def _visible(self, name: str, pattern: re.Pattern[str]) -> bool:
+    def _visible(self, name: str, pattern: str) -> bool:
         """Patterns leave Kafka's and our own topics out."""
         own = name.startswith(("__", self._own_prefix))
-        return not own and pattern.fullmatch(name) is not None
+        return not own and matches_topic(pattern, name)
 
     def _metadata(self) -> dict[str, list[int]]:
         if time.monotonic() - self._listed > METADATA_SECONDS:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
@@ -18,6 +17,7 @@ from schemas.query import MatchAll, Query, compile_query, parse_query, to_docume
 from schemas.suppression import Rule, default_rules, parse_rules
 from schemas.task import DateRange
 from schemas.token import as_array, as_boolean, as_integer, as_object, as_text, illegal_argument, token
+from schemas.topic_pattern import matches_topic
 
 __all__ = [
     "DEFAULT_INTERVAL",
@@ -115,11 +115,7 @@ class Detector(msgspec.Struct, frozen=True, kw_only=True):
 
     def reads(self, topic: str) -> bool:
         """Whether the detector's ``indices`` name this topic: exactly or by a pattern with ``*``."""
-        return any(_pattern(name).fullmatch(topic) is not None for name in self.indices)
-
-
-def _pattern(name: str) -> re.Pattern[str]:
-    return re.compile(".*".join(re.escape(part) for part in name.split("*")))
+        return any(matches_topic(name, topic) for name in self.indices)
 
 
 def parse_detector(
