@@ -16,6 +16,9 @@ from schemas.interval import Interval
 from schemas.query.values import field_values
 
 MINUTE = 60_000
+MEASURED_DELAY = MINUTE
+"""Delays up to here are allowed for by themselves where the detector has no ``window_delay``."""
+
 DENSE = 0.75
 """A data set passes when this share of the looked-at intervals holds a record."""
 
@@ -96,7 +99,8 @@ def model_issue(
     if coverage(data, times, interval, history) < DENSE:
         return _interval_issue(data, history)
     age = math.ceil((now - data.newest) / MINUTE)
-    if (now - data.newest) > detector.window_delay_ms and age * MINUTE > detector.window_delay_ms:
+    delay = MEASURED_DELAY if detector.window_delay is None else detector.window_delay_ms
+    if (now - data.newest) > delay and age * MINUTE > delay:
         text = f"Latest seen data point is at least {age} minutes ago. Consider changing window delay to at least "
         return _issue("window_delay", f"{text}{age} minutes.", Interval(age, "Minutes"))
     kept = [(moment, record) for moment, record in data.records if matches(record)]

@@ -37,18 +37,34 @@ class OpenWindow(msgspec.Struct, frozen=True, array_like=True):
     columns: list[bytes]
 
 
+class WatermarkState(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """How far the event time of a run on a source has come: what ``streams/ingest/watermark.py`` needs to go on.
+
+    Times are epoch ms, ``held_until`` by Kafka's clock. ``ahead`` are the last records ahead of the watermark, at most
+    three, ``disorder`` and ``lag`` the peaks from which the automatic delay falls.
+    """
+
+    time: int | None
+    frontier: int
+    ahead: list[int]
+    ahead_from: int | None
+    disorder: int | None
+    lag: int | None
+    held_until: int | None
+
+
 class RunCheckpoint(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """One run's windowing of one source: exactly the fold of the records before ``offset``.
 
-    ``clock`` is the highest event time seen (None before the first record), ``closed_until`` the end of the
-    last window that was closed and sent. ``unread`` counts the records that were deleted before they were read,
-    ``dead_letters`` those that could not be used; ``note`` is what is to be said about the source to people.
+    ``closed_until`` is the end of the last window that was closed and sent. ``unread`` counts the records that were
+    deleted before they were read, ``dead_letters`` those that could not be used; ``note`` is what is to be said about
+    the source to people.
     """
 
     owner: str
     run: int
     offset: int
-    clock: int | None
+    watermark: WatermarkState
     closed_until: int
     late: int
     records: int

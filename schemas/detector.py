@@ -21,6 +21,7 @@ from schemas.topic_pattern import matches_topic
 
 __all__ = [
     "DEFAULT_INTERVAL",
+    "SHOWN_DELAY",
     "Detector",
     "DetectorLimits",
     "DetectorType",
@@ -29,11 +30,16 @@ __all__ = [
     "parse_detector",
     "read_detector",
     "render_detector",
+    "shown_document",
+    "stored_document",
 ]
 
 DetectorType = Literal["SINGLE_ENTITY", "MULTI_ENTITY"]
 
 DEFAULT_INTERVAL = Interval(10, "Minutes")
+SHOWN_DELAY = Interval(0, "Seconds")
+"""What the API shows of a window delay that is automatic: clients know the anchor's default."""
+
 DEFAULT_SHINGLE = 8
 DEFAULT_RECENCY = 2560
 INITIAL_SAMPLES = 32
@@ -49,8 +55,9 @@ _UNLIMITED = DetectorLimits(**dict.fromkeys(DetectorLimits.__dataclass_fields__,
 class Detector(msgspec.Struct, frozen=True, kw_only=True):
     """A valid detector. Members are named as in the document; None where the document has none.
 
-    ``description`` is the plain text: the document has it escaped for HTML. ``model`` is an extension: which
-    model scores, with its parameters, checked by whoever builds the model.
+    ``description`` is the plain text: the document has it escaped for HTML. ``window_delay`` None is automatic: it
+    follows the delays of the records. ``model`` is an extension: which model scores, with its parameters, checked by
+    whoever builds the model.
     """
 
     name: str
@@ -58,7 +65,7 @@ class Detector(msgspec.Struct, frozen=True, kw_only=True):
     time_field: str
     indices: tuple[str, ...]
     filter_query: Query = MatchAll()
-    window_delay: Interval = Interval(0, "Seconds")
+    window_delay: Interval | None = None
     shingle_size: int = DEFAULT_SHINGLE
     schema_version: int = 0
     feature_attributes: tuple[Feature, ...] = ()
@@ -105,8 +112,8 @@ class Detector(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def window_delay_ms(self) -> int:
-        """How long after its end a window still waits for records."""
-        return self.window_delay.milliseconds
+        """How long after its end a window waits for records in any case: 0 where that is automatic."""
+        return 0 if self.window_delay is None else self.window_delay.milliseconds
 
     @property
     def run_interval(self) -> Interval:
@@ -162,7 +169,7 @@ def read_detector(
 def load_detector(document: Mapping[str, Any]) -> Detector:
     """Read a detector document that this system wrote (``StoredDetector.document``), whatever the limits are.
 
-    ``load_detector(render_detector(detector)) == detector``.
+    ``load_detector(stored_document(detector)) == detector``.
     """
     members = _members(document, lambda: "")
     members["last_update_time"] = document["last_update_time"]
@@ -170,9 +177,36 @@ def load_detector(document: Mapping[str, Any]) -> Detector:
     return _build(members, _UNLIMITED, None)
 
 
+def stored_document(detector: Detector) -> dict[str, Any]:
+    """The JSON form as it is stored: an automatic ``window_delay`` is left out."""
+    document = render_detector(detector)
+    if detector.window_delay is None:
+        del document["window_delay"]
+    return document
+
+
+def shown_document(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored document as the API shows it: with 0 seconds, the anchor's default, for an automatic ``window_delay``.
+
+    >>> shown_document({"filter_query": {}, "shingle_size": 8})["window_delay"]
+    {'period': {'interval': 0, 'unit': 'Seconds'}}
+    """
+    if "window_delay" in stored:
+        return dict(stored)
+    shown: dict[str, Any] = {}
+    for name, value in stored.items():
+        shown[name] = value
+        if name == "filter_query":
+            shown["window_delay"] = SHOWN_DELAY.document()
+    return shown
+
+
 def render_detector(detector: Detector) -> dict[str, Any]:
     """The JSON form as the API shows it, with the anchor's order of members."""
-    shown = {name: _shown(value) for name, value in msgspec.structs.asdict(detector).items()}
+    delay = detector.window_delay or SHOWN_DELAY
+    shown = {name: _shown(value) for name, value in msgspec.structs.asdict(detector).items()} | {
+        "window_delay": delay.document()
+    }
     shown["description"] = _escape(detector.description)
     shown["filter_query"] = to_document(detector.filter_query)
     model, rules = shown.pop("model"), shown.pop("rules")

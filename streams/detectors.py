@@ -137,6 +137,7 @@ class Detectors:
             detector_id=task.detector_id,
             detector=detector,
             partitions=self._settings.model_partitions,
+            most_delay_ms=int(self._settings.max_auto_delay * 1000),
         )
         # The seed of the detector itself: an analysis comes to the grades that real time comes to.
         spec = forest_spec(task.detector_id, detector)
@@ -164,6 +165,7 @@ class Detectors:
             detector_id=detector_id,
             detector=detector,
             partitions=self._settings.model_partitions,
+            most_delay_ms=int(self._settings.max_auto_delay * 1000),
         )
         spec = forest_spec(detector_id, detector)
         self.running[detector_id] = Running(detector, job.run, plan, spec, restarted=job.version > 1)

@@ -56,7 +56,7 @@ class Plan:
     """Everything that ingest and score need to know of one run.
 
     ``owner`` is the detector id, or the task id of a historical analysis; ``categories`` are the sorted paths
-    of the category fields.
+    of the category fields. ``delay_ms`` None is the automatic delay, at most ``most_delay_ms``.
     """
 
     owner: str
@@ -65,14 +65,17 @@ class Plan:
     time: str
     categories: tuple[str, ...]
     interval_ms: int
-    delay_ms: int
+    delay_ms: int | None
+    most_delay_ms: int
     filter: Query | None
     columns: tuple[Column, ...]
     features: tuple[PlannedFeature, ...]
     partitions: int
 
     @classmethod
-    def build(cls, *, owner: str, run: int, detector_id: str, detector: Detector, partitions: int) -> Plan:
+    def build(
+        cls, *, owner: str, run: int, detector_id: str, detector: Detector, partitions: int, most_delay_ms: int
+    ) -> Plan:
         """The plan of a detector's run."""
         columns: dict[Column, int] = {}
         features = []
@@ -88,7 +91,8 @@ class Plan:
             time=detector.time_field,
             categories=detector.category_fields,
             interval_ms=detector.window_interval_ms,
-            delay_ms=detector.window_delay_ms,
+            delay_ms=None if detector.window_delay is None else detector.window_delay.milliseconds,
+            most_delay_ms=most_delay_ms,
             filter=None if isinstance(detector.filter_query, MatchAll) else detector.filter_query,
             columns=tuple(columns),
             features=tuple(features),

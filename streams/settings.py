@@ -45,6 +45,11 @@ class Settings:
     max_ahead: float = setting(
         600.0, "Event times further ahead of the record's Kafka timestamp are dead letters.", least=0
     )
+    max_auto_delay: float = setting(
+        60.0,
+        "A detector without window_delay waits for late records as long as it has seen is needed, at most so long.",
+        least=0,
+    )
     source_checkpoint_interval: float = setting(5.0, "How often a source's open windows are checkpointed.")
     record_bytes: int = setting(8_000_000, "Windows and checkpoints are cut into records of about this size.")
     model_checkpoint_windows: int = setting(50, "A model is checkpointed about every so many windows,")

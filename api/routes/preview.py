@@ -10,7 +10,7 @@ from api.errors import Text
 from api.request import Answer, Request, milliseconds
 from api.routes.detectors import new_id
 from api.services import Services
-from schemas.detector import load_detector, render_detector
+from schemas.detector import load_detector, shown_document, stored_document
 from schemas.errors import Refused
 from schemas.result import Result
 from schemas.token import as_object
@@ -29,11 +29,11 @@ async def preview(request: Request, services: Services) -> Answer:
             raise Refused(404, f"Can't find anomaly detector with id:{id}")
         services.allow(stored, request)
         services.allow_topics(stored.source["indices"], request)
-        document = stored.source
+        document = stored.definition
     elif body.get("detector") is not None:
         given = as_object(body["detector"])
         detector = services.read_detector(given, request)
-        document = render_detector(detector)
+        document = stored_document(detector)
         document.pop("last_update_time", None)
         for feature in document["feature_attributes"]:
             # Here, so that the results name the features of the detector that is shown.
@@ -47,7 +47,7 @@ async def preview(request: Request, services: Services) -> Answer:
     return Answer(
         {
             "anomaly_result": [_shown(result, None if id is None else str(id)) for result in found.shown()],
-            "anomaly_detector": document,
+            "anomaly_detector": shown_document(document),
         }
     )
 
@@ -64,7 +64,7 @@ async def run(request: Request, services: Services) -> Answer:
         raise Refused(500, "config is not available.", "end_run_exception")
     services.allow(stored, request)
     services.require_results()
-    detector = load_detector(stored.source)
+    detector = load_detector(stored.definition)
     services.allow_topics(detector.indices, request)
     if not detector.enabled_features:
         raise Refused(500, "Having trouble querying data because all of your features have been disabled.")
@@ -72,7 +72,7 @@ async def run(request: Request, services: Services) -> Answer:
     if detector.category_fields:
         return Answer(verdict(None, 0, interval, "a detector with category fields has no single result: use _preview"))
     begin = start // interval * interval - detector.history * interval
-    found = await services.previews.run(stored.source, begin, end, request.user)
+    found = await services.previews.run(stored.definition, begin, end, request.user)
     count, last = found.last()
     if last is None or last.data_end_time <= start:
         return Answer(verdict(None, count, interval, "No data in current detection window"))

@@ -12,18 +12,30 @@ from typing import Any
 import msgspec
 
 from api.search.index import Candidates, DocumentTable
+from schemas.detector import shown_document
 from schemas.state import HIDDEN, POSITION_KEY, StoredJob, StoredTask, decode_detector, decode_state
-from schemas.task import HISTORICAL_TYPES, REALTIME_TYPES
+from schemas.task import HISTORICAL_TYPES, REALTIME_TYPES, Task
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A document as the API shows it. ``seq_no`` is the offset of its record."""
+    """A document as the API shows it. ``seq_no`` is the offset of its record.
+
+    ``automatic_delay`` says that a detector's ``window_delay`` is only shown: it is measured.
+    """
 
     id: str
     version: int
     seq_no: int
     source: dict[str, Any]
+    automatic_delay: bool = False
+
+    @property
+    def definition(self) -> dict[str, Any]:
+        """A detector's document as somebody may have sent it, without what is only shown."""
+        if not self.automatic_delay:
+            return self.source
+        return {name: value for name, value in self.source.items() if name != "window_delay"}
 
 
 class Catalog:
@@ -55,7 +67,9 @@ class Catalog:
         if before is not None and self._names.get(before.source.get("name", "")) == key:
             del self._names[before.source["name"]]
         if stored is not None:
-            self.detectors.put(Document(key, stored.version, offset, stored.document))
+            automatic = "window_delay" not in stored.document
+            shown = shown_document(stored.document)
+            self.detectors.put(Document(key, stored.version, offset, shown, automatic))
             self._names[stored.document.get("name", "")] = key
             if stored.document.get("category_field"):
                 self._many.add(key)
@@ -67,7 +81,7 @@ class Catalog:
         stored = None if value is None else decode_state(value)
         self.hidden_tasks.pop(key, None)
         if isinstance(stored, StoredTask):
-            task = Document(key, stored.version, offset, msgspec.to_builtins(stored.document))
+            task = Document(key, stored.version, offset, _shown_task(stored.document))
             if stored.document.detector_id.startswith(HIDDEN):
                 self.hidden_tasks[key] = task
                 return
@@ -118,6 +132,13 @@ class Catalog:
     def counts(self) -> tuple[int, int]:
         """How many detectors there are without and with category fields."""
         return len(self.detectors) - len(self._many), len(self._many)
+
+
+def _shown_task(task: Task) -> dict[str, Any]:
+    source: dict[str, Any] = msgspec.to_builtins(task)
+    if "detector" in source:
+        source["detector"] = shown_document(source["detector"])
+    return source
 
 
 def task_document(task: Document) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from schemas.command import DetectorDelete, DetectorPut
-from schemas.detector import Detector, check_name, read_detector, render_detector
+from schemas.detector import SHOWN_DELAY, Detector, check_name, read_detector, stored_document
 from schemas.errors import Refused
 from schemas.feature import check_features
 from schemas.state import HIDDEN, StoredDetector
@@ -71,7 +71,7 @@ def put(step: Step, command: DetectorPut) -> Answer:
             f"Cannot create anomaly detector with name [{detector.name}] as it's already used by another detector",
         )
     _check_sequence(step, command)
-    document = render_detector(detector)
+    document = stored_document(detector)
     _check_size(document, step.limits.detector_bytes)
     version = step.put_detector(detector_id, before, document)
     return Answer(detector_id, version, 201 if before is None else 200, ("detectors", detector_id))
@@ -115,7 +115,11 @@ def _check_change(before: Detector, after: Detector) -> Detector:
         raise Refused(400, "Can't change category field")
     if before.result_index != after.result_index:
         raise Refused(400, "Can't change custom result index")
-    return msgspec.structs.replace(after, user=before.user)
+    after = msgspec.structs.replace(after, user=before.user)
+    if before.window_delay is None and after.window_delay == SHOWN_DELAY:
+        # A client that sends back what it was shown has not asked for a fixed delay.
+        after = msgspec.structs.replace(after, window_delay=None)
+    return after
 
 
 def _check_room(step: Step, detector_id: str, detector: Detector) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from schemas.command import Failed, JobStart, JobStop, Progress, SourceReport, Sources
-from schemas.detector import Detector
+from schemas.detector import SHOWN_DELAY, Detector
 from schemas.errors import Refused
 from schemas.state import Ledger, ModelShare, Run, StoredDetector, StoredJob, StoredTask
 from schemas.task import LIVE_STATES, REALTIME_TYPES, ROWS_TO_INIT, Job, TaskState
@@ -85,7 +85,7 @@ def _job(step: Step, stored: StoredDetector, detector: Detector, before: StoredJ
         schedule={
             "interval": {"start_time": step.now_ms, "period": interval.interval, "unit": interval.unit},
         },
-        window_delay=detector.window_delay.document(),
+        window_delay=(detector.window_delay or SHOWN_DELAY).document(),
         enabled=True,
         enabled_time=step.now_ms,
         last_update_time=step.now_ms,

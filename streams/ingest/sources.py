@@ -19,7 +19,7 @@ from schemas.deadletter import DeadLetter
 from schemas.partial import Partial
 from streams.detectors import Running
 from streams.fence import Record
-from streams.ingest.clock import SourceClock
+from streams.ingest.clock import MOST_LAG_MS, SourceClock
 from streams.ingest.decode import Decoder
 from streams.ingest.entities import EntityTable
 from streams.ingest.source import RunSource, Source
@@ -116,8 +116,8 @@ class Sources:
             if state is not None:
                 matched = True
                 run.restore(state)
-                if state.clock is not None:
-                    run.clock.observe(state.clock, now)
+                if state.watermark.time is not None:
+                    run.clock.observe(state.watermark.time, now)
             source.runs[running.plan.owner] = run
         if stored is not None and (is_another(stored.topic_id, extent.topic_id) or stored.offset > extent.high):
             self._begin_anew(source)
@@ -289,8 +289,9 @@ class Sources:
         for run in runs:
             run.dead_letters += sum(letter.detector_id in ("", run.plan.owner) for letter in decoded.dead_letters)
             batch = run.fold(decoded.batches[run.plan.owner], next_offset)
-            if run.windows.clock is not None and len(batch.times):
-                run.clock.observe(run.windows.clock, now, records[-1].timestamp)
+            newest = run.windows.watermark.newest(now + MOST_LAG_MS)
+            if newest is not None and len(batch.times):
+                run.clock.observe(newest, now, records[-1].timestamp)
             self._emit(source, run, run.windows.close(), emission, idle=not len(batch.times) and run.idle)
         return emission
 
@@ -313,12 +314,14 @@ class Sources:
         return emission
 
     def _tick(self, source: Source, run: RunSource, now: int, emission: Emission) -> None:
-        tick = run.clock.at(now, run.plan.interval_ms, run.plan.delay_ms)
+        watermark = run.windows.watermark
+        tolerance = run.plan.most_delay_ms if run.plan.delay_ms is None else run.plan.delay_ms
+        tick = run.clock.at(now, run.plan.interval_ms, tolerance)
         closed: Sequence[Closed] = ()
         if tick.close_open:
             closed = run.windows.close_all()
-        elif tick.clock is not None and (run.windows.clock is None or tick.clock > run.windows.clock):
-            run.windows.advance(tick.clock)
+        elif tick.clock is not None and (watermark.time is None or tick.clock > watermark.time):
+            watermark.advance(tick.clock)
             closed = run.windows.close()
         self._emit(source, run, closed, emission, idle=tick.idle)
 

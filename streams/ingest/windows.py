@@ -18,6 +18,7 @@ from schemas.checkpoint import OpenWindow, RunCheckpoint
 from schemas.partial import NO_WINDOW, Partial, WindowPart
 from streams.columns import Input
 from streams.ingest.entities import NO_ENTITY, Entities, EntityTable
+from streams.ingest.watermark import Watermark
 from streams.pieces import cut_partial
 from streams.plan import Plan
 
@@ -107,14 +108,14 @@ class Closed:
 class RunWindows:
     """The open windows. ``offset`` is the next record to fold; records before it are repeats and skipped.
 
-    ``clock`` is the highest event time seen (None before the first record), ``closed_until`` the end of the newest
-    window that is closed (``NO_WINDOW`` before the first). ``late`` counts records of closed windows.
+    ``closed_until`` is the end of the newest window that is closed (``NO_WINDOW`` before the first). ``late`` counts
+    records of closed windows.
     """
 
     def __init__(self, plan: Plan, entities: EntityTable, offset: int) -> None:
         self.plan = plan
         self.offset = offset
-        self.clock: int | None = None
+        self.watermark = Watermark(plan.delay_ms, plan.most_delay_ms)
         self.closed_until = NO_WINDOW
         self.late = 0
         self.records = 0
@@ -135,13 +136,11 @@ class RunWindows:
         belongs = batch.entities != NO_ENTITY
         if not len(batch.times):
             return
-        interval, delay = self.plan.interval_ms, self.plan.delay_ms
-        numbers = np.floor_divide(batch.times, interval)
-        ends = (numbers + 1) * interval
-        highest = np.maximum.accumulate(batch.times if self.clock is None else np.maximum(batch.times, self.clock))
+        numbers = np.floor_divide(batch.times, self.plan.interval_ms)
+        ends = (numbers + 1) * self.plan.interval_ms
         # A record is late when its window has closed by then: judged record by record, not by the batch.
-        late = (highest >= ends + delay) | (ends <= self.closed_until)
-        self.clock = int(highest[-1])
+        frontier = self.watermark.take(batch.times, batch.written, batch.again)
+        late = (ends <= frontier) | (ends <= self.closed_until)
         self.late += batch.count(belongs & late)
         self.records += batch.count(belongs & ~late)
         kept = np.flatnonzero(belongs & ~late)
@@ -154,17 +153,12 @@ class RunWindows:
         """There is no record for this run before ``offset``."""
         self.offset = max(self.offset, offset)
 
-    def advance(self, clock: int) -> None:
-        """Let the clock go on without a record. Never goes back."""
-        self.clock = clock if self.clock is None else max(self.clock, clock)
-
     def close(self) -> list[Closed]:
-        """Take out the windows that are due by the clock, oldest first."""
+        """Take out the windows up to the watermark's frontier, oldest first."""
         self._renew()
-        if self.clock is None:
+        if self.watermark.frontier == NO_WINDOW:
             return []
-        due = (self.clock - self.plan.delay_ms) // self.plan.interval_ms
-        return self._take_until(due * self.plan.interval_ms)
+        return self._take_until(self.watermark.frontier // self.plan.interval_ms * self.plan.interval_ms)
 
     def close_all(self) -> list[Closed]:
         """Take out every open window, due or not, oldest first."""
@@ -321,7 +315,7 @@ class RunWindows:
             owner=self.plan.owner,
             run=self.plan.run,
             offset=self.offset,
-            clock=self.clock,
+            watermark=self.watermark.snapshot(),
             closed_until=self.closed_until,
             late=self.late,
             records=self.records,
@@ -330,7 +324,8 @@ class RunWindows:
 
     def restore(self, checkpoint: RunCheckpoint) -> None:
         """Take over the state of a snapshot of the same run."""
-        self.offset, self.clock = checkpoint.offset, checkpoint.clock
+        self.offset = checkpoint.offset
+        self.watermark.restore(checkpoint.watermark)
         self.closed_until = checkpoint.closed_until
         self.late, self.records = checkpoint.late, checkpoint.records
         self._renew()

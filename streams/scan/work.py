@@ -94,7 +94,7 @@ class ScanWork:
     @property
     def clock(self) -> int | None:
         """The event time reached."""
-        return self._range.windows.clock
+        return self._range.windows.watermark.time
 
     def restore(self) -> int:
         """Begin where the checkpoint was taken that the scan's share has; the offset at which reading begins."""
@@ -236,7 +236,7 @@ class ScanWork:
             partition=scan.partition,
             offset=scan.end_offset if done else windows.offset,
             records=windows.records,
-            current=windows.clock,
+            current=windows.watermark.time,
             done=done,
             node_id=self._settings.node_id,
             missing=self._missing,

@@ -96,7 +96,7 @@ def plan(features: int, kind: str, **members: Any) -> Plan:
         **members,
     }
     detector = parse_detector(document, limits=DetectorLimits(), now_ms=0, new_id=lambda: "id")
-    return Plan.build(owner="bench", run=1, detector_id="bench", detector=detector, partitions=8)
+    return Plan.build(owner="bench", run=1, detector_id="bench", detector=detector, partitions=8, most_delay_ms=60_000)
 
 
 def ours(plan_: Plan, records: Sequence[Record]) -> tuple[Clock, int]:

@@ -18,6 +18,9 @@ from tests.schemas.documents import feature, parsed
 NOW = 2_000_000_000_000
 """The Kafka timestamp of the records of these tests."""
 
+MOST_DELAY = 60_000
+"""Bound of the automatic delay in these tests."""
+
 NUMBERS = [feature(kind, kind, "v") for kind in ("sum", "avg", "min", "max", "value_count")]
 SKETCHES = [feature("distinct", "cardinality", "v"), feature("percentiles", "percentiles", "v")]
 ALL_KINDS = [NUMBERS[1], NUMBERS[3], NUMBERS[4], *SKETCHES]
@@ -42,7 +45,14 @@ def plan(*features: dict[str, Any], owner: str = "d", partitions: int = 4, **mem
         "feature_attributes": list(features) or [feature("f", "sum", "v")],
         **members,
     }
-    return Plan.build(owner=owner, run=1, detector_id=owner, detector=parsed(**document), partitions=partitions)
+    return Plan.build(
+        owner=owner,
+        run=1,
+        detector_id=owner,
+        detector=parsed(**document),
+        partitions=partitions,
+        most_delay_ms=MOST_DELAY,
+    )
 
 
 def records(values: Iterable[Any], start: int = 0, written: int = -1) -> list[Record]:

@@ -58,7 +58,7 @@ def test_what_no_open_window_needs_is_forgotten() -> None:
     for second in range(50):
         feed(table, windows, second, [f"{second}-{number}" for number in range(60)])
         assert len(table.current.names) <= 100 + 60 + 60 + 1
-    other.advance(500)
+    other.watermark.advance(500)
     other.close()
     gc.collect()
     assert first() is None

@@ -90,7 +90,7 @@ def test_a_source_without_runs_still_says_where_it_is() -> None:
 
 @pytest.fixture
 def run() -> RunSource:
-    return source_of([{"t": time, "host": "a", "v": 1.0} for time in (0, 100_000)], "d").runs["d"]
+    return source_of([{"t": time, "host": "a", "v": 1.0} for time in (0, 50_000, 100_000)], "d").runs["d"]
 
 
 def test_what_closed_is_said_once_to_every_model_partition(run: RunSource) -> None:

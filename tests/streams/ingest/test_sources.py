@@ -50,7 +50,7 @@ def running(owner: str = "d", run: int = 1, **members: Any) -> Running:
         detection_interval={"period": {"interval": 1, "unit": "Seconds"}},
         feature_attributes=[feature("f", "sum", "v")],
     )
-    plan = Plan.build(owner=owner, run=run, detector_id=owner, detector=detector, partitions=2)
+    plan = Plan.build(owner=owner, run=run, detector_id=owner, detector=detector, partitions=2, most_delay_ms=60_000)
     sources = Run(**{"id": run, "sources": {"m": {3: 0}}, **members})
     return Running(detector, sources, plan, forest_spec(owner, detector), restarted=False)
 
@@ -114,9 +114,9 @@ def test_windows_come_out_as_records_come_in() -> None:
 def test_a_restored_source_goes_on_where_its_checkpoint_was_taken() -> None:
     first, second = Worker(), Worker()
     source = first.take()
-    first.fold(live(0, 1.2))
-    assert second.take(stored=stored(first.sources.give_up(source)), high=2).offset == 2
-    second.fold(live(1.3, 2.1, start=2))
+    first.fold(live(0, 0, 1.2))
+    assert second.take(stored=stored(first.sources.give_up(source)), high=3).offset == 3
+    second.fold(live(1.3, 2.1, start=3))
     assert second.sums == {(2, "a"): 2.0}
 
 
@@ -217,12 +217,12 @@ def test_what_becomes_of_records_is_reported_when_there_is_news_and_not_too_ofte
     source = worker.take(epoch=4)
     held = worker.sources.held.values()
     assert reports.due(held, 0.0) == []
-    worker.fold(live(5, 1))
-    worker.sources.lose(source, 2, 9)
+    worker.fold(live(5, 5, 1))
+    worker.sources.lose(source, 3, 10)
     (report,) = reports.due(held, 0.1)
     assert (report.topic, report.partition, report.epoch) == ("m", 3, 4)
     assert (report.late, report.unread, report.dead_letters, report.note) == (1, 7, 0, "")
-    worker.fold(live(1, start=9))
+    worker.fold(live(1, start=10))
     assert reports.due(held, 10.0) == []
     assert [report.late for report in reports.due(held, 10.2)] == [2]
     assert reports.due(held, 99.0) == []

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -16,13 +17,29 @@ from streams.ingest.entities import EntityTable
 from streams.ingest.windows import Closed, RunWindows
 from streams.plan import Plan
 from tests.schemas.documents import feature
-from tests.streams.ingest.plans import ALL_KINDS, NUMBERS, SKETCHES, Record, decoder, plan, records, rows, split
+from tests.streams.ingest.plain_watermark import PlainWatermark
+from tests.streams.ingest.plans import (
+    ALL_KINDS,
+    MOST_DELAY,
+    NUMBERS,
+    SKETCHES,
+    Record,
+    decoder,
+    plan,
+    records,
+    rows,
+    split,
+)
 
 INTERVAL = 1_000
-TIMES = st.integers(-1_500, 6_000)
+NEAR = st.integers(-1_500, 6_000)
+TIMES = NEAR | NEAR.map(lambda time: time + 70_000) | NEAR.map(lambda time: time + 300_000)
+WRITTEN = st.just(-1) | st.integers(1, 400_000)
 VALUES = st.none() | st.floats(-1e9, 1e9) | st.sampled_from([0.1, 0.2, 0.3, 1e16, -0.0])
-POINTS = st.fixed_dictionaries({"t": TIMES, "host": st.sampled_from(["a", "b", "c", None]), "v": VALUES})
+HOSTS = st.sampled_from(["a", "b", "c", None])
+POINTS = st.fixed_dictionaries({"t": TIMES, "host": HOSTS, "v": VALUES, "written": WRITTEN})
 STREAMS = st.lists(POINTS, max_size=40)
+DELAYS = st.none() | st.integers(0, 2) | st.just(90)
 LIMITS = st.integers(0, 3) | st.just(1000)
 CUTS = st.sets(st.integers(1, 39)).map(sorted)
 
@@ -66,28 +83,41 @@ def cut(stream: Sequence[Record], cuts: Sequence[int]) -> list[Sequence[Record]]
     return [stream[start:stop] for start, stop in pairwise(edges) if start < stop]
 
 
+def stamped(stream: Sequence[dict[str, Any]], start: int = 0) -> list[Record]:
+    """The records of points, with their Kafka timestamps."""
+    return [
+        replace(record, timestamp=point["written"])
+        for record, point in zip(records(stream, start), stream, strict=True)
+    ]
+
+
 class Naive:
     """The same windows with a dict, record by record."""
 
-    def __init__(self, delay: int) -> None:
-        self.delay = delay
-        self.clock: int | None = None
+    def __init__(self, delay: int | None) -> None:
+        self.watermark = PlainWatermark(delay, MOST_DELAY)
         self.late = self.records = 0
         self.open: dict[tuple[int, str], list[float]] = {}
         self.closed: dict[tuple[int, str], list[float]] = {}
 
     def read(self, point: dict[str, Any]) -> None:
         time, host, value = point["t"], point["host"], point["v"]
-        self.clock = time if self.clock is None else max(self.clock, time)
+        self.watermark.take(time, point["written"])
         end = (time // INTERVAL + 1) * INTERVAL
-        if host is not None and end + self.delay <= self.clock:
+        if host is not None and self.is_closed(end):
             self.late += 1
         elif host is not None:
             self.records += 1
             row = self.open.setdefault((end, host), [0.0, 0.0, float("inf"), float("-inf"), 0.0])
             if value is not None:
                 row[:] = [row[0] + value, row[1] + 1, min(row[2], value), max(row[3], value), row[4] + 1]
-        for key in [key for key in self.open if key[0] + self.delay <= self.clock]:
+        self.close()
+
+    def is_closed(self, end: int) -> bool:
+        return self.watermark.frontier is not None and end <= self.watermark.frontier
+
+    def close(self) -> None:
+        for key in [key for key in self.open if self.is_closed(key[0])]:
             self.closed[key] = self.open.pop(key)
 
 
@@ -100,43 +130,104 @@ def plain(found: dict[tuple[int, int, str], tuple[bytes, ...]]) -> dict[tuple[in
     return {(end, host): bits([np.frombuffer(data)[0] for data in row]) for (end, _, host), row in found.items()}
 
 
-def five(delay: int = 0) -> Plan:
-    return plan(*NUMBERS, window_delay={"period": {"interval": delay, "unit": "Seconds"}})
+def seconds(delay: int | None) -> dict[str, Any]:
+    """The detector's member for a delay of so many seconds; none for an automatic one."""
+    return (
+        {"window_delay": ...} if delay is None else {"window_delay": {"period": {"interval": delay, "unit": "Seconds"}}}
+    )
 
 
-@given(STREAMS, CUTS, st.integers(0, 2), LIMITS)
+@given(STREAMS, CUTS, DELAYS, LIMITS)
 def test_windows_are_what_a_dict_finds_record_by_record(
-    stream: list[dict[str, Any]], cuts: list[int], delay: int, limit: int
+    stream: list[dict[str, Any]], cuts: list[int], delay: int | None, limit: int
 ) -> None:
-    naive, reader = Naive(delay * 1000), Reader(five(delay), limit=limit)
+    naive = Naive(None if delay is None else delay * 1000)
+    reader = Reader(plan(*NUMBERS, **seconds(delay)), limit=limit)
     for point in stream:
         naive.read(point)
-    for batch in cut(records(stream), cuts):
+    for batch in cut(stamped(stream), cuts):
         reader.read(batch)
     assert plain(reader.rows) == {key: bits(row) for key, row in naive.closed.items()}
     windows = reader.windows
-    assert (windows.clock, windows.late, windows.records) == (naive.clock, naive.late, naive.records)
+    assert (windows.watermark.time, windows.late, windows.records) == (
+        naive.watermark.time,
+        naive.late,
+        naive.records,
+    )
     reader.closed = windows.close_all()
     assert plain(reader.rows) == {key: bits(row) for key, row in naive.open.items()}
+
+
+WHEN = st.integers(-1_500, 400_000)
+EVENTS = st.lists(
+    POINTS.map(lambda point: ("record", point))
+    | WHEN.map(lambda time: ("advance", time))
+    | st.booleans().map(lambda held: ("hold", held)),
+    max_size=40,
+)
+
+
+@given(EVENTS, DELAYS, st.lists(st.sampled_from(["same", "cut", "restart"]), min_size=40, max_size=40))
+def test_time_that_goes_on_and_outages_between_the_records(
+    events: list[tuple[str, Any]], delay: int | None, cuts: list[str]
+) -> None:
+    naive = Naive(None if delay is None else delay * 1000)
+    reader = Reader(plan(*NUMBERS, **seconds(delay)))
+    batch: list[Record] = []
+
+    def read() -> None:
+        if batch:
+            reader.read(batch)
+            batch.clear()
+
+    for offset, ((kind, what), then) in enumerate(zip(events, cuts, strict=False)):
+        if kind == "record":
+            naive.read(what)
+            batch += stamped([what], offset)
+        elif kind == "advance":
+            read()
+            naive.watermark.advance(what)
+            reader.windows.watermark.advance(what)
+        else:
+            read()
+            naive.watermark.hold(what)
+            if what:
+                reader.windows.watermark.hold(1_000)
+            else:
+                reader.windows.watermark.release(1_000)
+        naive.close()
+        if kind != "record" or then != "same":
+            read()
+            reader.closed += reader.windows.close()
+        if then == "restart":
+            again = Reader(reader.windows.plan)
+            again.windows.restore(reader.windows.snapshot())
+            again.closed = reader.closed
+            reader = again
+    read()
+    reader.closed += reader.windows.close()
+    assert plain(reader.rows) == {key: bits(row) for key, row in naive.closed.items()}
+    assert (reader.windows.late, reader.windows.records) == (naive.late, naive.records)
+    assert reader.windows.watermark.time == naive.watermark.time
 
 
 @given(STREAMS, CUTS, LIMITS)
 def test_the_cut_into_batches_changes_nothing(stream: list[dict[str, Any]], cuts: list[int], limit: int) -> None:
     whole, pieces = Reader(plan(*ALL_KINDS)), Reader(plan(*ALL_KINDS), limit=limit)
-    for batch in cut(records(stream), []):
+    for batch in cut(stamped(stream), []):
         whole.read(batch)
-    for batch in cut(records(stream), cuts):
+    for batch in cut(stamped(stream), cuts):
         pieces.read(batch)
     assert pieces.rows == whole.rows
     assert pieces.state == whole.state
 
 
-@given(STREAMS, st.integers(0, 39), st.integers(0, 10))
-def test_a_restored_run_goes_on_as_if_nothing_had_been(stream: list[dict[str, Any]], stop: int, again: int) -> None:
-    undisturbed, killed, restored = (
-        Reader(plan(*ALL_KINDS, window_delay={"period": {"interval": 1, "unit": "Seconds"}})) for _ in range(3)
-    )
-    everything = records(stream)
+@given(STREAMS, st.integers(0, 39), st.integers(0, 10), DELAYS)
+def test_a_restored_run_goes_on_as_if_nothing_had_been(
+    stream: list[dict[str, Any]], stop: int, again: int, delay: int | None
+) -> None:
+    undisturbed, killed, restored = (Reader(plan(*ALL_KINDS, **seconds(delay))) for _ in range(3))
+    everything = stamped(stream)
     for batch in cut(everything, [stop]):
         undisturbed.read(batch)
     for batch in cut(everything[:stop], []):
@@ -189,35 +280,29 @@ def read(stream: Sequence[tuple[int, str, float]], plan_: Plan | None = None) ->
     return reader
 
 
-def test_a_window_closes_when_the_clock_passes_its_end() -> None:
-    assert read([(0, "a", 1), (999, "a", 2)]).closed == []
-    assert [window.end for window in read([(0, "a", 1), (1000, "a", 2)]).closed] == [1000]
+def test_a_window_closes_when_the_watermark_passes_its_end() -> None:
+    assert read([(0, "a", 1), (500, "a", 1), (999, "a", 2)]).closed == []
+    assert [window.end for window in read([(0, "a", 1), (500, "a", 1), (1000, "a", 2)]).closed] == [1000]
 
 
 def test_windows_are_aligned_to_the_epoch_also_before_it() -> None:
     assert [window.end for window in read([(-1, "a", 1), (0, "a", 1), (2_000, "a", 1)]).closed] == [0, 1000]
 
 
-def test_ticks_close_windows_and_what_comes_then_is_late() -> None:
+def test_a_quiet_source_closes_windows_and_what_comes_then_is_late() -> None:
     reader = read([(100, "a", 1)])
-    reader.windows.advance(1_000)
+    reader.windows.watermark.advance(1_000)
     assert [window.end for window in reader.windows.close()] == [1000]
     reader.read(records([{"t": 999, "host": "a", "v": 1}], start=1))
     assert (reader.windows.late, reader.windows.records) == (1, 1)
 
 
-def test_the_clock_never_goes_back() -> None:
-    reader = read([(5_000, "a", 1)])
-    reader.windows.advance(3_000)
-    assert reader.windows.clock == 5_000
-
-
-def test_closing_everything_keeps_the_clock_and_makes_those_windows_late() -> None:
-    reader = read([(100, "a", 1), (2_100, "a", 1)])
+def test_closing_everything_keeps_the_watermark_and_makes_those_windows_late() -> None:
+    reader = read([(100, "a", 1), (2_100, "a", 1), (2_100, "a", 1)])
     assert [window.end for window in reader.windows.close_all()] == [3000]
-    assert (reader.windows.clock, reader.windows.closed_until) == (2_100, 3_000)
-    reader.read(records([{"t": 2_200, "host": "a", "v": 1}, {"t": 3_000, "host": "a", "v": 1}], start=2))
-    assert (reader.windows.late, reader.windows.records) == (1, 3)
+    assert (reader.windows.watermark.time, reader.windows.closed_until) == (2_100, 3_000)
+    reader.read(records([{"t": 2_200, "host": "a", "v": 1}, {"t": 3_000, "host": "a", "v": 1}], start=3))
+    assert (reader.windows.late, reader.windows.records) == (1, 4)
     assert reader.windows.close_all()[0].end == 4000
     assert reader.windows.close_all() == []
 
@@ -237,19 +322,26 @@ def test_repeats_are_skipped_and_passed_offsets_are_remembered() -> None:
     assert (reader.windows.records, reader.windows.offset) == (1, 7)
 
 
-def test_records_of_no_entity_move_the_clock_only() -> None:
+def test_records_of_no_entity_move_the_watermark_only() -> None:
     reader = Reader(plan())
-    reader.read(records([{"t": 0, "host": "a", "v": 1}, {"t": 5_000, "v": 1}]))
+    reader.read(records([{"t": 0, "host": "a", "v": 1}, {"t": 5_000, "v": 1}, {"t": 5_000, "v": 1}]))
     assert [window.end for window in reader.closed] == [1000]
     assert reader.windows.records == 1
 
 
 def test_a_record_with_several_values_is_one_record() -> None:
     reader = Reader(plan(feature("f", "sum", "v")))
-    reader.read(records([{"t": 0, "host": "a", "v": [1, 2, 3]}, {"t": 5_000, "host": "a", "v": 1}]))
-    reader.read(records([{"t": 0, "host": "a", "v": [1, 2]}], start=2))
+    reader.read(records([{"t": t, "host": "a", "v": v} for t, v in ((0, [1, 2, 3]), (9_000, 1), (9_000, 1))]))
+    reader.read(records([{"t": 0, "host": "a", "v": [1, 2]}], start=3))
     assert [np.frombuffer(row[0])[0] for row in reader.rows.values()] == [6.0]
-    assert (reader.windows.records, reader.windows.late) == (2, 1)
+    assert (reader.windows.records, reader.windows.late) == (3, 1)
+
+
+def test_the_values_of_one_record_are_not_taken_for_three_records_ahead() -> None:
+    reader = Reader(plan(feature("f", "sum", "v")))
+    reader.read(records([{"t": 0, "host": "a", "v": 1}] * 3))
+    reader.read(records([{"t": t, "host": "a", "v": [1, 2, 3]} for t in (100_000, 200_000)], start=3))
+    assert reader.windows.watermark.time == 0
 
 
 def test_a_record_with_several_values_is_one_record_also_when_others_of_its_fetch_do_not_belong() -> None:
@@ -259,7 +351,7 @@ def test_a_record_with_several_values_is_one_record_also_when_others_of_its_fetc
     batch = reader.decoder.decode("m", 0, records(points)).batches["d"]
     reader.windows.fold(batch.where(batch.times < 500), 3)
     assert (reader.windows.records, reader.windows.late) == (2, 0)
-    reader.windows.advance(1_000)
+    reader.windows.watermark.advance(1_000)
     assert [np.frombuffer(row[0])[0] for row in rows(one, reader.windows.close()).values()] == [15.0]
     again = reader.decoder.decode("m", 0, records(points, start=3)).batches["d"]
     reader.windows.fold(again.where(again.times < 500), 6)

@@ -48,7 +48,7 @@ class Topics:
 def analysis() -> RunScore:
     """One of a detector by host, on its only model partition."""
     detector = parsed(category_field=["host"], feature_attributes=[feature("f", "avg", "v")])
-    plan = Plan.build(owner="task", run=1, detector_id="d", detector=detector, partitions=1)
+    plan = Plan.build(owner="task", run=1, detector_id="d", detector=detector, partitions=1, most_delay_ms=60_000)
     task = Task(
         task_type="HISTORICAL_HC_DETECTOR", state="RUNNING", detector_id="d", execution_start_time=0,
         last_update_time=0, detection_date_range=DateRange(0, 10**9), detector={"name": "d"},
