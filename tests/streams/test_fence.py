@@ -90,9 +90,11 @@ class Log:
         self.end += 1
         return self.end - 1
 
-    def compact(self) -> None:
-        young = next((at for at, each in enumerate(self.records) if each.time > self.clock - self._lag), None)
-        old, kept = self.records[:young], [] if young is None else self.records[young:]
+    def compact(self, share: float) -> None:
+        """Compact so much of what is old enough: Kafka stops at the end of a segment, which may be anywhere."""
+        young = next((at for at, each in enumerate(self.records) if each.time > self.clock - self._lag), self.end)
+        cut = round(min(young, len(self.records)) * share)
+        old, kept = self.records[:cut], self.records[cut:]
         latest = {each.key: each.offset for each in old}
         self.records = [
             each
@@ -187,9 +189,9 @@ class Machine(RuleBasedStateMachine):
         self._settle()
         self.log.clock += 1
 
-    @rule()
-    def compact(self) -> None:
-        self.log.compact()
+    @rule(share=st.floats(0, 1))
+    def compact(self, share: float) -> None:
+        self.log.compact(share)
 
     # -- what a worker does, whether the share is still its own or not
 
@@ -391,7 +393,7 @@ def walk(kind: type[Machine], seed: int) -> None:
         lambda: machine.other_names_only(dice.choice(NAMES)),
         machine.rebalance,
         machine.time_passes,
-        machine.compact,
+        lambda: machine.compact(dice.choice([1.0, dice.random()])),
         lambda: machine.crash_or_notice(dice.randrange(3)),
         lambda: machine.claim(dice.randrange(3)),
         lambda: machine.restore(dice.randrange(3)),
