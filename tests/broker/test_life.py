@@ -161,7 +161,8 @@ def test_a_topic_that_is_deleted_holds_nobody_back(
     cluster.produce(one.name, points(range(3), host="one"))
     cluster.produce(two.name, points(range(3), host="two"))
     cluster.results(detector, 6)
-    kafka.admin(cluster.bootstrap).delete_topics([two.name])[two.name].result(REQUEST)
+    admin = kafka.admin(cluster.bootstrap)
+    admin.delete_topics([two.name])[two.name].result(REQUEST)
     cluster.produce(one.name, points(range(10, 20), host="one"))
     assert len(cluster.results(detector, 16)) == 16
 
