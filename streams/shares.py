@@ -12,7 +12,7 @@ import structlog
 from confluent_kafka import KafkaException, Message
 
 from streams.fence import Fold, Held, Record, claim_key, deleted, parse_key, written
-from streams.follower import read_to_end
+from streams.log import Log
 from streams.outbox import Outbox
 from streams.settings import Settings
 
@@ -59,9 +59,10 @@ class Shares:
     Reading the topic costs the same for one share as for all: those that are taken over at a time are read at once.
     """
 
-    def __init__(self, settings: Settings, outbox: Outbox) -> None:
+    def __init__(self, settings: Settings, outbox: Outbox, kafka: Log) -> None:
         self._settings = settings
         self._outbox = outbox
+        self._kafka = kafka
         self._topic = settings.topic("windows")
         self._reading = asyncio.Lock()
         self._wanted: set[str] = set()
@@ -100,7 +101,7 @@ class Shares:
 
     def _fold(self, names: Iterable[str]) -> dict[str, Fold]:
         folds = {name: Fold(name) for name in names}
-        for message in read_to_end(self._settings, self._topic, [0]):
+        for message in self._kafka.whole(self._topic, [0]):
             key = (message.key() or b"").decode(errors="replace")
             parsed = parse_key(key)
             if parsed is not None and parsed.share in folds:

@@ -25,6 +25,7 @@ from streams.detectors import Detectors
 from streams.follower import Follower
 from streams.forest.kernel import choose
 from streams.ingest.agent import Ingest
+from streams.log import KafkaLog
 from streams.outbox import Outbox
 from streams.scan.agent import Scans
 from streams.score.agent import Score
@@ -53,13 +54,15 @@ class Worker:
         self._outbox = Outbox(settings)
         self._detectors = Detectors(settings)
         dead_letters = DeadLetters(settings, self._outbox)
-        shares = Shares(settings, self._outbox)
+        kafka = KafkaLog(settings)
+        shares = Shares(settings, self._outbox, kafka)
         self._ingest = Ingest(
             settings,
             self._detectors,
             self._outbox,
             self._ledger,
             self,
+            kafka=kafka,
             shares=shares,
             dead_letters=dead_letters,
             failed=self.fail,

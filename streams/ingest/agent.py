@@ -18,8 +18,8 @@ from streams.ingest.reports import SourceReports
 from streams.ingest.source import RunSource, Source
 from streams.ingest.sources import Emission, Slice, Snapshot, Sources
 from streams.ingest.store import share_of
+from streams.log import Log
 from streams.outbox import Outbox
-from streams.partitions import Partitions
 from streams.settings import Settings
 from streams.shares import Shares
 from streams.transport.ledger import Ledger
@@ -60,6 +60,7 @@ class Ingest:
         ledger: Ledger,
         reading: Reading,
         *,
+        kafka: Log,
         shares: Shares,
         dead_letters: DeadLetters,
         failed: Callable[[BaseException], None],
@@ -70,7 +71,7 @@ class Ingest:
         self._ledger = ledger
         self._reading = reading
         self._dead_letters = dead_letters
-        self._partitions = Partitions(settings)
+        self._kafka = kafka
         self._shares = shares
         self._sources = Sources(settings, lambda: detectors.running.values())
         self._reports = SourceReports(settings.node_id)
@@ -95,7 +96,7 @@ class Ingest:
         if fresh:
             names = {tp: share_of(tp.topic, tp.partition) for tp in fresh}
             shares = await self._shares.take_over(names.values())
-            extents = await asyncio.to_thread(self._partitions.extents, fresh)
+            extents = await asyncio.to_thread(self._kafka.extents, fresh)
             for tp, name in names.items():
                 self._sources.restore(tp, committed[tp], shares[name], extents[tp], _now())
         self._catch_up()
@@ -111,7 +112,7 @@ class Ingest:
     def _catch_up(self) -> None:
         for source, run in self._sources.behind():
             if run not in self._catching_up:
-                task = asyncio.create_task(catch_up(self._settings, source, run, self._take))
+                task = asyncio.create_task(catch_up(self._kafka, source, run, self._take))
                 self._catching_up[run] = task
                 task.add_done_callback(lambda task, run=run: self._caught_up(task, run))  # type: ignore[misc]
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from streams.ingest.reader import PartitionReader
 from streams.ingest.source import RunSource, Source
 from streams.ingest.sources import Slice
-from streams.settings import Settings
+from streams.log import Log
 
 Take = Callable[[Source, RunSource, Slice], Awaitable[None]]
 """What takes in what was read."""
@@ -17,9 +16,9 @@ SLICE = 5_000
 """Records folded in one go: live reading of the same source waits for at most so many."""
 
 
-async def catch_up(settings: Settings, source: Source, run: RunSource, take: Take) -> None:
+async def catch_up(kafka: Log, source: Source, run: RunSource, take: Take) -> None:
     """Read what a run lacks; return when it has joined its source, has ended, or the source is no longer ours."""
-    reader = PartitionReader(settings, source.topic, source.partition, run.windows.offset)
+    reader = await asyncio.to_thread(kafka.since, source.topic, source.partition, run.windows.offset)
     try:
         while source.has(run) and not run.joined:
             records = await asyncio.to_thread(reader.read, SLICE, 0.2)

@@ -8,6 +8,7 @@ from typing import Any
 
 from deploy.topics import apply
 from streams.fence import Held
+from streams.log import KafkaLog
 from streams.outbox import Outbox
 from streams.settings import Settings
 from streams.shares import Share, Shares
@@ -22,7 +23,7 @@ def run(broker: Broker, prefix: str, main: Callable[[Shares, Outbox], Coroutine[
     async def work() -> None:
         outbox = Outbox(settings)
         try:
-            await main(Shares(settings, outbox), outbox)
+            await main(Shares(settings, outbox, KafkaLog(settings)), outbox)
         finally:
             outbox.close()
 

@@ -1,0 +1,68 @@
+"""What is read of Kafka beside the consumer group, as a port: the simulation of workers puts a log in memory behind it.
+
+Everything here blocks, and is called in threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Protocol
+
+from confluent_kafka import Message
+from faust.types import TP
+
+from streams.follower import read_to_end
+from streams.ingest.reader import PartitionReader
+from streams.partitions import Extent, Partitions
+from streams.settings import Settings
+
+
+class Reader(Protocol):
+    """Reads one partition: see ``PartitionReader``."""
+
+    position: int
+    lost: list[tuple[int, int]]
+
+    def read(self, most: int, seconds: float) -> Sequence[Any]:
+        """The next records; nothing when none came in time. Raises ``KafkaException``."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        ...
+
+
+class Log(Protocol):
+    """Kafka, as far as it is read here."""
+
+    def whole(self, topic: str, partitions: list[int]) -> Iterator[Message]:
+        """Every record of the partitions up to their present end. Raises ``KafkaException``."""
+        ...
+
+    def extents(self, tps: Iterable[TP]) -> dict[TP, Extent]:
+        """The first and the end offset of partitions. Raises ``KafkaException``."""
+        ...
+
+    def since(self, topic: str, partition: int, offset: int) -> Reader:
+        """Read a partition from an offset on."""
+        ...
+
+
+class KafkaLog:
+    """The log that Kafka keeps."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._partitions = Partitions(settings)
+
+    def whole(self, topic: str, partitions: list[int]) -> Iterator[Message]:
+        """See ``Log``."""
+        return read_to_end(self._settings, topic, partitions)
+
+    def extents(self, tps: Iterable[TP]) -> dict[TP, Extent]:
+        """See ``Log``."""
+        return self._partitions.extents(tps)
+
+    def since(self, topic: str, partition: int, offset: int) -> Reader:
+        """See ``Log``."""
+        return PartitionReader(self._settings, topic, partition, offset)
