@@ -23,7 +23,7 @@ def consumer(bootstrap: str, **config: object) -> Consumer:
 
 
 def admin(bootstrap: str) -> AdminClient:
-    """A client to create, describe and delete topics."""
+    """A client to create, describe and delete topics; to be kept until its answers are there."""
     return AdminClient({"bootstrap.servers": bootstrap}, logger=log)
 
 

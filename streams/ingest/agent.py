@@ -99,6 +99,7 @@ class Ingest:
             extents = await asyncio.to_thread(self._kafka.extents, fresh)
             for tp, name in names.items():
                 self._sources.restore(tp, committed[tp], shares[name], extents[tp], _now())
+        self._sources.announce()
         self._catch_up()
         return {tp: self._sources.held[tp].offset for tp in committed}
 

@@ -31,7 +31,8 @@ class Said(NamedTuple):
 
 @dataclass(eq=False)
 class RunSource:
-    """One run's share of a source. It is ``joined`` when it reads what the source reads, no longer catching up.
+    """One run's share of a source. It is ``joined`` when it reads what the source reads, no longer catching up, and
+    ``announced`` when the present owners of the model partitions know how far it is.
 
     ``past``: records before that offset belong to the run from that event time on only (its cold start). ``unread``
     counts the records that retention deleted before they were read, ``dead_letters`` those that could not be used;
@@ -43,6 +44,7 @@ class RunSource:
     joined: bool
     past: tuple[int, int] | None = None
     said: Said | None = None
+    announced: bool = False
     unread: int = 0
     dead_letters: int = 0
     note: str = ""
@@ -98,9 +100,9 @@ class RunSource:
         A new owner has news at once: its epoch, after which what its predecessor still writes counts no more.
         """
         news = Said(self.windows.closed_until, idle, self.joined and source.caught_up)
-        if not closed and news == self.said:
+        if not closed and news == self.said and self.announced:
             return
-        self.said = news
+        self.said, self.announced = news, True
         yield from self.windows.partials(
             source.topic,
             source.partition,

@@ -132,6 +132,16 @@ class Sources:
         log.info("source begins", topic=tp.topic, partition=tp.partition, offset=source.offset, end=extent.high)
         return source
 
+    def announce(self) -> None:
+        """Model partitions may have new owners: emit again how far each source is.
+
+        They read the partials from where the owners before them were safe. A source that is quiet since then would
+        hold back every window of theirs, since they would never hear of it.
+        """
+        for source in self.held.values():
+            for run in source.runs.values():
+                run.announced = False
+
     def made_anew(self, source: Source, topic_id: str) -> None:
         """The topic of a source was deleted and made anew: its first records come next."""
         if topic_id != source.topic_id:
@@ -309,7 +319,7 @@ class Sources:
         for run in source.runs.values():
             if run.joined and at_end:
                 self._tick(source, run, now, emission)
-            elif run.said is None or (run.said.caught_up and not source.caught_up):
+            elif not run.announced or (run.said is not None and run.said.caught_up and not source.caught_up):
                 self._emit(source, run, (), emission, idle=run.idle)
         return emission
 

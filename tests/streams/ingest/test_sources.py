@@ -280,3 +280,20 @@ def test_a_stale_owner_changes_nothing_that_its_successor_restores() -> None:
     epochs = [{partial.epoch for each in worker.emitted for _, partial in each.partials} for worker in (first, second)]
     assert epochs == [{source.share.epoch}, {successor.share.epoch}]
     assert source.share.epoch < successor.share.epoch
+
+
+@pytest.mark.parametrize("at_end", [True, False])
+def test_new_owners_of_model_partitions_hear_of_a_source_that_has_no_news(at_end: bool) -> None:
+    # They begin after all that it has ever emitted: its windows would be held back for ever.
+    worker = Worker()
+    source = worker.take()
+    late = NOW + 100_000
+
+    def emitted(at_end: bool) -> list[tuple[int, bool]]:
+        return [(target, part.idle) for target, part in worker.sources.tick(source, late, at_end=at_end).partials]
+
+    assert emitted(True) == [(0, True), (1, True)]
+    assert emitted(at_end) == []
+    worker.sources.announce()
+    assert emitted(at_end) == [(0, True), (1, True)]
+    assert emitted(at_end) == []
