@@ -13,7 +13,7 @@ import numpy as np
 
 from schemas.entity import entity_key, entity_values, result_id
 from schemas.errors import Refused
-from schemas.result import SCHEMA_VERSION, ExpectedValues, FeatureData, FeatureShare, Result
+from schemas.result import SCHEMA_VERSION, ExpectedValues, FeatureData, FeatureShare, Incident, Result
 from schemas.task import EntityValue
 from streams.forest import ForestSpec, Steps, open_bank
 from streams.forest.arrays import Float64Array, Int64Array
@@ -201,6 +201,7 @@ def result(
         expected_values=None
         if explanation is None
         else [ExpectedValues(explanation.likelihood, _shares(features, explanation.expected))],
+        incident=Incident.of(steps.incident[event].tolist(), end, windows.interval),
     )
 
 

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Literal
+
 import msgspec
 
 from schemas.task import EntityValue
 
 SCHEMA_VERSION = 7
+
+
+_State = Literal["open", "ongoing", "closed"]
+_STATES: tuple[_State, ...] = ("open", "open", "ongoing", "closed")
 
 
 class FeatureData(msgspec.Struct, frozen=True):
@@ -38,6 +45,31 @@ class FeatureImputed(msgspec.Struct, frozen=True):
     imputed: bool
 
 
+class Incident(msgspec.Struct, frozen=True):
+    """What the window is to an incident of its entity: an extension.
+
+    ``sequence`` counts the incidents of the entity's model, ``state`` is ``open`` in the window that opened it,
+    ``ongoing`` in those that belong to it, and ``closed`` in the first one after it. ``start_time`` is the start of the
+    window that opened it; ``duration`` reaches from there to the end of this one (both in ms).
+    """
+
+    sequence: int
+    state: _State
+    start_time: int
+    duration: int
+
+    @classmethod
+    def of(cls, row: Sequence[int], end: int, interval_ms: int) -> Incident | None:
+        """Read a row of the bank's ``Steps.incident``, of a window that ends at ``end``; ``None`` without an incident.
+
+        >>> Incident.of((2, 1, 60_000), 180_000, 60_000)
+        Incident(sequence=1, state='ongoing', start_time=0, duration=180000)
+        """
+        state, sequence, began = row
+        start = began - interval_ms
+        return cls(sequence, _STATES[state], start, end - start) if state else None
+
+
 class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One scored window of one entity.
 
@@ -66,6 +98,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     past_values: list[FeatureShare] | None = None
     expected_values: list[ExpectedValues] | None = None
     feature_imputed: list[FeatureImputed] | None = None
+    incident: Incident | None = None
 
 
 _encoder = msgspec.json.Encoder()

@@ -185,6 +185,7 @@ def forest_spec(detector_id: str, detector: Detector) -> ForestSpec:
         detector.model,
         features=len(features),
         seed=crc32(detector_id.encode()) & 0x7FFFFFFF,
+        interval=max(1, detector.window_interval_ms // 1000),
         imputation=Imputation.from_document(option.document() if option is not None else None, names),
         rules=read_rules([rule.document() for rule in detector.rules], names),
     )

@@ -76,6 +76,10 @@ RESULTS: Types = {
     **_typed("text", "error"),
     **_typed("nested", "feature_data entity relevant_attribution past_values expected_values"),
     **_typed("nested", "expected_values.value_list feature_imputed"),
+    **_typed("object", "incident"),
+    **_typed("keyword", "incident.state"),
+    **_typed("long", "incident.sequence incident.duration"),
+    **_typed("date", "incident.start_time"),
     **_USER,
 }
 

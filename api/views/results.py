@@ -52,8 +52,9 @@ COLUMNS: dict[str, str] = {
     "expected_values": f"STRUCT(likelihood DOUBLE, value_list {_SHARES})[]",
     "threshold": "DOUBLE",
     "feature_imputed": "STRUCT(feature_id VARCHAR, imputed BOOLEAN)[]",
+    "incident": "STRUCT(sequence BIGINT, state VARCHAR, start_time BIGINT, duration BIGINT)",
 }
-"""The members of a result, in the order in which OpenSearch writes them."""
+"""The members of a result, in the order in which OpenSearch writes them, and after those the extensions."""
 
 _RECORD = f"STRUCT(id VARCHAR, {', '.join(f'{name} {type_}' for name, type_ in COLUMNS.items())})"
 _NAMES = ", ".join(COLUMNS)

@@ -57,13 +57,13 @@ def command(
 
     wanted = [offline.Feature.parse(feature) for feature in features]
     model = {"type": "river" if river else "default", "sensitivity": sensitivity}
-    spec = ForestSpec.from_document(model, features=len(wanted), seed=seed)
     records = offline.read_records(offline.read_rows(file), time_field, wanted, by)
     if records.unusable:
         click.echo(f"{records.unusable} records have no usable {' or '.join((time_field, *by))}", err=True)
     if not len(records.times):
         raise Refused(400, f"No record has a usable {time_field}")
     length = parse_interval(interval) if interval else offline.find_interval(records)
+    spec = ForestSpec.from_document(model, features=len(wanted), seed=seed, interval=max(1, length // 1000))
     windows = offline.aggregate(records, wanted, length)
     grades = np.zeros(len(windows.ends))
     with click.progressbar(length=len(windows.ends), label="windows", file=sys.stderr) as bar:

@@ -33,8 +33,8 @@ class Steps:
     ``score`` >= 0 and ``threshold`` > 0 are on one scale: 0 while a model warms up. ``grade`` in [0, 1] is
     above 0 for anomalies only; ``confidence`` in [0, 1] is the measured share of alarms that are real at this
     maturity and completeness. ``imputed`` [n, features] tells filled-in values, ``values`` [n, features] are the
-    given ones with those. ``explanations`` holds one entry for each event with a grade, under its place among the
-    events.
+    given ones with those. ``incident`` [n, 3] says what each row is to an incident (incidents.py: ``Judged``).
+    ``explanations`` holds one entry for each event with a grade, under its place among the events.
     """
 
     score: Float64Array
@@ -43,6 +43,7 @@ class Steps:
     confidence: Float64Array
     imputed: BoolArray
     values: Float64Array
+    incident: Int64Array
     explanations: dict[int, Explanation] = field(default_factory=dict)
 
 

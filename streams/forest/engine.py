@@ -20,6 +20,7 @@ from streams.forest.confidence import confidence
 from streams.forest.derive import Runs, carry_forward, derive, lagged
 from streams.forest.distance import distances
 from streams.forest.explain import nearness, past, shares, successors
+from streams.forest.incidents import judge
 from streams.forest.lasting import ROWS, running, units
 from streams.forest.learning import Learning
 from streams.forest.log2 import STEP
@@ -29,7 +30,6 @@ from streams.forest.season import PROTECTED, hour_of, usual
 from streams.forest.spec import ForestSpec
 from streams.forest.structure import draw_spaced
 from streams.forest.table import TableBank, grades, no_steps
-from streams.forest.threshold import alarms
 
 HUGE = 1e150
 """Values beyond are taken for this: their squares would be infinite."""
@@ -52,13 +52,14 @@ class Events:
     model: Int64Array
     number: Int64Array
     place: Int64Array
+    end: Int64Array
     hour: UInt8Array
     before: Float64Array
     columns: Float64Array
 
     def __getitem__(self, part: Int64Array | slice) -> Events:
         return Events(
-            *(self.model[part], self.number[part], self.place[part], self.hour[part]),
+            *(self.model[part], self.number[part], self.place[part], self.end[part], self.hour[part]),
             *(self.before[part], self.columns[part]),
         )
 
@@ -138,7 +139,7 @@ class DefaultBank(TableBank[Models]):
             place, known = place[present], known[present]
         model = rows[place]
         number, before, columns = self._derive(model, known)
-        return Events(model, number, place, hour_of(ends[place]), before, columns)
+        return Events(model, number, place, ends[place], hour_of(ends[place]), before, columns)
 
     def _derive(self, rows: Int64Array, known: Float64Array) -> tuple[Int64Array, Float64Array, Float64Array]:
         """The number of each event, the values before it and what the trees see. Counts them.
@@ -190,19 +191,24 @@ class DefaultBank(TableBank[Models]):
         severity[longer] = lasting[longer]
         # What a row alone would have to score to be as severe: so one threshold tells about both.
         steps.score[place[longer]] = center[longer] + lasting[longer] * (limit - center)[longer]
-        raised = alarms(model, events.number, severity, models.last_severe, models.peak, self.spec.quiet_period)
+
+        def ignored(event: int) -> bool:
+            columns = events.columns[event]
+            explanation = self._explain(
+                int(model[event]), int(events.number[event]), events.before[event], columns, bool(lasts[event])
+            )
+            return self._ignored(steps, int(place[event]), columns[:, 0], explanation)
+
+        judged = judge(
+            *(models.incident, models.worst, model, events.number, events.end, severity, self.spec.quiet_period),
+            ignored,
+        )
         ready = np.isfinite(limit)
         steps.threshold[place] = np.where(ready, limit, 0.0)
-        steps.grade[place] = grades(severity, raised)
+        steps.grade[place], steps.incident[place] = grades(severity, judged.raised), judged.incident
         missing = np.isnan(events.columns[..., 0]) | steps.imputed[place]
         sure = confidence(events.number, np.add.reduce(missing, axis=1) / self.spec.features)
         steps.confidence[place] = np.where(ready, sure, 0.0)
-        for alarm in np.flatnonzero(raised):
-            columns = events.columns[alarm]
-            explanation = self._explain(
-                int(model[alarm]), int(events.number[alarm]), events.before[alarm], columns, bool(lasts[alarm])
-            )
-            self._report(steps, int(place[alarm]), columns[:, 0], explanation)
 
     def _lasting(self, events: Events) -> Float64Array:
         models, model = self._models, events.model

@@ -54,6 +54,7 @@ class Learning:
         self._table = table
         self._columns = columns_of(spec)
         self._chapters = Chapters(spec.window)
+        self._reach = threshold.reach(spec.interval, spec.sensitivity)
 
     def learn(self, models: Models, rows: Int64Array, counts: Int64Array) -> None:
         """Let models, that have just seen ``counts`` events, learn the chapter that ended with them."""
@@ -221,7 +222,9 @@ class Learning:
         share = np.maximum(length / counts, length / (length + CENTER_MEMORY))
         center = models.limits[rows, 0]
         center += share * (ordered[model, (count - 1) // 2] - center)
-        limits = threshold.threshold(peaks, self._spec.sensitivity).reshape(2, -1)
+        tail = models.tail[rows] = threshold.learn_tail(models.tail[rows], chapters, ordered, count)
+        limits = threshold.threshold(peaks, self._reach, np.concatenate([tail, tail])).reshape(2, -1)
+        limits += threshold.allowance(counts)
         models.limits[rows, 0] = center
         models.limits[rows, 1], models.lasting_limit[rows] = np.maximum(limits, center + threshold.LEAST_REACH)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from streams.forest import incidents
 from streams.forest.arrays import (
     Float32Array,
     Float64Array,
@@ -20,7 +21,7 @@ from streams.forest.lasting import ROWS
 from streams.forest.season import HOURS
 from streams.forest.spec import ForestSpec
 from streams.forest.table import Table
-from streams.forest.threshold import EMPTY, NEVER, PEAKS
+from streams.forest.threshold import EMPTY, PEAKS
 
 CHANGE, MEAN, GAP = range(1, 4)
 """Columns of a feature, after the value itself: its change, its short mean, its gap from what is usual."""
@@ -78,6 +79,8 @@ class Models(Table):
     """[PEAKS] the highest score of each of the last chapters, and"""
     lasting_peaks: Int16Array
     """[PEAKS] the highest mean of some scores in a row."""
+    tail: Float64Array
+    """How far the highest scores of a chapter lie above the others, in bits (threshold.py)."""
     chapters: Int64Array
     """How many chapters have been scored."""
     limits: Float64Array
@@ -88,10 +91,10 @@ class Models(Table):
     """Number of the first event of the current chapter, and"""
     end: Int64Array
     """of the first one of the next."""
-    last_severe: Int64Array
-    """Number of the last severe event."""
-    peak: Float64Array
-    """The highest severity since the last quiet time."""
+    incident: Int64Array
+    """[incidents.COLUMNS] where the latest incident stands, and"""
+    worst: Float64Array
+    """the highest severity in it."""
 
     @classmethod
     def unseen(cls, spec: ForestSpec, capacity: int) -> Models:
@@ -119,11 +122,12 @@ class Models(Table):
             codes=np.zeros((capacity, spec.trees, 1 << spec.height), np.uint8),
             peaks=np.full((capacity, PEAKS), EMPTY, np.int16),
             lasting_peaks=np.full((capacity, PEAKS), EMPTY, np.int16),
+            tail=zeros(),
             chapters=np.zeros(capacity, np.int64),
             limits=np.tile([0.0, np.inf], (capacity, 1)),
             lasting_limit=np.full(capacity, np.inf),
             begin=np.zeros(capacity, np.int64),
             end=np.full(capacity, FIRST),
-            last_severe=np.full(capacity, NEVER),
-            peak=zeros(),
+            incident=incidents.unseen(capacity),
+            worst=zeros(),
         )

@@ -8,7 +8,7 @@ import struct
 from schemas.errors import RiverwatchError
 from streams.forest.spec import ForestSpec
 
-VERSION = 2
+VERSION = 3
 _HEADER = struct.Struct("<2sBBQ8s")
 _MAGIC = b"RF"
 _KINDS = {"default": 0, "river": 1}

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from streams.forest import distance, threshold
+from streams.forest import distance, incidents, threshold
 from streams.forest.arrays import Float64Array, Int16Array, Int64Array
 from streams.forest.bank import Explanation, Steps
 from streams.forest.confidence import confidence
@@ -74,10 +74,10 @@ class RiverModels(Table):
     """What a usual row scores, in bits."""
     limit: Float64Array
     """From where on a row is severe, in bits; 0 while it isn't known."""
-    last_severe: Int64Array
-    """Number of the last severe event."""
-    peak: Float64Array
-    """The highest severity since the last quiet time."""
+    incident: Int64Array
+    """[incidents.COLUMNS] where the latest incident stands, and"""
+    worst: Float64Array
+    """the highest severity in it."""
 
     @classmethod
     def unseen(cls, spec: ForestSpec, capacity: int) -> RiverModels:
@@ -99,8 +99,8 @@ class RiverModels(Table):
             peaks=np.full((capacity, threshold.PEAKS), threshold.EMPTY, np.int16),
             center=np.zeros(capacity),
             limit=np.zeros(capacity),
-            last_severe=np.full(capacity, threshold.NEVER),
-            peak=np.zeros(capacity),
+            incident=incidents.unseen(capacity),
+            worst=np.zeros(capacity),
         )
 
 
@@ -116,6 +116,7 @@ class Events:
     number: Int64Array
     place: Int64Array
     rank: Int64Array
+    end: Int64Array
     values: Float64Array
     before: Float64Array
     after: Float64Array
@@ -130,6 +131,7 @@ class RiverBank(TableBank[RiverModels]):
     def __init__(self, spec: ForestSpec, capacity: int) -> None:
         self._most = spec.trees * spec.window * ((2 << spec.height) - 1)
         structure = draw_river(spec.seed, spec.features, spec.trees, spec.height)
+        self._reach = threshold.reach(spec.interval, spec.sensitivity)
         super().__init__(spec, capacity, structure.fingerprint)
 
     def _unseen(self, capacity: int) -> RiverModels:
@@ -137,7 +139,7 @@ class RiverBank(TableBank[RiverModels]):
 
     def step(self, rows: Int64Array, ends: Int64Array, values: Float64Array) -> Steps:
         steps = no_steps(values, imputes=self.spec.imputation is not None)
-        events = self._arrange(rows, values, steps)
+        events = self._arrange(rows, ends, values, steps)
         if not len(events.model):
             return steps
         # Within a window, nothing that complete rows read is written: they need no order.
@@ -147,7 +149,7 @@ class RiverBank(TableBank[RiverModels]):
             self._step_in_window(events[np.flatnonzero(window == current)], steps)
         return steps
 
-    def _arrange(self, rows: Int64Array, values: Float64Array, steps: Steps) -> Events:
+    def _arrange(self, rows: Int64Array, ends: Int64Array, values: Float64Array, steps: Steps) -> Events:
         models = self._models
         place = np.argsort(rows, kind="stable")
         runs = Runs.of(rows[place])
@@ -172,7 +174,7 @@ class RiverBank(TableBank[RiverModels]):
         models.high[model[last]], models.low[model[last]] = high[last], -low[last]
         models.count[model[last]] = number[last] + 1
         before, after = _scaled(known, -low_before, high_before), _scaled(known, -low, high)
-        return Events(model, number, place, runs.rank, known, before, after)
+        return Events(model, number, place, runs.rank, ends[place], known, before, after)
 
     def _step_in_window(self, events: Events, steps: Steps) -> None:
         """Events of which each model's lie in one window."""
@@ -212,20 +214,24 @@ class RiverBank(TableBank[RiverModels]):
         ready = models.limit[model] > 0
         center, limit = models.center[model], models.limit[model]
         severity = np.where(ready, (bits - center) / np.where(ready, limit - center, 1.0), 0.0)
-        raised = threshold.alarms(model, events.number, severity, models.last_severe, models.peak, spec.quiet_period)
         place = events.place
-        steps.score[place] = score
-        steps.threshold[place] = np.where(ready, 1 - exp2(-limit), 0.0)
-        steps.grade[place] = grades(severity, raised)
-        missing = np.isnan(events.values) | steps.imputed[place]
-        sure = confidence(events.number, missing.mean(axis=1))
-        steps.confidence[place] = np.where(ready, sure, 0.0)
-        for alarm in np.flatnonzero(raised):
-            actual, row = events.values[alarm], model[alarm]
+
+        def ignored(event: int) -> bool:
+            actual, row = events.values[event], model[event]
             spread = deviation(models.middle[row], models.spread[row] ** 2)
             far = np.abs(np.clip(actual, -HUGE, HUGE) - models.middle[row]) / spread
             explanation = Explanation(shares(np.nan_to_num(far)), models.middle[row].copy(), 1.0)
-            self._report(steps, int(place[alarm]), actual, explanation)
+            return self._ignored(steps, int(place[event]), actual, explanation)
+
+        judged = incidents.judge(
+            *(models.incident, models.worst, model, events.number, events.end, severity, spec.quiet_period, ignored)
+        )
+        steps.score[place] = score
+        steps.threshold[place] = np.where(ready, 1 - exp2(-limit), 0.0)
+        steps.grade[place], steps.incident[place] = grades(severity, judged.raised), judged.incident
+        missing = np.isnan(events.values) | steps.imputed[place]
+        sure = confidence(events.number, missing.mean(axis=1))
+        steps.confidence[place] = np.where(ready, sure, 0.0)
 
     def _leaves(self, events: Events) -> tuple[Int64Array, Int64Array]:
         """The leaves [n, trees] by the scale before each event, and with it."""
@@ -284,7 +290,7 @@ class RiverBank(TableBank[RiverModels]):
         share = np.maximum(1 / window, spec.window / (spec.window + CENTER_MEMORY))
         table.center[models] += share * (ordered[:, (spec.window - 1) // 2] - table.center[models])
         least = table.center[models] + threshold.LEAST_REACH
-        table.limit[models] = np.maximum(threshold.threshold(peaks, spec.sensitivity), least)
+        table.limit[models] = np.maximum(threshold.threshold(peaks, self._reach, np.zeros(len(models))), least)
 
     def export(self, row: int, names: Sequence[str]) -> Any:
         """Model ``row`` as a River pipeline that scores and learns alike from here on.

@@ -29,15 +29,17 @@ MAX_FEATURES = 10
 class ForestSpec:
     """What decides the scores. Two banks of equal specs give equal scores for equal events.
 
+    ``interval`` is the length of the windows in seconds.
     ``kind``: ``default`` is the engine described in docs/detection.md, ``river`` is River's own
     ``MinMaxScaler | HalfSpaceTrees``, bit for bit. ``window`` is the number of rows that the trees refer to.
-    ``sensitivity``: 1 is balanced, 2 alarms at half the distance from normal, 0.5 at twice. ``quiet_period``:
-    for this many rows after an alarm only a clearly worse row alarms again. ``seasonality``: whether the hour
+    ``sensitivity``: 1 is balanced, 2 alarms at half the distance from normal, 0.5 at twice. ``quiet_period``: for so
+    many rows after an incident another one must be worse (incidents.py). ``seasonality``: whether the hour
     of the day may become a part of what is normal.
     """
 
     features: int
     seed: int
+    interval: int = 60
     kind: Kind = "default"
     trees: int = 25
     height: int = MAX_HEIGHT
@@ -55,12 +57,14 @@ class ForestSpec:
         *,
         features: int,
         seed: int,
+        interval: int = 60,
         imputation: Imputation | None = None,
         rules: tuple[Rule, ...] = (),
     ) -> ForestSpec:
         """Read the extension member ``model`` of a detector document; ``None`` means all defaults.
 
-        ``seed`` is used when the member names none. Raises ``Refused`` (400) for what can't be used.
+        ``seed`` is used when the member names none; ``interval`` (seconds) is the detector's. Raises ``Refused`` (400)
+        for what can't be used.
 
         >>> ForestSpec.from_document({"type": "river", "height": 6}, features=1, seed=7).trees
         10
@@ -93,6 +97,7 @@ class ForestSpec:
         return cls(
             features=features,
             seed=_integer(member, "seed", seed, 0, 2**53),
+            interval=interval,
             kind=kind,
             **sizes,
             sensitivity=float(sensitivity),

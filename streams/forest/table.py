@@ -93,19 +93,21 @@ class TableBank(ForestBank, Generic[T]):
             raise WrongRecord("model record was cut off or damaged")
         self._models.put(rows, loaded)
 
-    def _report(self, steps: Steps, event: int, actual: Float64Array, explanation: Explanation) -> None:
-        """Add the explanation of an anomaly, or make it a normal row if the rules say so."""
+    def _ignored(self, steps: Steps, event: int, actual: Float64Array, explanation: Explanation) -> bool:
+        """Whether the rules ignore an anomaly; if not, its explanation is added to the steps."""
         if ignored(self.spec.rules, explanation.attribution, actual, explanation.expected):
-            steps.grade[event] = 0.0
-        else:
-            steps.explanations[event] = explanation
+            return True
+        steps.explanations[event] = explanation
+        return False
 
 
 def no_steps(values: Float64Array, *, imputes: bool) -> Steps:
     """The outcome of events that are neither scored nor learned. ``imputes``: values may be filled in."""
     n = len(values)
     imputed: BoolArray = np.zeros(values.shape, np.bool_)
-    return Steps(np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n), imputed, values.copy() if imputes else values)
+    values = values.copy() if imputes else values
+    score, threshold, grade, confidence = np.zeros((4, n))
+    return Steps(score, threshold, grade, confidence, imputed, values, np.zeros((n, 3), np.int64))
 
 
 def grades(severity: Float64Array, raised: BoolArray) -> Float64Array:

@@ -1,4 +1,4 @@
-"""How high a score must be to alarm, for each model by what it has seen, and when to alarm again.
+"""How high a score must be to alarm, for each model by what it has seen.
 
 The highest score of each chapter is remembered, for the last 32 chapters. A score is severe when it lies clearly
 beyond what chapters usually reach: their median plus a multiple of their scale. (For independent rows the
@@ -12,12 +12,16 @@ import math
 
 import numpy as np
 
-from streams.forest.arrays import BoolArray, Float64Array, Int16Array, Int64Array
+from streams.forest.arrays import Float64Array, Int16Array, Int64Array
+from streams.forest.chapters import FIRST
 from streams.forest.log2 import STEP, log2
 
 PEAKS = 32
 EMPTY = np.iinfo(np.int16).min
 """Fills the places of chapters that are still to come."""
+
+GROWTH = 0.4
+"""Bits that the highest score gains with e times the rows."""
 
 UPPER = 0.75
 """The scale is read from the distance between this quantile of the peaks and its counterpart below the median."""
@@ -26,13 +30,32 @@ _SHARES = np.array([1 - UPPER, 0.5, UPPER])
 _GUMBEL_SPAN = math.log(math.log(UPPER) / math.log(1 - UPPER)) * -1
 """That distance for a Gumbel law of scale 1."""
 
-PRIOR_SCALE = 0.4
-PRIOR_CHAPTERS = 8.0
-"""Until a model has seen more chapters than this, the scale leans on what is typical of many series."""
+PRIOR_SCALE = 0.2
+PRIOR_CHAPTERS = 10.0
+"""The scale leans on what is typical of many series, or on the tail of the model's own scores where that is heavier,
+as on so many chapters: a few peaks don't tell it well enough."""
+
+TAIL_SHARE = 0.08
+LEAST_TAIL = 4
+"""So many of a chapter's scores, the highest, are its tail."""
+
+TAIL = 1.2
+"""Scales of the peaks for each bit by which the tail lies, in the mean, above where it begins."""
+
+TAIL_CAP = 2.0
+"""A single chapter counts for at most so many times the tail known so far: it may hold an anomaly."""
 
 LEAST_SCALE = 0.1
-REACH = 2.1
-"""Multiples of the scale between the median peak and the threshold, at sensitivity 1."""
+REACH = 2.5
+"""Multiples of the scale between the median peak and the threshold, at sensitivity 1 and windows of five minutes."""
+
+REACH_INTERVAL = 300
+REACH_PER_DOUBLING = 0.3
+MOST_DOUBLINGS = 3.6
+"""People count alarms a day: the reach grows with the number of windows in a day, up to twelve times more or fewer."""
+
+YOUNG = 2.5
+"""Bits by which thresholds are higher after the first chapter. It falls as rows are seen."""
 
 LEAST_REACH = 0.25
 PROTECTED = 0.7
@@ -41,12 +64,6 @@ PROTECTED = 0.7
 USUAL = 0.6
 """A chapter in which more than this share of rows is severe is no anomaly any more but a new normal."""
 
-WORSE = 1.3
-"""How many times the peak severity a row in the quiet period must reach to alarm again."""
-
-NEVER = -(1 << 62)
-"""Number of the last severe event of a model that had none."""
-
 
 def remember_peak(peaks: Int16Array, chapter: Int64Array, highest: Float64Array, rows: Int64Array, full: int) -> None:
     """Put a chapter's highest score among the peaks [models, PEAKS], in place.
@@ -54,16 +71,42 @@ def remember_peak(peaks: Int16Array, chapter: Int64Array, highest: Float64Array,
     The highest of ``rows`` < ``full`` rows is raised by what a full chapter would have added to it. Neighbours are
     alike: four times the rows are taken for twice as many that are independent.
     """
-    raised = highest + PRIOR_SCALE * math.log(2) / 2 * log2(full / np.maximum(rows, 1.0))
+    raised = highest + GROWTH * math.log(2) / 2 * log2(full / np.maximum(rows, 1.0))
     place = np.arange(len(peaks)), chapter % PEAKS
     peaks[place] = np.clip(np.rint(raised / STEP), EMPTY + 1, -EMPTY - 1)
 
 
-def threshold(peaks: Int16Array, sensitivity: float) -> Float64Array:
-    """The score from which on a row is severe, for each row of ``peaks`` [models, PEAKS].
+def reach(interval: int, sensitivity: float) -> float:
+    """Multiples of the scale between the median peak and the threshold, for windows of ``interval`` seconds.
 
-    >>> round(float(threshold(np.full((1, PEAKS), 2048, np.int16), 1.0)[0]), 2)
-    2.21
+    >>> [round(reach(interval, 1.0), 2) for interval in (60, 300, 3600)]
+    [3.2, 2.5, 1.42]
+    """
+    doublings = float(log2(np.array([REACH_INTERVAL / interval]))[0])
+    return (REACH + REACH_PER_DOUBLING * min(max(doublings, -MOST_DOUBLINGS), MOST_DOUBLINGS)) / sensitivity
+
+
+def learn_tail(tail: Float64Array, chapters: Int64Array, ordered: Float64Array, count: Int64Array) -> Float64Array:
+    """The tail [m] of models that have seen so many ``chapters`` before, with one more.
+
+    It is how far, in the mean, a chapter's highest scores lie above the highest of the others. ``ordered`` [m, n] are
+    the scores, rising, of which each model has ``count``.
+    """
+    model = np.arange(len(tail))
+    highest = np.minimum(np.maximum(LEAST_TAIL, (count * TAIL_SHARE + 0.5).astype(np.int64)), count - 1)
+    total = np.zeros(len(tail))
+    for place in range(int(highest.max(initial=0))):
+        total += np.where(place < highest, ordered[model, np.maximum(count - 1 - place, 0)], 0.0)
+    excess = total / np.maximum(highest, 1) - ordered[model, np.maximum(count - 1 - highest, 0)]
+    excess = np.where(chapters > 0, np.minimum(excess, TAIL_CAP * tail), excess)
+    return tail + (excess - tail) / np.minimum(chapters + 1, PEAKS)
+
+
+def threshold(peaks: Int16Array, reach: float, tail: Float64Array) -> Float64Array:
+    """The score from which on a row is severe, for each row of ``peaks`` [models, PEAKS] and their ``tail`` [models].
+
+    >>> round(float(threshold(np.full((1, PEAKS), 2048, np.int16), 2.5, np.zeros(1))[0]), 2)
+    2.25
     """
     ordered = np.sort(peaks, axis=1) * STEP
     count = (peaks != EMPTY).sum(axis=1)
@@ -74,34 +117,15 @@ def threshold(peaks: Int16Array, sensitivity: float) -> Float64Array:
     low, high = ordered[model, below], ordered[model, np.minimum(below + 1, PEAKS - 1)]
     lower, median, upper = low + (place - below) * (high - low)
     own = (upper - lower) / _GUMBEL_SPAN
-    scale = (PRIOR_SCALE * PRIOR_CHAPTERS + own * count) / (PRIOR_CHAPTERS + count)
-    return median + REACH / sensitivity * np.maximum(scale, LEAST_SCALE)
+    typical = np.maximum(PRIOR_SCALE, TAIL * tail)
+    scale = (typical * PRIOR_CHAPTERS + own * count) / (PRIOR_CHAPTERS + count)
+    return median + reach * np.maximum(scale, LEAST_SCALE)
 
 
-def alarms(
-    rows: Int64Array,
-    numbers: Int64Array,
-    severity: Float64Array,
-    last_severe: Int64Array,
-    peak: Float64Array,
-    quiet_period: int,
-) -> BoolArray:
-    """Which severe events (severity >= 1) raise an alarm. Updates ``last_severe`` and ``peak`` in place.
+def allowance(rows: Int64Array) -> Float64Array:
+    """Bits that thresholds are higher by while a model has seen few ``rows``.
 
-    A severe row within the quiet period of the last one is the same trouble, unless it is clearly worse than
-    the worst so far. ``rows`` [n] are sorted by model and time, ``numbers`` [n] count each model's events;
-    ``last_severe`` and ``peak`` are the bank's arrays.
+    >>> allowance(np.array([32, 320])).tolist()
+    [2.5, 0.25]
     """
-    raised = np.zeros(len(rows), np.bool_)
-    waiting = np.flatnonzero(severity >= 1)
-    while len(waiting):
-        first = np.ones(len(waiting), np.bool_)
-        first[1:] = rows[waiting[1:]] != rows[waiting[:-1]]
-        now, waiting = waiting[first], waiting[~first]
-        model = rows[now]
-        quiet = numbers[now] - last_severe[model] <= quiet_period
-        highest = np.where(quiet, peak[model], 0.0)
-        raised[now] = ~quiet | (severity[now] > WORSE * highest)
-        peak[model] = np.maximum(highest, severity[now])
-        last_severe[model] = numbers[now]
-    return raised
+    return YOUNG * FIRST / rows

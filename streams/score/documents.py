@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from schemas.entity import entity_values, result_id
-from schemas.result import SCHEMA_VERSION, ExpectedValues, FeatureData, FeatureImputed, FeatureShare, Result
+from schemas.result import SCHEMA_VERSION, ExpectedValues, FeatureData, FeatureImputed, FeatureShare, Incident, Result
 from schemas.task import EntityValue
 from streams.forest import Explanation
 from streams.plan import Plan
@@ -49,6 +49,7 @@ def result_documents(
     grades, confidences = steps.grade.tolist(), steps.confidence.tolist()
     features = [(feature.feature_id, feature.feature_name) for feature in plan.features]
     unknown = frozenset(np.flatnonzero(np.isnan(values).all(axis=1)).tolist())
+    incidents = steps.incident.tolist() if steps.incident.any() else []
     flags: list[list[bool]] = steps.imputed.tolist() if steps.imputed.any() else []
     columns = [values[:, index].tolist() for index in range(len(features))]
     for position, index in enumerate(kept.tolist()):
@@ -80,6 +81,7 @@ def result_documents(
             relevant_attribution=_shares(features, explanation.attribution) if explanation else None,
             expected_values=_expected(features, explanation) if explanation else None,
             feature_imputed=_imputed(features, flags[position]) if flags and any(flags[position]) else None,
+            incident=Incident.of(incidents[position], end, plan.interval_ms) if incidents else None,
         )
         yield entity, result
 

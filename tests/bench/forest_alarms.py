@@ -66,7 +66,7 @@ def inject(series: Floats, kind: str, source: np.random.Generator) -> tuple[Floa
 
 def grades(series: list[Floats], **settings: object) -> list[Floats]:
     """The grades of some series, one model each."""
-    bank = open_bank(ForestSpec(features=1, seed=42, **settings), len(series))  # type: ignore[arg-type]
+    bank = open_bank(ForestSpec(features=1, seed=42, interval=300, **settings), len(series))  # type: ignore[arg-type]
     rows = np.repeat(np.arange(len(series)), [len(one) for one in series])
     ends = np.concatenate([np.arange(1, len(one) + 1) * FIVE_MINUTES for one in series])
     outcome = bank.step(rows, ends, np.concatenate(series)[:, None]).grade

@@ -17,7 +17,7 @@ SETTLED = 2000
 def ranked_first(features: int, trials: int, deviations: float, correlated: bool, seed: int) -> tuple[float, float]:
     """The share of injections detected, and among those the share that were put down to the right feature."""
     source = np.random.default_rng(seed)
-    bank = open_bank(ForestSpec(features=features, seed=42), trials)
+    bank = open_bank(ForestSpec(features=features, seed=42, interval=300), trials)
     scale = 10.0 ** source.uniform(-2, 3, (trials, features))
     noise = source.normal(0, 1, (SETTLED + 1, trials, features))
     if correlated:

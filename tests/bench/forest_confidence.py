@@ -35,7 +35,7 @@ def with_anomaly(series: Floats, start: int, source: np.random.Generator) -> Flo
 def verdicts(series: list[Floats], start: int) -> tuple[npt.NDArray[np.bool_], float]:
     """Which series alarm in the rows from ``start`` on, and the confidence stated there."""
     length = start + WITHIN
-    bank = open_bank(ForestSpec(features=1, seed=42), len(series))
+    bank = open_bank(ForestSpec(features=1, seed=42, interval=300), len(series))
     rows = np.repeat(np.arange(len(series)), length)
     ends = np.tile(np.arange(1, length + 1) * FIVE_MINUTES, len(series))
     steps = bank.step(rows, ends, np.concatenate([one[:length] for one in series])[:, None])

@@ -28,13 +28,13 @@ def half(series: Series) -> int:
 
 def detect(corpus: Sequence[Series], seed: int, **settings: object) -> dict[str, Floats]:
     """The grade of every row of every file."""
-    bank = open_bank(ForestSpec(features=1, seed=seed, **settings), len(corpus))  # type: ignore[arg-type]
-    lengths = [len(series.values) for series in corpus]
-    rows = np.repeat(np.arange(len(corpus)), lengths)
-    ends = np.concatenate([series.times for series in corpus])
-    values = np.concatenate([series.values for series in corpus])[:, None]
-    grade = bank.step(rows, ends, values).grade
-    return dict(zip((series.name for series in corpus), np.split(grade, np.cumsum(lengths)[:-1]), strict=True))
+    grades = {}
+    for series in corpus:
+        interval = int(np.median(np.diff(series.times)) // 1000)
+        bank = open_bank(ForestSpec(features=1, seed=seed, interval=interval, **settings), 1)  # type: ignore[arg-type]
+        rows = np.zeros(len(series.values), np.int64)
+        grades[series.name] = bank.step(rows, series.times, series.values[:, None]).grade
+    return grades
 
 
 def main() -> None:

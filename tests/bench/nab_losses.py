@@ -16,8 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from streams.forest import ForestSpec, open_bank
-from streams.forest.threshold import NEVER, alarms
+from streams.forest import ForestSpec, incidents, open_bank
 from tests.bench.nab import half
 from tests.bench.nabscore import PROFILES, Flags, Floats, Series, credit, load
 
@@ -28,7 +27,7 @@ FACTORS = np.geomspace(0.3, 3.0, 47)
 def severities(corpus: Sequence[Series], seed: int) -> list[Floats]:
     """The score of every row of every file as a multiple of the model's threshold."""
     lengths = [len(series.values) for series in corpus]
-    steps = open_bank(ForestSpec(features=1, seed=seed), len(corpus)).step(
+    steps = open_bank(ForestSpec(features=1, seed=seed, interval=300), len(corpus)).step(
         np.repeat(np.arange(len(corpus)), lengths),
         np.concatenate([series.times for series in corpus]),
         np.concatenate([series.values for series in corpus])[:, None],
@@ -54,7 +53,9 @@ def outcome(series: Series, flags: Flags) -> tuple[float, int, int]:
 def raised(severity: Floats) -> Flags:
     """Which rows alarm, with the default quiet period."""
     n = len(severity)
-    return alarms(np.zeros(n, np.int64), np.arange(n), severity, np.array([NEVER]), np.zeros(1), 100)
+    row = np.arange(n)
+    state, one = incidents.unseen(1), np.zeros(n, np.int64)
+    return incidents.judge(state, np.zeros(1), one, row, row, severity, 100, lambda event: False).raised
 
 
 def main() -> None:

@@ -39,6 +39,7 @@ def test_a_result_comes_back_as_it_was_written(tmp_path: Path) -> None:
         past_values=[{"feature_id": "f1", "data": 99.0}],
         expected_values=[{"likelihood": 1.0, "value_list": [{"feature_id": "f1", "data": 3.0}]}],
         feature_imputed=[{"feature_id": "f1", "imputed": True}],
+        incident={"sequence": 3, "state": "ongoing", "start_time": 0, "duration": 60_000},
     )
     store = filled(tmp_path, [whole, result("d1|b|60000", error="No data in current detection window")])
     first, second = ask(store, {})["hits"]["hits"]
@@ -162,7 +163,7 @@ def test_the_results_of_an_analysis_go_and_no_others(tmp_path: Path) -> None:
 
 
 def test_a_store_above_its_size_drops_the_oldest(tmp_path: Path) -> None:
-    chance, limit = random.Random(1), 14_000_000
+    chance, limit = random.Random(1), 22_000_000
     store = ResultsStore(tmp_path, max_bytes=limit)
     for start in range(0, 360_000, 40_000):
         numbers = range(start, start + 40_000)

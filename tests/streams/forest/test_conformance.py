@@ -54,7 +54,7 @@ def run(bank: ForestBank, values: Float64Array, row: int = 0, first: int = 0) ->
 
 
 def assert_same(one: Steps, other: Steps) -> None:
-    for name in ("score", "threshold", "grade", "confidence", "imputed"):
+    for name in ("score", "threshold", "grade", "confidence", "imputed", "incident"):
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
     np.testing.assert_array_equal(one.values[one.imputed], other.values[other.imputed])
     assert one.explanations.keys() == other.explanations.keys()
@@ -68,10 +68,16 @@ def joined(parts: list[Steps], places: list[Int64Array], n: int) -> Steps:
     """The outcome of several calls as if it were one; ``places`` are where each call's events stood."""
     features = parts[0].imputed.shape[1]
     whole = Steps(
-        np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n), np.zeros((n, features), np.bool_), np.zeros((n, features))
+        np.zeros(n),
+        np.zeros(n),
+        np.zeros(n),
+        np.zeros(n),
+        np.zeros((n, features), np.bool_),
+        np.zeros((n, features)),
+        np.zeros((n, 3), np.int64),
     )
     for part, place in zip(parts, places, strict=True):
-        for name in ("score", "threshold", "grade", "confidence", "imputed", "values"):
+        for name in ("score", "threshold", "grade", "confidence", "imputed", "values", "incident"):
             getattr(whole, name)[place] = getattr(part, name)
         whole.explanations.update({int(place[event]): text for event, text in part.explanations.items()})
     return whole
@@ -289,4 +295,4 @@ def test_a_feature_that_appears_later_is_no_anomaly(kind: dict[str, Any]) -> Non
 
 
 def test_memory_of_a_default_model() -> None:
-    assert bank_of({"type": "default"}).bytes_per_model < 4000
+    assert bank_of({"type": "default"}).bytes_per_model < 4100
