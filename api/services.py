@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import duckdb
-import msgspec
 import structlog
 
 from api.checks import Checks
@@ -366,8 +365,8 @@ class Services:
         for record in records:
             try:
                 self._appliers[record.topic](record)
-            except msgspec.DecodeError as error:
-                log.error("skipped an unreadable record", topic=record.topic, offset=record.offset, error=str(error))
+            except Exception as error:  # whatever somebody wrote to the topic: nothing would be answered any more
+                log.error("skipped an unreadable record", topic=record.topic, offset=record.offset, error=repr(error))
             offsets[record.topic] = record.offset
         # Before whoever waits for these records is told: the follower counts them a moment later.
         self._applied.update(offsets)

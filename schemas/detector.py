@@ -49,7 +49,8 @@ _LONG = 2**63 - 1
 _ESCAPES = (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&#34;"), ("'", "&#39;"))
 
 
-_UNLIMITED = DetectorLimits(**dict.fromkeys(DetectorLimits.__dataclass_fields__, 2**62))
+_LIMITS: dict[str, Any] = dict.fromkeys(DetectorLimits.__dataclass_fields__, 2**62)
+_UNLIMITED = DetectorLimits(**{**_LIMITS, "own_prefix": ""})
 
 
 class Detector(msgspec.Struct, frozen=True, kw_only=True):

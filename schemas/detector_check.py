@@ -20,7 +20,10 @@ _RESULT_PREFIXES = ("opensearch-ad-plugin-result-", "searchguard-ad-result-")
 
 @dataclass(frozen=True)
 class DetectorLimits:
-    """How large a detector may be; the defaults are the anchor's."""
+    """How large a detector may be; the defaults are the anchor's.
+
+    ``own_prefix`` is what Riverwatch's own topics begin with: they are no data.
+    """
 
     max_features: int = 5
     category_field_limit: int = 2
@@ -30,6 +33,7 @@ class DetectorLimits:
     max_history: int = 10_000
     max_frequency_multiple: int = 10_000
     result_index_length: int = 255
+    own_prefix: str = ""
 
 
 def check_name(name: str, limits: DetectorLimits) -> None:
@@ -56,6 +60,7 @@ def check_members(members: Mapping[str, Any], features: Sequence[Feature], limit
         raise DetectorInvalid("time_field", "Time field should be set")
     if not members.get("indices"):
         raise DetectorInvalid("indices", "Indices should be set")
+    _check_indices(members["indices"], limits.own_prefix)
     shingle, seasonality = members["shingle_size"], members.get("suggested_seasonality")
     if seasonality is not None and not 2 <= seasonality <= 2 * limits.max_shingle:
         raise DetectorInvalid(
@@ -92,6 +97,13 @@ def check_members(members: Mapping[str, Any], features: Sequence[Feature], limit
         raise DetectorInvalid("detection_interval", "Detection interval should be set")
     if interval.interval <= 0:
         raise DetectorInvalid("detection_interval", "Detection interval must be a positive integer")
+
+
+def _check_indices(names: Sequence[str], own_prefix: str) -> None:
+    for name in names:
+        if own_prefix and name.startswith((own_prefix, "__")):
+            whose = "Kafka's" if name.startswith("__") else "Riverwatch's"
+            raise DetectorInvalid("indices", f"[{name}] is no data: topics whose names begin so are {whose} own")
 
 
 def _check_result_index(name: str | None, limits: DetectorLimits) -> None:

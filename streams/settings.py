@@ -115,7 +115,9 @@ class Settings:
 
     def detector_limits(self) -> DetectorLimits:
         """How large a detector may be."""
-        return DetectorLimits(max_features=self.max_features, category_field_limit=self.category_field_limit)
+        return DetectorLimits(
+            max_features=self.max_features, category_field_limit=self.category_field_limit, own_prefix=self.prefix
+        )
 
     def client(self, **more: Any) -> dict[str, Any]:
         """The configuration of a confluent-kafka client."""

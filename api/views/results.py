@@ -138,7 +138,7 @@ class ResultsStore:
                 continue
             try:
                 result = decode_result(record.value)
-            except msgspec.DecodeError as error:
+            except (msgspec.MsgspecError, ValueError, RecursionError) as error:
                 log.error("skipped an unreadable result", offset=record.offset, error=str(error))
                 continue
             rows.pop(result.id, None)

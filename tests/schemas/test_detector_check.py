@@ -239,3 +239,13 @@ def test_limits_are_the_callers() -> None:
         new_id=numbered(),
     )
     assert load_detector(render_detector(many)) == many
+
+
+@pytest.mark.parametrize("name", ["riverwatch.results", "riverwatch.*", "__consumer_offsets", "__*"])
+def test_own_topics_are_no_data_by_name_as_by_pattern(name: str) -> None:
+    limits = DetectorLimits(own_prefix="riverwatch.")
+    with pytest.raises(DetectorInvalid, match="is no data"):
+        parse_detector(detector(indices=["metrics", name]), limits=limits, now_ms=0, new_id=lambda: "f")
+    assert parse_detector(detector(indices=["river*"]), limits=limits, now_ms=0, new_id=lambda: "f").reads("rivers")
+    stored = parse_detector(detector(indices=[name]), limits=DetectorLimits(), now_ms=0, new_id=lambda: "f")
+    assert load_detector(render_detector(stored)) == stored
