@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -13,6 +13,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from api.errors import index_not_found, unavailable
 from api.fields import Sample, read_records
 from api.silence import SilentLogger
+from schemas.token import illegal_argument
 from schemas.topic_pattern import matches_topic
 
 T = TypeVar("T")
@@ -22,6 +23,29 @@ METADATA_SECONDS = 1.0
 
 FIRST = 20
 """Records of each partition that are read to find out how far back a topic reaches."""
+
+
+def chosen(indices: Sequence[str], known: Iterable[str], own_prefix: str) -> list[str]:
+    """The topics among ``known`` that names and ``*`` patterns mean; patterns leave Kafka's and our own ones out.
+
+    Raises ``Refused``: 404 for a name that no topic has, 400 for one of a topic that is no data.
+
+    >>> chosen(["orders*", "srv"], ["srv", "orders-eu", "riverwatch.control"], "riverwatch.")
+    ['orders-eu', 'srv']
+    """
+    own = ("__", own_prefix)
+    data = sorted(name for name in known if not name.startswith(own))
+    found: dict[str, None] = {}
+    for index in indices:
+        if "*" in index:
+            found.update(dict.fromkeys(name for name in data if matches_topic(index, name)))
+        elif index.startswith(own):
+            raise illegal_argument(f"[{index}] can't be read as data: it is one of Riverwatch's or Kafka's own topics")
+        elif index in data:
+            found[index] = None
+        else:
+            raise index_not_found(index)
+    return list(found)
 
 
 class Sources:
@@ -46,8 +70,8 @@ class Sources:
     async def topics(self, indices: Sequence[str]) -> list[str]:
         """The topics that names and ``*`` patterns mean.
 
-        Raises ``Refused`` (404 ``index_not_found_exception``) for a name that no topic has, as OpenSearch does; a
-        pattern that matches nothing is no error here.
+        Raises ``Refused`` (404 ``index_not_found_exception``) for a name that no topic has, as OpenSearch does, and for
+        names of topics that are no data; a pattern that matches nothing is no error here.
         """
         return await self._in_thread(self._topics, indices)
 
@@ -82,20 +106,7 @@ class Sources:
         if any("*" not in index and index not in known for index in indices):
             self._listed = 0.0  # it may have been created a moment ago
             known = self._metadata()
-        found: dict[str, None] = {}
-        for index in indices:
-            if "*" in index:
-                found.update(dict.fromkeys(name for name in sorted(known) if self._visible(name, index)))
-            elif index in known:
-                found[index] = None
-            else:
-                raise index_not_found(index)
-        return list(found)
-
-    def _visible(self, name: str, pattern: str) -> bool:
-        """Patterns leave Kafka's and our own topics out."""
-        own = name.startswith(("__", self._own_prefix))
-        return not own and matches_topic(pattern, name)
+        return chosen(indices, known, self._own_prefix)
 
     def _metadata(self) -> dict[str, list[int]]:
         if time.monotonic() - self._listed > METADATA_SECONDS:
