@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import msgspec
+
 
 class RiverwatchError(Exception):
     """Base class of all errors raised on purpose."""
@@ -71,3 +73,8 @@ class DetectorInvalid(Refused):
 
 class UnknownVersion(RiverwatchError):
     """A record whose version this release cannot read."""
+
+
+UNREADABLE: tuple[type[Exception], ...] = (UnknownVersion, msgspec.MsgspecError, ValueError, RecursionError)
+"""What the decoders raise for bytes that are none of theirs: texts that are no UTF-8 and nesting without end are among
+them."""

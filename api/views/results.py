@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import Protocol
 
 import duckdb
-import msgspec
 import structlog
 
 from api.search.conditions import Condition
 from api.search.sql import PHRASE, WORDS, Parameters, Writer
 from api.views.store_file import StoreUnusable, open_first, open_one, remove
-from schemas.errors import Refused
+from schemas.errors import UNREADABLE, Refused
 from schemas.query.analysis import has_phrase, words
 from schemas.result import decode_result
 
@@ -138,7 +137,7 @@ class ResultsStore:
                 continue
             try:
                 result = decode_result(record.value)
-            except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            except UNREADABLE as error:
                 log.error("skipped an unreadable result", offset=record.offset, error=str(error))
                 continue
             rows.pop(result.id, None)

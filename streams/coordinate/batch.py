@@ -23,6 +23,7 @@ import msgspec
 
 from schemas.command import Command, Event, Reply, decode_event, encode_reply
 from schemas.deadletter import DeadLetter, Reason
+from schemas.errors import UNREADABLE
 from schemas.state import POSITION_KEY, Position, encode
 from streams.coordinate.journal import Entry
 from streams.coordinate.lookup import Found, Question, context_of, question_of
@@ -57,7 +58,7 @@ class Received(NamedTuple):
         """
         try:
             return cls(offset, key, value, decode_event(value or b""))
-        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        except UNREADABLE as error:
             return cls(offset, key, value, None, str(error))
 
 
@@ -191,7 +192,7 @@ class Batch:
     def _refuse(self, received: Received) -> None:
         try:
             given = msgspec.json.decode(received.value or b"")
-        except (msgspec.MsgspecError, ValueError, RecursionError):
+        except UNREADABLE:
             return
         if isinstance(given, dict) and isinstance(given.get("request_id"), str):
             error = {"type": "parsing_exception", "reason": received.problem}

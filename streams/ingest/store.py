@@ -10,11 +10,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import msgspec
 import structlog
 
 from schemas.checkpoint import RunCheckpoint, SourceCheckpoint, decode_source, encode
-from schemas.errors import UnknownVersion
+from schemas.errors import UNREADABLE
 from streams.fence import Record
 from streams.ingest.checkpoint import assemble
 from streams.shares import Share
@@ -49,7 +48,7 @@ def stored_in(share: Share) -> Stored | None:
             continue
         try:
             part = decode_source(value)
-        except (UnknownVersion, msgspec.DecodeError, ValueError) as error:
+        except UNREADABLE as error:
             log.error("source checkpoint not readable, an older one is used", share=share.name, name=name, error=error)
             continue
         # Two owners may have used the same number, and what the one before wrote to a slot may be longer. Not by the

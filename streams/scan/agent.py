@@ -10,13 +10,12 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-import msgspec
 import structlog
 from confluent_kafka import KafkaException
 from faust.types import TP
 
 from schemas.command import Failed, encode_event
-from schemas.errors import RiverwatchError, UnknownVersion
+from schemas.errors import UNREADABLE, RiverwatchError
 from schemas.scan import Scan, decode_scan
 from streams.dead_letters import DeadLetters
 from streams.detectors import Detectors, Running
@@ -102,7 +101,7 @@ class Scans:
     async def _begin(self, tp: TP, record: Any) -> None:
         try:
             scan = decode_scan(record.value)
-        except (UnknownVersion, msgspec.DecodeError, ValueError) as error:
+        except UNREADABLE as error:
             await self._dead_letters.reject(tp, record, "unreadable-record", str(error))
             return
         task = asyncio.create_task(self._do(scan))

@@ -11,11 +11,10 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-import msgspec
 import structlog
 
 from schemas.command import ScanProgress, encode_event
-from schemas.errors import UnknownVersion
+from schemas.errors import UNREADABLE
 from schemas.partial import encode_partial
 from schemas.scan import Scan, decode_checkpoint, encode_checkpoint
 from streams.dead_letters import DeadLetters
@@ -102,7 +101,7 @@ class ScanWork:
         if stored is not None and stored.value is not None:
             try:
                 self._range.restore(decode_checkpoint(stored.value))
-            except (UnknownVersion, msgspec.DecodeError) as error:
+            except UNREADABLE as error:
                 log.error("scan checkpoint not readable, the scan begins anew", scan=self.scan.key, error=str(error))
         self._share.forget_values()
         return self._range.offset

@@ -8,13 +8,12 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
 import structlog
 from faust.types import TP
 
 from schemas.checkpoint import ModelCheckpoint, decode_model, encode
 from schemas.entity import model_key
-from schemas.errors import UnknownVersion
+from schemas.errors import UNREADABLE
 from schemas.partial import Partial, decode_partial
 from schemas.result import Result, encode_result
 from streams.dead_letters import DeadLetters
@@ -163,7 +162,7 @@ class Score:
                 continue
             try:
                 found[owner][entity] = decode_model(message.value())
-            except (UnknownVersion, msgspec.DecodeError, ValueError) as error:
+            except UNREADABLE as error:
                 self.counts.corrupt_models += 1
                 log.error("model checkpoint not readable, the model begins anew", model=message.key(), error=error)
         return found
@@ -235,7 +234,7 @@ class Score:
                 continue
             try:
                 partial = decode_partial(record.value)
-            except (UnknownVersion, msgspec.DecodeError, ValueError) as error:
+            except UNREADABLE as error:
                 await self._dead_letters.reject(tp, record, "unreadable-record", str(error))
                 continue
             if self._take(partition, partial, record.offset):
