@@ -13,7 +13,6 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from api.errors import index_not_found, unavailable
 from api.fields import Sample, read_records
 from api.silence import SilentLogger
-from schemas.token import illegal_argument
 from schemas.topic_pattern import matches_topic
 
 T = TypeVar("T")
@@ -26,21 +25,18 @@ FIRST = 20
 
 
 def chosen(indices: Sequence[str], known: Iterable[str], own_prefix: str) -> list[str]:
-    """The topics among ``known`` that names and ``*`` patterns mean; patterns leave Kafka's and our own ones out.
+    """The topics among ``known`` that names and ``*`` patterns mean; Kafka's and our own ones are no data.
 
-    Raises ``Refused``: 404 for a name that no topic has, 400 for one of a topic that is no data.
+    Raises ``Refused`` (404) for a name that no topic of data has.
 
     >>> chosen(["orders*", "srv"], ["srv", "orders-eu", "riverwatch.control"], "riverwatch.")
     ['orders-eu', 'srv']
     """
-    own = ("__", own_prefix)
-    data = sorted(name for name in known if not name.startswith(own))
+    data = sorted(name for name in known if not name.startswith(("__", own_prefix)))
     found: dict[str, None] = {}
     for index in indices:
         if "*" in index:
             found.update(dict.fromkeys(name for name in data if matches_topic(index, name)))
-        elif index.startswith(own):
-            raise illegal_argument(f"[{index}] can't be read as data: it is one of Riverwatch's or Kafka's own topics")
         elif index in data:
             found[index] = None
         else:
@@ -70,8 +66,8 @@ class Sources:
     async def topics(self, indices: Sequence[str]) -> list[str]:
         """The topics that names and ``*`` patterns mean.
 
-        Raises ``Refused`` (404 ``index_not_found_exception``) for a name that no topic has, as OpenSearch does, and for
-        names of topics that are no data; a pattern that matches nothing is no error here.
+        Raises ``Refused`` (404 ``index_not_found_exception``) for a name that no topic has, as OpenSearch does; a
+        pattern that matches nothing is no error here.
         """
         return await self._in_thread(self._topics, indices)
 
