@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench contract docs format lock clean
+.PHONY: help install demo test check simulate bench contract docs format lock clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ check: $(STAMP) ## lint, format, types and the direction of imports
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+simulate: $(STAMP) ## workers under faults on a log in memory, compared with undisturbed ones: ARGS="--seeds 10000"
+	$(BIN)/python -m tests.simulation $(ARGS)
 
 bench: $(STAMP) ## list the benchmarks; ARGS=NAME runs one
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --group bench

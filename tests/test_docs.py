@@ -41,3 +41,13 @@ def test_every_file_that_the_architecture_page_names_exists() -> None:
     names = re.findall(r"`((?:schemas|streams|api|deploy|tests)/[\w./]*)`", text)
     assert names
     assert [name for name in names if not (ROOT / name).exists()] == []
+
+
+def test_every_test_that_the_guarantees_name_exists() -> None:
+    text = (ROOT / "docs" / "guarantees.md").read_text()
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", text)
+    assert len(named) > 10
+    assert [f"{file}::{name}" for file, name in named if f"def {name}(" not in (ROOT / file).read_text()] == []
+    promised = text.partition("## Promised")[2].partition("## Not promised")[0]
+    rows = [line for line in promised.splitlines() if line.startswith("| ")][1:]
+    assert all("::" in row for row in rows), "each promise names the test that shows it"

@@ -1,0 +1,105 @@
+"""What protects results, each to be taken out for a while: a simulation that then finds nothing is worth nothing."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from streams.fence import Fold, Held
+from streams.ingest.agent import Ingest
+from streams.ingest.sources import Snapshot, Sources
+from streams.ingest.watermark import Watermark
+from streams.score.models import DetectorModels
+from tests.simulation.group import Group
+
+
+class Patch(NamedTuple):
+    """An attribute of a class, and what to have there instead."""
+
+    owner: Any
+    attribute: str
+    instead: Callable[..., Any]
+
+
+def _barrier() -> Patch:
+    """A source's checkpoint is written, and its offset safe, once what came before has arrived: now at once."""
+
+    async def store(self: Ingest, snapshots: Sequence[Snapshot]) -> None:
+        for snapshot in snapshots:
+            await self._shares.write(snapshot.records)
+
+    return Patch(Ingest, "_store", store)
+
+
+def _generations() -> Patch:
+    """Kafka refuses the commits of who was given up: now it takes them."""
+
+    def commit(self: Group, member: Any, generation: int, offsets: Any) -> bool:
+        self.committed.update(offsets)
+        return True
+
+    return Patch(Group, "commit", commit)
+
+
+def _fence() -> Patch:
+    """Readers refuse what a former owner writes: now they take whatever was written last."""
+
+    def refuse(self: Fold, epoch: int, name: str, value: bytes | None) -> None:
+        self.held[name] = Held(epoch, value)
+
+    return Patch(Fold, "_refuse", refuse)
+
+
+def _lateness() -> Patch:
+    """Whether a record is late is judged record by record: now by the fetch that it came with."""
+    take = Watermark.take
+
+    def by_batch(self: Watermark, times: Any, *arguments: Any) -> Any:
+        take(self, times, *arguments)
+        return np.full(len(times), self.frontier)
+
+    return Patch(Watermark, "take", by_batch)
+
+
+def _announcement() -> Patch:
+    """After a rebalance sources emit again how far they are: now they do not."""
+    return Patch(Sources, "announce", lambda self: None)
+
+
+def _repeats() -> Patch:
+    """A model knows the windows that it has learned from: now it learns from them again."""
+    score = DetectorModels.score
+
+    def again(self: DetectorModels, *arguments: Any) -> Any:
+        self._last_end[:] = np.iinfo(np.int64).min
+        return score(self, *arguments)
+
+    return Patch(DetectorModels, "score", again)
+
+
+PROTECTIONS: dict[str, Callable[[], Patch]] = {
+    "announcement": _announcement,
+    "barrier": _barrier,
+    "fence": _fence,
+    "generations": _generations,
+    "lateness": _lateness,
+    "repeats": _repeats,
+}
+
+
+@contextlib.contextmanager
+def without(name: str | None) -> Iterator[None]:
+    """Take a protection out."""
+    if name is None:
+        yield
+        return
+    owner, attribute, instead = PROTECTIONS[name]()
+    before = getattr(owner, attribute)
+    setattr(owner, attribute, instead)
+    try:
+        yield
+    finally:
+        setattr(owner, attribute, before)
