@@ -45,7 +45,7 @@ class ForestSpec:
     height: int = MAX_HEIGHT
     window: int = 250
     sensitivity: float = 1.0
-    quiet_period: int = 100
+    quiet_period: int = 200
     seasonality: bool = True
     imputation: Imputation | None = None
     rules: tuple[Rule, ...] = ()
@@ -101,7 +101,7 @@ class ForestSpec:
             kind=kind,
             **sizes,
             sensitivity=float(sensitivity),
-            quiet_period=_integer(member, "quiet_period", 100, 0, 10_000),
+            quiet_period=_integer(member, "quiet_period", 200, 0, 10_000),
             seasonality=seasonality,
             imputation=imputation,
             rules=rules,

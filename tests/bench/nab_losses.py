@@ -55,7 +55,7 @@ def raised(severity: Floats) -> Flags:
     n = len(severity)
     row = np.arange(n)
     state, one = incidents.unseen(1), np.zeros(n, np.int64)
-    return incidents.judge(state, np.zeros(1), one, row, row, severity, 100, lambda event: False).raised
+    return incidents.judge(state, np.zeros(1), one, row, row, severity, 200, lambda event: False).raised
 
 
 def main() -> None:
