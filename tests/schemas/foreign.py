@@ -9,8 +9,33 @@ from hypothesis import strategies as st
 
 from tests.schemas.documents import feature
 
+
+def weighted(*choices: tuple[int, st.SearchStrategy[Any]]) -> st.SearchStrategy[Any]:
+    """One of the strategies, each as often as it says: ``|`` would give every branch inside of them its own share."""
+    return st.sampled_from([strategy for weight, strategy in choices for _ in range(weight)]).flatmap(
+        lambda strategy: strategy
+    )
+
+
 PATHS = ["a", "a.b", "a.b.c", "a.keyword", "a.b.keyword", "b", "b.c", "t", "t.u", "v", "v.w", "v.w.x.y.z"]
 """Fields of detectors: some are prefixes of others."""
+
+FAMILIES = [
+    ["a", "a.b"],
+    ["a", "a.b", "v"],
+    ["a", "a.keyword"],
+    ["a.b", "a.b.keyword"],
+    ["a.b", "a.b.c"],
+    ["a", "v"],
+    ["t", "t.u"],
+]
+FIELDS = st.shared(
+    weighted(
+        (3, st.sampled_from(FAMILIES)), (1, st.lists(st.sampled_from(PATHS), min_size=1, max_size=3, unique=True))
+    ),
+    key="fields",
+).flatmap(st.sampled_from)
+"""Few of them in one example, the same for its detectors and its records: what matters is who shares them, and how."""
 
 NAMES = [*PATHS, "c", "b.keyword", "keyword", "u", "w", "w.x", "x", "x.y.z", "", "b."]
 """Members of records: the same paths, cut and joined in other places."""
@@ -40,16 +65,20 @@ STRANGE = st.sampled_from(
         *("[" * 100 + "1" + "]" * 100, '{"a":' * 100 + "1" + "}" * 100),
     ]
 ).map(Raw)
+PLAIN = st.none() | st.booleans() | st.integers(0, 9) | st.sampled_from([0.5, "x", "7"])
 VALUES = st.recursive(
-    st.none() | st.booleans() | NUMBERS | TEXTS | STRANGE,
+    weighted((4, PLAIN), (1, NUMBERS), (1, TEXTS), (1, STRANGE)),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=3),
-    max_leaves=5,
+    max_leaves=4,
 )
 TIMES = st.integers(0, 9_000)
+MEMBERS = weighted((4, FIELDS), (1, st.sampled_from([*PATHS, "_id", "v.w.x"])))
 DOCUMENTS = st.builds(
     lambda time, members: time | members,
-    st.builds(lambda time: {"t": time}, TIMES) | st.just({}),
-    st.dictionaries(st.sampled_from([*PATHS, "_id", "v.w.x"]), VALUES, max_size=3),
+    st.builds(lambda time: {"t": time}, TIMES),
+    weighted(
+        (2, st.dictionaries(MEMBERS, VALUES, min_size=1, max_size=2)), (1, st.dictionaries(MEMBERS, PLAIN, max_size=2))
+    ),
 )
 """Few members, so that what is odd about one of them meets records that are fine otherwise."""
 
@@ -75,18 +104,15 @@ DAMAGED = st.sampled_from(
 OBJECTS = DOCUMENTS.map(_encoded)
 """Records that are JSON objects."""
 
-RECORDS = (
-    OBJECTS
-    | (st.lists(DOCUMENTS | VALUES, max_size=3) | VALUES).map(_encoded)
-    | DAMAGED
-    | st.none()
-    | st.binary(max_size=9)
+RECORDS: st.SearchStrategy[bytes | None] = weighted(
+    (6, OBJECTS),
+    (1, (st.lists(DOCUMENTS | VALUES, max_size=3) | VALUES).map(_encoded)),
+    (1, DAMAGED | st.none() | st.binary(max_size=9)),
 )
 """Values of records: mostly objects, some arrays of them, some damaged."""
 
 # -- detectors ------------------------------------------------------------------------------------------------------
 
-FIELDS = st.sampled_from(PATHS)
 SCALARS = st.sampled_from(
     ["", "x", "X y", "é|\\", "7", "true", "2026-01-01", "9" * 400, True, 7, -1, 1.5, 2**53 + 1, 10**400]
 )
@@ -139,7 +165,7 @@ def _compound(inner: Any) -> Any:
 
 
 QUERIES = st.recursive(LEAVES, _compound, max_leaves=4)
-FILTERS = st.none() | QUERIES | WHOLE
+FILTERS = weighted((3, st.none()), (4, QUERIES), (1, WHOLE))
 KINDS = st.sampled_from(
     ["sum", "avg", "min", "max", "value_count", "cardinality", "percentiles", "median_absolute_deviation"]
 )
@@ -152,7 +178,7 @@ def _feature(name: str, kind: str, field: str, query: dict[str, Any] | None) -> 
     return {**plain, "aggregation_query": {name: {"filter": query, "aggs": plain["aggregation_query"]}}}
 
 
-FEATURES = st.lists(st.tuples(KINDS, FIELDS, st.none() | QUERIES), min_size=1, max_size=3).map(
+FEATURES = st.lists(st.tuples(KINDS, FIELDS, weighted((3, st.none()), (2, QUERIES))), min_size=1, max_size=3).map(
     lambda chosen: [_feature(f"f{number}", *each) for number, each in enumerate(chosen)]
 )
 DETECTORS: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(

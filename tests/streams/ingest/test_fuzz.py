@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from schemas.errors import Refused
@@ -31,15 +31,17 @@ def accepted(document: dict[str, Any]) -> bool:
     return True
 
 
-TOPICS = st.lists(DETECTORS.filter(accepted), min_size=1, max_size=3).map(
-    lambda documents: [plan(owner=f"d{number}", **document) for number, document in enumerate(documents)]
+TOPICS = (
+    st.sampled_from([1, 2, 2, 3])
+    .flatmap(lambda count: st.lists(DETECTORS.filter(accepted), min_size=count, max_size=count))
+    .map(lambda documents: [plan(owner=f"d{number}", **document) for number, document in enumerate(documents)])
 )
 """The plans of the detectors on one topic."""
 
 STAMPS = st.sampled_from([2_000_000_000_000, 2_000_000_000_000, 5_000, 0, -1, 2**63 - 1, -(2**63)])
 """Kafka timestamps, as producers write them."""
 
-STREAMS = st.lists(st.tuples(RECORDS, STAMPS), max_size=6).map(
+STREAMS = st.lists(st.tuples(RECORDS, STAMPS), min_size=1, max_size=6).map(
     lambda pairs: [Record(offset, value, timestamp=stamp) for offset, (value, stamp) in enumerate(pairs)]
 )
 
@@ -65,6 +67,7 @@ def unexpected(decoded: Decoded) -> list[str]:
     return [letter.detail for letter in decoded.dead_letters if letter.reason == "undecodable"]
 
 
+@settings(max_examples=200)
 @given(TOPICS, STREAMS)
 def test_no_record_raises_anywhere_on_the_way_to_a_feature(plans: list[Plan], values: list[Record]) -> None:
     reader = decoder(*plans)
@@ -90,6 +93,7 @@ def test_no_record_raises_anywhere_on_the_way_to_a_feature(plans: list[Plan], va
                 assert not np.isinf(found).any()
 
 
+@settings(max_examples=200)
 @given(TOPICS, STREAMS, st.sets(st.integers(1, 5)))
 def test_the_outcome_of_a_record_is_its_own_in_any_company(
     plans: list[Plan], stream: list[Record], cuts: set[int]
@@ -102,6 +106,7 @@ def test_the_outcome_of_a_record_is_its_own_in_any_company(
     assert [outcome for record in stream for outcome in outcomes(decoder(*plans), [record])] == together
 
 
+@settings(max_examples=200)
 @given(TOPICS, RECORDS)
 def test_what_other_detectors_read_changes_nothing(plans: list[Plan], value: bytes | None) -> None:
     together = outcomes(decoder(*plans), records([value]))
@@ -109,6 +114,7 @@ def test_what_other_detectors_read_changes_nothing(plans: list[Plan], value: byt
     assert sorted(set(together), key=repr) == sorted(set(alone), key=repr)
 
 
+@settings(max_examples=200)
 @given(FILTERS, DETECTORS.filter(accepted), st.lists(OBJECTS, max_size=6))
 def test_many_points_are_filtered_as_whole_documents_are(
     query: dict[str, Any] | None, document: dict[str, Any], values: list[bytes]
