@@ -22,6 +22,8 @@ class RunStatistics(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker knows of one running detector: its share only, summed up by the reader.
 
     ``rows`` is the most rows that one of its models has seen; ``scored_until`` the end of the last scored window.
+    ``window_delay_ms`` is how long windows of its sources wait for late records now; ``window_delay_auto`` says that
+    this is measured.
     """
 
     detector_id: str
@@ -33,10 +35,13 @@ class RunStatistics(msgspec.Struct, frozen=True, kw_only=True):
     late_records: int
     records: int
     scored_until: int | None
+    window_delay_ms: int = 0
+    window_delay_auto: bool = False
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True):
-    """One worker. Counters start at 0 with the process; ``time`` is the wall clock of this record (epoch ms).
+    """One worker. Counters start at 0 with the process; ``time`` is that of this record by Kafka's clock (epoch ms),
+    and ``clock_skew_ms`` how far that is ahead of the worker's own.
 
     ``dead_letters`` counts them by topic and reason.
     """
@@ -57,6 +62,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     models: list[Model]
     runs: list[RunStatistics]
     dead_letters: dict[str, dict[str, int]]
+    clock_skew_ms: int = 0
 
 
 _encoder = msgspec.json.Encoder()

@@ -29,6 +29,7 @@ class Topic:
     ``fenced``: shares of it change hands among workers, and readers refuse what a former owner writes
     (streams/fence.py). ``payload`` names the module and type that reads a record's value. ``max_message_bytes`` is
     above Kafka's default of 1 MB only where one record carries many entities, or somebody else's bytes.
+    ``append_time``: the broker stamps the records, which tells what time it is by its clock.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Topic:
     retention_ms: int | None
     max_message_bytes: int = 1_048_588
     fenced: bool = False
+    append_time: bool = False
 
     def full_name(self, prefix: str) -> str:
         """The topic's name in Kafka."""
@@ -63,6 +65,7 @@ class Topic:
             config["min.compaction.lag.ms"] = str(COMPACTION_LAG_MS)
             # The lag must begin when a record arrives. A worker that was paused sends, when it goes on, records that it
             # had made long before: by their own times they could be compacted at once.
+        if self.fenced or self.append_time:
             config["message.timestamp.type"] = "LogAppendTime"
         if self.retention_ms is not None:
             config["retention.ms"] = str(self.retention_ms)
@@ -180,7 +183,17 @@ TOPICS: dict[str, Topic] = {
             False,
             30 * DAY,
         ),
-        Topic("nodes", "node id", "statistics of each worker", "schemas.node.Node", "workers", "one", True, None),
+        Topic(
+            "nodes",
+            "node id",
+            "statistics of each worker",
+            "schemas.node.Node",
+            "workers",
+            "one",
+            True,
+            None,
+            append_time=True,
+        ),
         Topic(
             "replies",
             "request id",

@@ -16,6 +16,7 @@ from streams.partitions import Partitions, is_another
 from streams.settings import Settings
 from streams.transport import Chunk, ChunkConsumer, ChunkSchema, ChunkTransport, Ledger, watch
 from streams.transport.credentials import credentials
+from streams.transport.outages import Outage
 
 log = structlog.get_logger()
 
@@ -225,9 +226,9 @@ class App:
         """When Kafka last confirmed that nothing follows ``offset``, as monotonic time: see ``ChunkConsumer``."""
         return None if self.faust.rebalancing else self._consumer.at_end(tp, offset)
 
-    def answered(self, tp: TP) -> float | None:
-        """When Kafka last answered a fetch of the partition, as monotonic time; None when it did not yet."""
-        return None if self.faust.rebalancing else self._consumer.answered(tp)
+    def outage(self, tp: TP) -> Outage | None:
+        """Kafka's latest outage, as far as this partition was asked for."""
+        return self._consumer.outage(tp)
 
     def doubt(self, tp: TP) -> None:
         """Look whether the partition's topic has been made anew before any more of it is read."""

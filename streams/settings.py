@@ -42,6 +42,9 @@ class Settings:
     tick_grace: float = setting(
         0.5, "A live source must be quiet for so long before the clock goes on by itself.", least=0
     )
+    outage_grace: float = setting(
+        15.0, "After Kafka did not answer, windows wait as long as that lasted and a second, at most so long.", least=0
+    )
     max_ahead: float = setting(
         600.0, "Event times further ahead of the record's Kafka timestamp are dead letters.", least=0
     )

@@ -10,6 +10,8 @@ from schemas.task import ROWS_TO_INIT
 from streams.dead_letters import DeadLetters
 from streams.detectors import Detectors
 from streams.ingest.agent import Ingest
+from streams.ingest.windows import RunWindows
+from streams.kafka_clock import KafkaClock
 from streams.outbox import Outbox
 from streams.scan.agent import Scans
 from streams.score.agent import Score
@@ -33,6 +35,7 @@ class Statistics:
         score: Score,
         scans: Scans,
         dead_letters: DeadLetters,
+        clock: KafkaClock,
     ) -> None:
         self._settings = settings
         self._detectors = detectors
@@ -41,14 +44,19 @@ class Statistics:
         self._score = score
         self._scans = scans
         self._dead_letters = dead_letters
+        self._clock = clock
         self._started = int(time.time() * 1000)
         # By owner, run and model partition, of what this worker holds.
         self._told: dict[tuple[str, int, int], int] = {}
 
     async def write(self) -> None:
         """Write what there is to say now."""
-        now = int(time.time() * 1000)
-        await self._outbox.send(self._settings.topic("nodes"), encode_node(self._node(now)), key=self._settings.node_id)
+        await self._outbox.send(
+            self._settings.topic("nodes"),
+            encode_node(self._node(self._clock.now())),
+            key=self._settings.node_id,
+            on_delivery=self._clock.on_delivery(),
+        )
         held = {
             (owner, run.running.plan.run, partition.number): run
             for partition in self._score.partitions
@@ -96,6 +104,7 @@ class Statistics:
             models=self._models(live),
             runs=self._runs(live, now),
             dead_letters=self._dead_letters.counts,
+            clock_skew_ms=self._clock.skew_ms,
         )
 
     def _models(self, runs: list[RunScore]) -> list[Model]:
@@ -124,7 +133,7 @@ class Statistics:
         for owner, shares in by_owner.items():
             plan = shares[0].running.plan
             models = [share.models for share in shares if share.models is not None]
-            late, records = self._ingested(owner)
+            watermarks = [windows.watermark for windows in self._windows(owner)]
             recent = now - max(2 * plan.interval_ms, 60_000)
             statistics.append(
                 RunStatistics(
@@ -134,13 +143,15 @@ class Statistics:
                     active_entities=sum(model.active_since(recent) for model in models),
                     rows=max((model.most_rows_seen() for model in models), default=0),
                     model_bytes=sum(len(model) * model.bytes_per_model for model in models),
-                    late_records=late + sum(share.merge.late for share in shares),
-                    records=records,
+                    late_records=sum(windows.late for windows in self._windows(owner))
+                    + sum(share.merge.late for share in shares),
+                    records=sum(windows.records for windows in self._windows(owner)),
+                    window_delay_ms=max((watermark.allowed for watermark in watermarks), default=plan.delay_ms or 0),
+                    window_delay_auto=plan.delay_ms is None,
                     scored_until=max((share.merge.scored_until for share in shares), default=0),
                 )
             )
         return statistics
 
-    def _ingested(self, owner: str) -> tuple[int, int]:
-        windows = [source.runs[owner].windows for source in self._ingest.sources if owner in source.runs]
-        return sum(window.late for window in windows), sum(window.records for window in windows)
+    def _windows(self, owner: str) -> list[RunWindows]:
+        return [source.runs[owner].windows for source in self._ingest.sources if owner in source.runs]

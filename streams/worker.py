@@ -25,6 +25,7 @@ from streams.detectors import Detectors
 from streams.follower import Follower
 from streams.forest.kernel import choose
 from streams.ingest.agent import Ingest
+from streams.kafka_clock import KafkaClock
 from streams.log import KafkaLog
 from streams.outbox import Outbox
 from streams.scan.agent import Scans
@@ -33,6 +34,7 @@ from streams.settings import Settings
 from streams.shares import Shares
 from streams.statistics import Statistics
 from streams.transport import Ledger
+from streams.transport.outages import Outage
 from streams.unreadable import Unreadable
 
 log = structlog.get_logger()
@@ -47,8 +49,9 @@ RESTART = 75
 class Worker:
     """Everything of one worker, wired together. ``run`` returns when it has been told to stop, or has failed."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, clock: KafkaClock) -> None:
         self._settings = settings
+        self._clock = clock
         self._stop: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._ledger = Ledger()
         self._outbox = Outbox(settings)
@@ -63,6 +66,7 @@ class Worker:
             self._ledger,
             self,
             kafka=kafka,
+            clock=clock,
             shares=shares,
             dead_letters=dead_letters,
             failed=self.fail,
@@ -90,7 +94,7 @@ class Worker:
             failed=self.fail,
         )
         self._statistics = Statistics(
-            settings, self._detectors, self._outbox, self._ingest, self._score, self._scans, dead_letters
+            settings, self._detectors, self._outbox, self._ingest, self._score, self._scans, dead_letters, clock
         )
         self._app: App | None = None
 
@@ -98,9 +102,9 @@ class Worker:
         """When Kafka last confirmed that nothing follows ``offset``: see ``App``, which comes later than the agents."""
         return None if self._app is None else self._app.at_end(tp, offset)
 
-    def answered(self, tp: TP) -> float | None:
-        """When Kafka last answered a fetch of the partition."""
-        return None if self._app is None else self._app.answered(tp)
+    def outage(self, tp: TP) -> Outage | None:
+        """Kafka's latest outage, as far as this partition was asked for."""
+        return None if self._app is None else self._app.outage(tp)
 
     def doubt(self, tp: TP) -> None:
         """Look whether the topic has been made anew before any more of it is read."""
@@ -129,6 +133,7 @@ class Worker:
         loops: list[asyncio.Task[None]] = []
         try:
             await self._first(follower.caught_up.wait(), follower.failed)
+            await self._first(self._set_clock(), follower.failed)
             self._app = app = App(
                 settings,
                 self._ledger,
@@ -164,6 +169,11 @@ class Worker:
             follower.stop()
             self._coordinate.stop()
             await self._wind_up()
+
+    async def _set_clock(self) -> None:
+        """The delivery of the first statistics tells Kafka's time, before any record is judged by it."""
+        await self._statistics.write()
+        await self._outbox.barrier()
 
     async def _first(self, wanted: Awaitable[Any], *or_failures: Awaitable[Any]) -> None:
         """Wait for ``wanted`` or the stop, whichever comes first; raise what any of them raises."""
@@ -255,7 +265,7 @@ async def _main(settings: Settings, ready: Callable[[], None]) -> None:
         await waiting
     except asyncio.CancelledError:
         return
-    worker = Worker(settings)
+    worker = Worker(settings, KafkaClock())
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, worker.stop)
     await worker.run(ready)

@@ -18,11 +18,13 @@ from streams.ingest.reports import SourceReports
 from streams.ingest.source import RunSource, Source
 from streams.ingest.sources import Emission, Slice, Snapshot, Sources
 from streams.ingest.store import share_of
+from streams.kafka_clock import KafkaClock
 from streams.log import Log
 from streams.outbox import Outbox
 from streams.settings import Settings
 from streams.shares import Shares
 from streams.transport.ledger import Ledger
+from streams.transport.outages import Outage
 
 
 class Reading(Protocol):
@@ -32,8 +34,8 @@ class Reading(Protocol):
         """When Kafka last confirmed that nothing follows ``offset``; None when it did not."""
         ...
 
-    def answered(self, tp: TP) -> float | None:
-        """When Kafka last answered a fetch of the partition; None when it did not yet."""
+    def outage(self, tp: TP) -> Outage | None:
+        """Kafka's latest outage, as far as this partition was asked for."""
         ...
 
     def doubt(self, tp: TP) -> None:
@@ -61,6 +63,7 @@ class Ingest:
         reading: Reading,
         *,
         kafka: Log,
+        clock: KafkaClock,
         shares: Shares,
         dead_letters: DeadLetters,
         failed: Callable[[BaseException], None],
@@ -70,6 +73,7 @@ class Ingest:
         self._outbox = outbox
         self._ledger = ledger
         self._reading = reading
+        self._clock = clock
         self._dead_letters = dead_letters
         self._kafka = kafka
         self._shares = shares
@@ -98,14 +102,14 @@ class Ingest:
             shares = await self._shares.take_over(names.values())
             extents = await asyncio.to_thread(self._kafka.extents, fresh)
             for tp, name in names.items():
-                self._sources.restore(tp, committed[tp], shares[name], extents[tp], _now())
+                self._sources.restore(tp, committed[tp], shares[name], extents[tp], self._clock.now())
         self._sources.announce()
         self._catch_up()
         return {tp: self._sources.held[tp].offset for tp in committed}
 
     def refresh(self) -> None:
         """Follow the view of detectors: begin new runs on the sources that we hold, end what no longer runs."""
-        self._sources.refresh(_now())
+        self._sources.refresh(self._clock.now())
         for tp in self._sources.outdated():
             self._reading.doubt(tp)
         self._catch_up()
@@ -136,7 +140,8 @@ class Ingest:
         if source is None or records[-1].offset < source.offset:
             return
         async with source.lock:
-            await self._write(self._sources.fold(source, records, _now()))
+            self._look_for_outage(tp, source)
+            await self._write(self._sources.fold(source, records, self._clock.now()))
 
     async def lost(self, tp: TP, begin: int, end: int) -> None:
         """Retention deleted the offsets from ``begin`` to before ``end`` before they were read."""
@@ -160,7 +165,7 @@ class Ingest:
 
     async def _take(self, source: Source, run: RunSource, read: Slice) -> None:
         async with source.lock:
-            await self._write(self._sources.catch_up(source, run, read, _now()))
+            await self._write(self._sources.catch_up(source, run, read, self._clock.now()))
 
     async def tick(self) -> None:
         """Let the clocks of quiet sources go on, and close what is due."""
@@ -168,9 +173,16 @@ class Ingest:
             if source.lock.locked():
                 continue
             async with source.lock:
-                confirmed = self._reading.at_end(tp, source.offset)
-                at_end = confirmed is not None and time.monotonic() - confirmed < FRESH
-                await self._write(self._sources.tick(source, _now(), at_end=at_end))
+                self._look_for_outage(tp, source)
+                at = self._reading.at_end(tp, source.offset)
+                confirmed = None if at is None or time.monotonic() - at >= FRESH else self._clock.at(at)
+                await self._write(self._sources.tick(source, self._clock.now(), confirmed))
+
+    def _look_for_outage(self, tp: TP, source: Source) -> None:
+        outage = self._reading.outage(tp)
+        if outage is not None and outage != source.outage:
+            source.outage = outage
+            self._sources.hold(source, self._clock.at(outage.began), self._clock.at(outage.ended))
 
     async def _write(self, emission: Emission) -> None:
         for letter in emission.dead_letters:
@@ -204,7 +216,3 @@ class Ingest:
         for snapshot in snapshots:
             await self._shares.write(snapshot.records)
         await self._outbox.barrier()
-
-
-def _now() -> int:
-    return int(time.time() * 1000)

@@ -27,28 +27,28 @@ class Allowance:
     """
 
     def __init__(self, most_ms: int) -> None:
-        self._most = most_ms
+        self.most = most_ms
         self.peak: int | None = None
 
     def at(self, time: int) -> int:
         """The allowance, in ms, when event time has come to ``time``."""
         if self.peak is None:
             return 0
-        return min(max(0, -((time - self.peak) // SCALE)), self._most)
+        return min(max(0, -((time - self.peak) // SCALE)), self.most)
 
     def see(self, delay: int, at: int) -> None:
         """A record came with this delay (ms) when event time had come to ``at``."""
-        if 0 < delay <= self._most:
+        if 0 < delay <= self.most:
             peak = MARGIN * delay + at
             self.peak = peak if self.peak is None else max(self.peak, peak)
 
     def see_all(self, delays: Int64Array, at: Int64Array) -> Int64Array:
         """The same for many records; the allowance after each of them."""
-        counted = np.where(delays <= self._most, np.maximum(delays, 0), 0)
+        counted = np.where(delays <= self.most, np.maximum(delays, 0), 0)
         peaks = MARGIN * counted + at
         if self.peak is not None:
             np.maximum(peaks, self.peak, out=peaks)
         np.maximum.accumulate(peaks, out=peaks)
         if self.peak is not None or counted.any():
             self.peak = int(peaks[-1])
-        return np.minimum(-((at - peaks) // SCALE), self._most)
+        return np.minimum(-((at - peaks) // SCALE), self.most)

@@ -12,10 +12,11 @@ import msgspec
 from schemas.checkpoint import RunCheckpoint, SourceCheckpoint
 from schemas.partial import Partial
 from streams.ingest.checkpoint import grouped
-from streams.ingest.clock import SourceClock
+from streams.ingest.quiet import QuietClock
 from streams.ingest.windows import Batch, Closed, RunWindows
 from streams.plan import Plan
 from streams.shares import Share
+from streams.transport.outages import Outage
 
 END_MS = 2_000
 """A source that was not seen at its end for so long lags behind it."""
@@ -40,7 +41,7 @@ class RunSource:
     """
 
     windows: RunWindows
-    clock: SourceClock
+    quiet: QuietClock
     joined: bool
     past: tuple[int, int] | None = None
     said: Said | None = None
@@ -119,7 +120,8 @@ class RunSource:
 class Source:
     """One data partition. ``offset`` is the next one to read; ``lock`` guards it and the windows.
 
-    ``topic_id`` is that of the topic which has these offsets, ``number`` that of the latest checkpoint.
+    ``topic_id`` is that of the topic which has these offsets, ``number`` that of the latest checkpoint. ``outage`` is
+    the latest one that was taken into account, ``confirmed`` when Kafka last said that the source is read to its end.
 
     Whoever folds records holds the lock until the windows that closed have been handed to the outbox: a snapshot
     taken between the two would miss them for good.
@@ -135,6 +137,8 @@ class Source:
     number: int = 0
     checkpointed: int = -1
     caught_up: bool = False
+    outage: Outage | None = None
+    confirmed: int | None = None
     _seen_at_end: int = 0
     _at_end_since: int | None = None
 

@@ -1,7 +1,7 @@
 """All data partitions of a worker: which records lead to which dead letters, partials and checkpoints.
 
 Without Kafka, asyncio or a clock: the agent reads and writes, a simulation does so in memory. Times named ``now`` are
-the wall clock in epoch ms.
+Kafka's clock in epoch ms.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from schemas.deadletter import DeadLetter
 from schemas.partial import Partial
 from streams.detectors import Running
 from streams.fence import Record
-from streams.ingest.clock import MOST_LAG_MS, SourceClock
 from streams.ingest.decode import Decoder
 from streams.ingest.entities import EntityTable
+from streams.ingest.quiet import MOST_LAG_MS, QuietClock
 from streams.ingest.source import RunSource, Source
 from streams.ingest.store import records_of, stored_in
 from streams.ingest.windows import Closed, RunWindows
@@ -31,6 +31,9 @@ from streams.settings import Settings
 from streams.shares import Share
 
 log = structlog.get_logger()
+
+NEW_MS = 1_000
+"""Records that come so soon after their source was at its end have just been appended: their lag is the producers'."""
 
 
 @dataclass
@@ -72,6 +75,7 @@ class Sources:
     def __init__(self, settings: Settings, running: Callable[[], Iterable[Running]]) -> None:
         self._settings = settings
         self._idle_timeout_ms = int(settings.idle_timeout * 1000)
+        self._outage_grace_ms = int(settings.outage_grace * 1000)
         self._running = running
         self._entities: dict[tuple[str, int], EntityTable] = {}
         self._decoders: dict[str, Decoder] = {}
@@ -117,7 +121,7 @@ class Sources:
                 matched = True
                 run.restore(state)
                 if state.watermark.time is not None:
-                    run.clock.observe(state.watermark.time, now)
+                    run.quiet.observe(state.watermark.time, now)
             source.runs[running.plan.owner] = run
         if stored is not None and (is_another(stored.topic_id, extent.topic_id) or stored.offset > extent.high):
             self._begin_anew(source)
@@ -169,7 +173,7 @@ class Sources:
     def _new_run(self, source: Source, running: Running, extent: Extent | None, now: int) -> RunSource:
         plan, topic, partition = running.plan, source.topic, source.partition
         table = self._entities.setdefault((plan.owner, plan.run), EntityTable(plan))
-        clock = SourceClock(
+        quiet = QuietClock(
             now,
             tick_grace_ms=int(self._settings.tick_grace * 1000),
             idle_timeout_ms=self._idle_timeout_ms,
@@ -180,7 +184,7 @@ class Sources:
             start, past = 0, None
         if extent is not None:
             start = min(start, extent.high)
-        run = RunSource(RunWindows(plan, table, start), clock, joined=False, past=past)
+        run = RunSource(RunWindows(plan, table, start), quiet, joined=False, past=past)
         end = source.offset if extent is None else extent.high
         if partition in running.run.added.get(topic, ()) and end > start:
             run.note = (
@@ -298,10 +302,14 @@ class Sources:
         emission.dead_letters += decoded.dead_letters
         for run in runs:
             run.dead_letters += sum(letter.detector_id in ("", run.plan.owner) for letter in decoded.dead_letters)
+            watermark = run.windows.watermark
+            watermark.release(now)
             batch = run.fold(decoded.batches[run.plan.owner], next_offset)
-            newest = run.windows.watermark.newest(now + MOST_LAG_MS)
+            newest = watermark.newest(now + MOST_LAG_MS)
             if newest is not None and len(batch.times):
-                run.clock.observe(newest, now, records[-1].timestamp)
+                run.quiet.observe(newest, now, records[-1].timestamp)
+                if run.joined and source.confirmed is not None and now - source.confirmed <= NEW_MS:
+                    watermark.lagged(now - batch.times)
             self._emit(source, run, run.windows.close(), emission, idle=not len(batch.times) and run.idle)
         return emission
 
@@ -312,26 +320,40 @@ class Sources:
 
     # -- time -------------------------------------------------------------------------------------------------
 
-    def tick(self, source: Source, now: int, *, at_end: bool) -> Emission:
-        """Let the clocks of a quiet source go on, and close what is due."""
-        emission = Emission()
-        source.at_end(now, at_end, self._idle_timeout_ms)
+    def hold(self, source: Source, began: int, ended: int) -> None:
+        """Kafka did not answer between these times: close nothing until producers have sent what they held back."""
+        until = ended + min(self._outage_grace_ms, ended - began + 1_000)
         for run in source.runs.values():
-            if run.joined and at_end:
-                self._tick(source, run, now, emission)
+            run.windows.watermark.hold(until)
+            run.quiet.outage(ended)
+
+    def tick(self, source: Source, now: int, confirmed: int | None) -> Emission:
+        """Let the watermarks of a quiet source go on, and close what is due.
+
+        ``confirmed`` is when Kafka has just confirmed that the source is read to its end; None when it has not.
+        """
+        emission = Emission()
+        source.confirmed = confirmed
+        source.at_end(now, confirmed is not None, self._idle_timeout_ms)
+        for run in source.runs.values():
+            watermark = run.windows.watermark
+            if watermark.release(now):
+                self._emit(source, run, run.windows.close(), emission, idle=run.idle)
+            if run.joined and confirmed is not None and watermark.held_until is None:
+                self._tick(source, run, confirmed, emission)
             elif not run.announced or (run.said is not None and run.said.caught_up and not source.caught_up):
                 self._emit(source, run, (), emission, idle=run.idle)
         return emission
 
-    def _tick(self, source: Source, run: RunSource, now: int, emission: Emission) -> None:
+    def _tick(self, source: Source, run: RunSource, confirmed: int, emission: Emission) -> None:
         watermark = run.windows.watermark
         tolerance = run.plan.most_delay_ms if run.plan.delay_ms is None else run.plan.delay_ms
-        tick = run.clock.at(now, run.plan.interval_ms, tolerance)
+        tick = run.quiet.at(confirmed, run.plan.interval_ms, tolerance, watermark.quiet_delay)
         closed: Sequence[Closed] = ()
         if tick.close_open:
             closed = run.windows.close_all()
-        elif tick.clock is not None and (watermark.time is None or tick.clock > watermark.time):
-            watermark.advance(tick.clock)
+        elif tick.watermark is not None and (watermark.time is None or tick.watermark > watermark.time):
+            watermark.advance(tick.watermark)
             closed = run.windows.close()
         self._emit(source, run, closed, emission, idle=tick.idle)
 

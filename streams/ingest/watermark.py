@@ -156,10 +156,10 @@ class Watermark:
             self._forget_ahead()
         self._move_frontier()
 
-    def lagged(self, lag: int) -> None:
-        """A record of a source that had been read to its end came with this lag (ms) behind Kafka's clock."""
-        if self.held_until is None and self.time is not None:
-            self._lag.see(lag, self.time)
+    def lagged(self, lags: Int64Array) -> None:
+        """Records of a source that had been read to its end came with these lags (ms) behind Kafka's clock."""
+        if self._fixed is None and self.held_until is None and self.time is not None:
+            self._lag.see(int(lags[lags <= self._lag.most].max(initial=0)), self.time)
 
     def hold(self, until: int) -> None:
         """Close nothing until Kafka's clock says ``until``."""

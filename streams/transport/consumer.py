@@ -26,6 +26,7 @@ from faust.types import TP, ConsumerMessage
 from streams.transport.conductor import ChunkConductor
 from streams.transport.fetches import FETCH_WAIT_MS, Answer, WatchedFetcher
 from streams.transport.ledger import Ledger
+from streams.transport.outages import Outage
 
 
 def _as_it_is(_: PartitionRecords, tp: TP, record: Any) -> Any:
@@ -119,6 +120,11 @@ class _Thread(driver.AIOKafkaConsumerThread):
         fetched.doubts = dict(fetcher.doubts)
         fetched.jumps, fetcher.jumps = fetcher.jumps, {}
         return fetched
+
+    def outage(self, tp: TP) -> Outage | None:
+        """Kafka's latest outage."""
+        fetcher = None if self._consumer is None else self._consumer._fetcher
+        return None if fetcher is None else fetcher.outages.latest.get(tp)
 
     def answer(self, tp: TP) -> Answer | None:
         """Kafka's latest answer about a partition."""
@@ -222,10 +228,9 @@ class ChunkConsumer(driver.Consumer):
             return None
         return answer.at if answer.reached(position) else None
 
-    def answered(self, tp: TP) -> float | None:
-        """When Kafka last answered a fetch of this partition, as monotonic time; None when it did not yet."""
-        answer = self._thread.answer(tp) if tp in self._handed_over else None
-        return None if answer is None else answer.at
+    def outage(self, tp: TP) -> Outage | None:
+        """Kafka's latest outage, as far as this partition was asked for."""
+        return self._thread.outage(tp)
 
     def _to_message(self, tp: TP, record: Chunk) -> ConsumerMessage:
         last = record.records[-1] if record.records else None

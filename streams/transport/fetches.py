@@ -10,6 +10,7 @@ monotonic time up to which it certainly speaks.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -19,6 +20,8 @@ from typing import Any
 import aiokafka.consumer.consumer
 from aiokafka.consumer.fetcher import Fetcher
 from faust.types import TP
+
+from streams.transport.outages import Outages
 
 FETCH_WAIT_MS = 250
 """How long Kafka holds back the answer to a fetch when there is nothing to read."""
@@ -84,10 +87,14 @@ class WatchedFetcher(Fetcher):
         self.answers: dict[TP, Answer] = {}
         self.doubts: Counter[TP] = Counter()
         self.jumps: dict[TP, tuple[int, int]] = {}
+        self.outages = Outages()
         self._out_of_range: dict[TP, int] = {}
 
     def forget(self) -> None:
-        """Partitions have been assigned: what was heard before says nothing about what is read now."""
+        """Partitions have been assigned: what was heard before says nothing about what is read now.
+
+        But outages: an assignment often comes of one.
+        """
         self.answers, self.doubts, self.jumps, self._out_of_range = {}, Counter(), {}, {}
 
     async def _proc_fetch_request(self, assignment: Any, node_id: int, request: Any) -> bool:
@@ -99,7 +106,12 @@ class WatchedFetcher(Fetcher):
         for _, state in asked_for.values():
             state.timestamp = None
         asked = time.monotonic()
-        has_records = bool(await super()._proc_fetch_request(assignment, node_id, request))
+        self.outages.asked(asked_for, asked)
+        try:
+            has_records = bool(await super()._proc_fetch_request(assignment, node_id, request))
+        except asyncio.CancelledError:
+            self.outages.withdrawn(asked_for, time.monotonic())
+            raise
         at = min(time.monotonic(), asked + FETCH_WAIT_MS / 1000)
         for tp, (offset, state) in asked_for.items():
             if state.timestamp is None:  # set only by an answer without an error
@@ -107,6 +119,7 @@ class WatchedFetcher(Fetcher):
                 if state.awaiting_reset:
                     self._out_of_range[tp] = offset
                 continue
+            self.outages.answered(tp, time.monotonic())
             stable = state.highwater if state.lso is None else state.lso
             before = self.answers.get(tp, Answer(at, stable, state.highwater, at))
             if asked - before.at > DOUBT_SECONDS:

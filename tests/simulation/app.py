@@ -10,6 +10,7 @@ from faust.types import TP
 
 from streams.app import Agent, RecordsMissed
 from streams.transport.ledger import Ledger
+from streams.transport.outages import Outage, Outages
 from tests.simulation.group import Group
 from tests.simulation.world import World
 
@@ -41,6 +42,7 @@ class App:
         self._failed = failed
         self._generation = -1
         self._owned: list[TP] = []
+        self._outages = Outages()
         self._positions: dict[TP, int] = {}
         self._follows: dict[TP, int] = {}
         self._answers: dict[TP, tuple[float, int]] = {}
@@ -104,7 +106,10 @@ class App:
         dice = self._world.dice
         while True:
             await asyncio.sleep(dice.uniform(0.1, 0.6))
-            if self._rebalancing or self._world.log.away:
+            if self._rebalancing:
+                continue
+            if self._world.log.away:
+                self._outages.asked(self._owned, asyncio.get_running_loop().time())
                 continue
             for tp in dice.sample(self._owned, len(self._owned)):
                 self._fetch(tp)
@@ -121,6 +126,7 @@ class App:
         if not records or not partition.since(self._positions[tp], 1):
             self._positions[tp] = partition.end
         self._answers[tp] = (asyncio.get_running_loop().time(), partition.end)
+        self._outages.answered(tp, asyncio.get_running_loop().time())
 
     async def _handing_over(self, agent: Agent) -> None:
         queue = self._queues[id(agent)]
@@ -144,9 +150,9 @@ class App:
             return None
         return answer[0] if self._positions[tp] >= answer[1] else None
 
-    def answered(self, tp: TP) -> float | None:
-        """When Kafka last answered a fetch of the partition."""
-        return None if self._rebalancing or tp not in self._answers else self._answers[tp][0]
+    def outage(self, tp: TP) -> Outage | None:
+        """Kafka's latest outage, as far as this partition was asked for."""
+        return self._outages.latest.get(tp)
 
     async def _committing(self) -> None:
         while True:

@@ -10,10 +10,12 @@ from typing import Any
 from streams.dead_letters import DeadLetters
 from streams.detectors import Detectors
 from streams.ingest.agent import Ingest
+from streams.kafka_clock import KafkaClock
 from streams.score.agent import Score
 from streams.settings import Settings
 from streams.shares import Shares
 from streams.transport.ledger import Ledger
+from streams.transport.outages import Outage
 from tests.simulation.app import App
 from tests.simulation.group import Group
 from tests.simulation.kafka import MemoryLog
@@ -123,6 +125,7 @@ class Process:
             self.outbox,
             ledger,
             self,
+            clock=self._kafka_clock(),
             kafka=kafka,
             shares=Shares(settings, self.outbox, kafka),
             dead_letters=dead_letters,
@@ -150,13 +153,19 @@ class Process:
             self._loop(self.score.checkpoint, 1.0),
         ]
 
+    def _kafka_clock(self) -> KafkaClock:
+        clock, now = KafkaClock(self.clock.time, self.clock.monotonic), self.world.now
+        # As a worker finds out by the delivery of its first statistics.
+        clock.sample(sent=now, reported=now, appended_ms=round(EPOCH_MS + now * 1000))
+        return clock
+
     def at_end(self, tp: Any, offset: int) -> float | None:
         """See ``App``."""
         return self._app.at_end(tp, offset)
 
-    def answered(self, tp: Any) -> float | None:
+    def outage(self, tp: Any) -> Outage | None:
         """See ``App``."""
-        return self._app.answered(tp)
+        return self._app.outage(tp)
 
     def doubt(self, tp: Any) -> None:
         """No topic is made anew here."""

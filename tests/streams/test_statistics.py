@@ -7,6 +7,7 @@ from typing import Any
 
 from schemas.command import Event, Progress, decode_event
 from streams.dead_letters import DeadLetters
+from streams.kafka_clock import KafkaClock
 from streams.scan.work import ScanCounts
 from streams.score.agent import ScoreCounts
 from streams.score.partition import ModelPartition, RunScore
@@ -47,7 +48,15 @@ class Sent:
 
 def test_progress_is_told_once_and_again_when_the_run_was_gone() -> None:
     score, nothing, sent = Score(), NothingToRead(), Sent()
-    parts: list[Any] = [View(run_of().running), sent, nothing, score, nothing, DeadLetters(Settings(), sent)]
+    parts: list[Any] = [
+        View(run_of().running),
+        sent,
+        nothing,
+        score,
+        nothing,
+        DeadLetters(Settings(), sent),
+        KafkaClock(),
+    ]
     statistics = Statistics(Settings(), *parts)
 
     def told() -> list[Event]:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from schemas.checkpoint import SourceCheckpoint, decode_source, encode
 from schemas.partial import NO_WINDOW, Partial, decode_partial, encode_partial
 from streams.ingest.checkpoint import assemble
-from streams.ingest.clock import SourceClock
+from streams.ingest.quiet import QuietClock
 from streams.ingest.source import RunSource, Source
 from streams.ingest.store import records_of
 from streams.ingest.windows import Closed, RunWindows
@@ -36,7 +36,7 @@ def source_of(points: list[dict[str, Any]], *owners: str) -> Source:
         reader = decoder(one)
         windows = RunWindows(one, reader.tables[0], 0)
         windows.fold(reader.decode("m", 3, records(points)).batches[owner], len(points))
-        clock = SourceClock(0, tick_grace_ms=500, idle_timeout_ms=30_000, start_timeout_ms=5_000)
+        clock = QuietClock(0, tick_grace_ms=500, idle_timeout_ms=30_000, start_timeout_ms=5_000)
         source.runs[owner] = RunSource(windows, clock, joined=True)
     return source
 

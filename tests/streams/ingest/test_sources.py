@@ -42,13 +42,14 @@ def live(*seconds: float, start: int = 0, host: str = "a") -> list[Live]:
     ]
 
 
-def running(owner: str = "d", run: int = 1, **members: Any) -> Running:
+def running(owner: str = "d", run: int = 1, delay: int | None = 0, **members: Any) -> Running:
     """A run that counts what each host sends in a second, on one partition."""
     detector = parsed(
         time_field="t",
         category_field=["host"],
         detection_interval={"period": {"interval": 1, "unit": "Seconds"}},
         feature_attributes=[feature("f", "sum", "v")],
+        window_delay=... if delay is None else {"period": {"interval": delay, "unit": "Seconds"}},
     )
     plan = Plan.build(owner=owner, run=run, detector_id=owner, detector=detector, partitions=2, most_delay_ms=60_000)
     sources = Run(**{"id": run, "sources": {"m": {3: 0}}, **members})
@@ -238,7 +239,8 @@ def test_a_source_has_caught_up_when_it_was_at_its_end_for_a_while_between_its_r
     source = worker.take()
 
     def said(at_end: bool, seconds: float) -> list[bool]:
-        emission = worker.sources.tick(source, NOW + int(seconds * 1000), at_end=at_end)
+        now = NOW + int(seconds * 1000)
+        emission = worker.sources.tick(source, now, now if at_end else None)
         return [partial.caught_up for _, partial in emission.partials]
 
     assert said(True, 0) == [False, False]
@@ -290,10 +292,112 @@ def test_new_owners_of_model_partitions_hear_of_a_source_that_has_no_news(at_end
     late = NOW + 100_000
 
     def emitted(at_end: bool) -> list[tuple[int, bool]]:
-        return [(target, part.idle) for target, part in worker.sources.tick(source, late, at_end=at_end).partials]
+        return [
+            (target, part.idle) for target, part in worker.sources.tick(source, late, late if at_end else None).partials
+        ]
 
     assert emitted(True) == [(0, True), (1, True)]
     assert emitted(at_end) == []
     worker.sources.announce()
     assert emitted(at_end) == [(0, True), (1, True)]
     assert emitted(at_end) == []
+
+
+# -- time, and outages of Kafka -------------------------------------------------------------------------------
+
+
+@dataclass
+class LiveWorker(Worker):
+    """A worker whose records arrive as they are made, and which looks at its source every 50 ms by Kafka's clock."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.source = self.take()
+        self.offset = 0
+
+    def arrive(self, at: float, *seconds: float, host: str = "a") -> None:
+        records = live(*seconds, start=self.offset, host=host)
+        self.offset += len(records)
+        self.emitted.append(self.sources.fold(self.source, records, int(START + at * 1000)))
+
+    def quiet(self, begin: float, end: float, *, confirmed: bool = True) -> None:
+        for step in range(round((end - begin) * 20)):
+            now = int(START + begin * 1000 + step * 50)
+            self.emitted.append(self.sources.tick(self.source, now, now if confirmed else None))
+
+    def outage(self, began: float, ended: float) -> None:
+        self.sources.hold(self.source, int(START + began * 1000), int(START + ended * 1000))
+
+    @property
+    def late(self) -> int:
+        return self.source.runs["d"].windows.late
+
+
+def test_a_live_source_that_falls_quiet_closes_its_window_soon() -> None:
+    worker = LiveWorker()
+    worker.arrive(0.4, 0.1, 0.2, 0.4)
+    worker.quiet(0.4, 1.4)
+    assert worker.sums == {}
+    worker.quiet(1.4, 1.6)
+    assert worker.sums == {(1, "a"): 3.0}
+
+
+@pytest.mark.parametrize("length", [4, 20, 600])
+def test_an_outage_of_kafka_makes_nothing_late_that_producers_held_back(length: int) -> None:
+    worker = LiveWorker()
+    worker.arrive(0.4, 0.1, 0.2, 0.4)
+    worker.quiet(0.4, 0.5)
+    worker.quiet(0.5, length, confirmed=False)
+    worker.outage(0.5, length)
+    # One producer is back at once, the other a little later; both send what they held back.
+    seconds = [second + 0.5 for second in range(1, length)]
+    worker.arrive(length + 0.1, *seconds, host="b")
+    worker.quiet(length + 0.1, length + 2)
+    worker.arrive(length + 2, *seconds)
+    grace = min(15, length + 0.5)
+    worker.quiet(length + 2, length + grace + 5)
+    assert worker.late == 0
+    ended = {end for end, _ in worker.sums}
+    assert {(end, host) for end in range(2, length + 1) for host in "ab"} <= set(worker.sums), ended
+
+
+def test_nothing_closes_before_the_grace_is_over_and_everything_afterwards() -> None:
+    worker = LiveWorker()
+    worker.arrive(0.4, 0.1, 0.2, 0.4)
+    worker.outage(0.5, 20)
+    worker.arrive(20.1, 20.0, 20.1, 20.1)
+    worker.quiet(20.1, 34.9)
+    assert worker.sums == {}
+    worker.quiet(34.9, 35.1)
+    assert (1, "a") in worker.sums
+
+
+def test_a_hold_outlasts_a_restart() -> None:
+    first = LiveWorker()
+    first.arrive(0.4, 0.1, 0.2, 0.4)
+    first.outage(0.5, 20)
+    second = Worker()
+    source = second.take(stored=stored(first.sources.give_up(first.source)), high=3)
+    assert source.runs["d"].windows.watermark.held_until == START + 35_000
+
+
+def test_a_replay_is_not_closed_for_the_time_in_which_kafka_did_not_answer() -> None:
+    worker = LiveWorker()
+    worker.arrive(10_000, 0.1, 0.2, 0.4)
+    worker.quiet(10_000, 10_001)
+    worker.outage(10_001, 10_100)
+    worker.quiet(10_100, 10_129.9)
+    assert worker.sums == {}
+    worker.quiet(10_129.9, 10_130.1)
+    assert worker.sums == {(1, "a"): 3.0}
+
+
+def test_a_producer_that_flushes_every_four_seconds_loses_nothing() -> None:
+    # Between two flushes the source is quiet, and its watermark goes on by itself.
+    worker = LiveWorker([running(delay=None)])
+    for flush in range(4, 400, 4):
+        worker.quiet(flush - 4, flush)
+        worker.arrive(flush, *(flush - back for back in (3.9, 2.9, 1.9, 0.9)))
+    assert worker.late == 0
+    assert 4_000 <= worker.source.runs["d"].windows.watermark.allowed <= 5_000
+    assert len(worker.sums) > 380
