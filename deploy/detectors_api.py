@@ -63,6 +63,10 @@ class DetectorsApi:
         """A detector with its job and its latest tasks."""
         return self.ask("GET", f"{PREFIX}/{detector_id}", parameters={"job": "true", "task": "true"})
 
+    def window_delay(self, detector_id: str) -> str:
+        """How long windows wait for late records: what was given, or what is measured now."""
+        return str(self.ask("GET", f"{PREFIX}/{detector_id}/_profile/window_delay")["window_delay"])
+
     def create(self, document: Document) -> str:
         """Create a detector; returns its id."""
         return str(self.ask("POST", PREFIX, document)["_id"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -28,6 +29,7 @@ TYPES = (
     "init_progress",
     "total_entities",
     "active_entities",
+    "window_delay",
     "ad_task",
 )
 DEFAULT_TYPES = frozenset({"state", "error"})
@@ -82,6 +84,8 @@ async def _detector_profile(
             profile["error"] = error
     runs = list(services.nodes.runs(detector.id, services.now())) if enabled else []
     many = bool(detector.source.get("category_field"))
+    if "window_delay" in asked:
+        profile["window_delay"] = window_delay(detector, [run for _, run in runs])
     if enabled:
         profile |= _run_profile(detector, task, runs, many, asked)
     elif historical is not None and "total_size_in_bytes" in asked:
@@ -94,6 +98,22 @@ async def _detector_profile(
             profile["ad_task"] = await services.ask_documents(lambda _: _task_profile(historical, entities))
     order = [*TYPES, "model_count"]
     return dict(sorted(profile.items(), key=lambda item: order.index(item[0])))
+
+
+def window_delay(detector: Document, runs: Sequence[RunStatistics]) -> str:
+    """How long windows wait for late records: what was given, or what is measured now where the detector runs.
+
+    >>> window_delay(Document("d", 1, 0, {"window_delay": {"period": {"interval": 2, "unit": "Minutes"}}}), [])
+    '120 s'
+    >>> window_delay(Document("d", 1, 0, {}, automatic_delay=True), [])
+    'auto'
+    """
+    if not detector.automatic_delay:
+        period = detector.source["window_delay"]["period"]
+        return f"{period['interval'] * (60 if period['unit'] == 'Minutes' else 1)} s"
+    if not runs:
+        return "auto"
+    return f"auto, now {max(run.window_delay_ms for run in runs) / 1000:.1f} s"
 
 
 def _state(task: Document | None) -> str:

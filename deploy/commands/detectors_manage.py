@@ -70,11 +70,12 @@ def get_command(detector: str, as_json: bool, client: ClientSettings) -> None:
     from deploy.table import print_table
 
     with DetectorsApi(client) as api:
-        found = api.get(api.find(detector))
-    if as_json:
-        click.echo(json.dumps(found))
-        return
-    print_table(("WHAT", "VALUE"), rows(found))
+        id = api.find(detector)
+        found = api.get(id)
+        if as_json:
+            click.echo(json.dumps(found))
+            return
+        print_table(("WHAT", "VALUE"), rows(found, api.window_delay(id)))
 
 
 @click.command("delete")
@@ -94,7 +95,7 @@ def delete_command(detectors: Sequence[str], yes: bool, client: ClientSettings) 
             click.echo(f"deleted {detector}")
 
 
-def rows(found: dict[str, Any]) -> list[tuple[str, object]]:
+def rows(found: dict[str, Any], window_delay: str) -> list[tuple[str, object]]:
     """What is to be said about a detector, as the API shows it."""
     document = found["anomaly_detector"]
     shown: list[tuple[str, object]] = [
@@ -106,7 +107,7 @@ def rows(found: dict[str, Any]) -> list[tuple[str, object]]:
         ("by", ", ".join(document.get("category_field") or [])),
         *(("feature", feature_text(each)) for each in document["feature_attributes"]),
         ("interval", interval_text(document["detection_interval"])),
-        ("delay", interval_text(document["window_delay"]) if document.get("window_delay") else None),
+        ("delay", window_delay),
         ("query", json.dumps(document["filter_query"])),
         ("user", (document.get("user") or {}).get("name")),
     ]

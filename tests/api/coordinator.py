@@ -24,7 +24,7 @@ from schemas.command import (
     decode_event,
     encode_reply,
 )
-from schemas.detector import parse_detector, render_detector
+from schemas.detector import parse_detector, shown_document, stored_document
 from schemas.detector_check import DetectorLimits
 from schemas.errors import Refused
 from schemas.result import Result, encode_result
@@ -95,7 +95,7 @@ class Coordinator:
                 event.detector, limits=DetectorLimits(), now_ms=_now(), new_id=lambda: f"f{at}", user=event.user
             )
             version = 1 if known is None else known.version + 1
-            stored = StoredDetector(id=id, version=version, control_offset=at, document=render_detector(detector))
+            stored = StoredDetector(id=id, version=version, control_offset=at, document=stored_document(detector))
             self._detectors[id] = stored
             self._write("detectors", id, encode(stored))
             return id, stored
@@ -118,7 +118,7 @@ class Coordinator:
         document = Job(
             name=id,
             schedule={"interval": {"start_time": now, "period": 1, "unit": "Minutes"}},
-            window_delay=detector.document["window_delay"],
+            window_delay=shown_document(detector.document)["window_delay"],
             enabled=starting,
             enabled_time=now,
             last_update_time=now,

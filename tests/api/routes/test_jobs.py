@@ -53,3 +53,17 @@ def test_historical(api: RunningApi) -> None:
     assert running["ad_task"]["task_id"] == started["_id"]
     assert api.call("POST", stop).json()["_id"] == started["_id"]
     assert api.call("POST", stop).json()["error"]["reason"] == "No running task found"
+
+
+def test_a_delay_that_nobody_gave_is_shown_as_the_anchors_default_and_measured(api: RunningApi) -> None:
+    given = {
+        **api.detector(api.source(minute_records())),
+        "window_delay": {"period": {"interval": 2, "unit": "Minutes"}},
+    }
+    left_out = {name: value for name, value in given.items() if name != "window_delay"} | {"name": "left-out"}
+    for document, period, told in ((given, (2, "Minutes"), "120 s"), (left_out, (0, "Seconds"), "auto")):
+        id = api.call("POST", "/detectors", document).json()["_id"]
+        shown = api.call("GET", f"/detectors/{id}").json()["anomaly_detector"]
+        assert shown["window_delay"] == {"period": {"interval": period[0], "unit": period[1]}}
+        assert list(shown)[:6] == ["name", "description", "time_field", "indices", "filter_query", "window_delay"]
+        assert api.call("GET", f"/detectors/{id}/_profile/window_delay").json() == {"window_delay": told}

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from schemas.command import DetectorPut
-from schemas.detector import DetectorLimits, load_detector
+from schemas.detector import DetectorLimits, load_detector, shown_document
+from schemas.interval import Interval
 from schemas.state import StoredTask, encode
 from schemas.task import Task
 from streams.coordinate.state import Record
@@ -35,6 +36,19 @@ def test_create_update_and_versions(coordinator: Coordinator) -> None:
     second = document(coordinator)
     assert second["description"] == "changed"
     assert second["feature_attributes"][0]["feature_id"] != first["feature_attributes"][0]["feature_id"]
+
+
+def test_a_delay_that_nobody_gave_stays_automatic_when_a_client_sends_back_what_it_was_shown(
+    coordinator: Coordinator,
+) -> None:
+    coordinator.put(window_delay=...)
+    assert "window_delay" not in document(coordinator)
+    assert load_detector(document(coordinator)).window_delay is None
+    coordinator.put(mode="update", **{**shown_document(document(coordinator)), "description": "changed"})
+    assert document(coordinator)["description"] == "changed"
+    assert load_detector(document(coordinator)).window_delay is None
+    coordinator.put(mode="update", window_delay=minutes(0))
+    assert load_detector(document(coordinator)).window_delay == Interval(0, "Minutes")
 
 
 def test_the_owner_stays_whoever_updates(coordinator: Coordinator) -> None:
