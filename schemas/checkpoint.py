@@ -17,12 +17,14 @@ VERSION = 1
 class ModelCheckpoint(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """One model as it stood after the window that ends at ``last_end``.
 
-    ``state`` is the forest's own record, with its own header.
+    ``definition`` identifies the quantity that it has learned (``streams.plan.Plan.definition``); ``used_at`` is when
+    it last scored, in epoch ms. ``state`` is the forest's own record, with its own header.
     """
 
     version: int = VERSION
     owner: str
     entity: str
+    definition: str
     run: int
     last_end: int
     used_at: int

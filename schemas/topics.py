@@ -163,8 +163,8 @@ TOPICS: dict[str, Topic] = {
         ),
         Topic(
             "checkpoints",
-            "model key, same partition as partials",
-            "model snapshots",
+            "epoch, model partition and model key, same partition as partials; claims: a token of their own",
+            "who owns a model partition; model snapshots",
             "schemas.checkpoint.ModelCheckpoint",
             "scorer",
             "models",

@@ -69,7 +69,8 @@ class _FaustApp(faust.App):
 class App:
     """A worker's Faust app around its agents: ``named`` read Riverwatch's own topics, ``data`` the rest.
 
-    ``failed`` is called with any exception of an agent: Faust itself would skip the event and go on, which loses
+    ``generation`` is that of the consumer group in which the partitions were assigned that the agents have. ``failed``
+    is called with any exception of an agent: Faust itself would skip the event and go on, which loses
     it at the next restart.
     """
 
@@ -87,7 +88,7 @@ class App:
         self._named = {settings.topic(name): agent for name, agent in named.items()}
         self._failed = failed
         self._partitions = Partitions(settings)
-        self._generation = -1
+        self.generation = -1
         self.assigned = asyncio.Event()
         self._settled = asyncio.Event()
         self.faust = _FaustApp(
@@ -168,7 +169,7 @@ class App:
         that is no longer the highest, would write what all readers refuse.
         """
         generation = self.faust.consumer_generation_id
-        missed, self._generation = generation not in (self._generation, self._generation + 1), generation
+        missed, self.generation = generation not in (self.generation, self.generation + 1), generation
         if missed:
             for agent in (*self._named.values(), self._data):
                 await agent.assigned({})

@@ -3,39 +3,41 @@
 A *share* is what one worker owns: a source partition or a scan (topic ``windows``), a model partition (topic
 ``checkpoints``). Nothing stops a worker that was paused from writing when it wakes up, so the records tell who wrote
 them. Taking over begins with a *claim*, a record of its own; its offset is the owner's *epoch*, which is part of the
-key of everything that the owner writes. A record counts unless a claim with a higher epoch stands before it, and of
-the records of one name the one with the highest epoch wins.
+key of everything that the owner writes. A claim carries the generation of the consumer group in which the share was
+assigned: one of an older generation that arrives late counts no more. A record counts if its epoch is that of the last
+claim before it that counts, and of the records of one name the last such one wins.
 
 The epoch must be in the key: these topics are compacted, and a stale record under the same key would erase the good
-one. A stale record does erase what its own writer had written before under that key, if nobody comes in time: the
-owner looks for strangers' records (``Strangers``) more often than Kafka compacts (``min.compaction.lag.ms``, by the
-time at which records are appended), and writes what is in danger anew under its own epoch (``Fold.cleanup``). By then
-a stranger may also have claimed the share late: what was written since doesn't count, and must not be called safe.
+one. A stale record does erase what its own writer had written before under that key, unless it is rewritten in time:
+Kafka compacts nothing that is younger than ``min.compaction.lag.ms`` (an hour), and until then the successor has
+written everything anew that the former owner had not stored before it was paused. What a new owner finds in such
+danger it rewrites at once (``Fold.cleanup``).
 
 >>> log = Fold("s")
 >>> for offset, (key, value) in enumerate(
 ...     [
-...         (claim_key("s", "first"), b"w1"),
+...         (claim_key("s", "first"), claim_value(1, "w1")),
 ...         (record_key(0, "s", "a"), b"good"),
-...         (claim_key("s", "second"), b"w2"),
+...         (claim_key("s", "second"), claim_value(2, "w2")),
 ...         (record_key(0, "s", "a"), b"stale"),
+...         (claim_key("s", "late"), claim_value(1, "w1")),
 ...     ]
 ... ):
 ...     _ = log.add(offset, key, value)
 >>> log.epoch, log.held["a"]
 (2, Held(epoch=0, value=b'good'))
->>> log.cleanup(2)
-[('2|s|a', b'good'), ('0|s|a', None), ('claim|s|first', None)]
+>>> log.cleanup(5)
+[('5|s|a', b'good'), ('0|s|a', None), ('claim|s|first', None), ('claim|s|second', None), ('claim|s|late', None)]
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import NamedTuple
 
 CLAIM = "claim"
 SEPARATOR = "|"
 NO_EPOCH = -1
+NO_GENERATION = -1
 
 Record = tuple[str, bytes | None]
 """Key and value of a record to write; without a value, a tombstone."""
@@ -61,6 +63,16 @@ def claim_key(share: str, token: str) -> str:
     return SEPARATOR.join((CLAIM, share, token))
 
 
+def claim_value(generation: int, owner: str) -> bytes:
+    """The value of a claim: the generation of the group in which the share was assigned, and who claims it."""
+    return f"{generation} {owner}".encode()
+
+
+def _generation(claim: bytes) -> int:
+    number = claim.split(b" ", 1)[0]
+    return int(number) if number.isdigit() and len(number) < 20 else NO_GENERATION
+
+
 def record_key(epoch: int, share: str, name: str) -> str:
     """The key under which the owner with this epoch writes ``name``.
 
@@ -84,7 +96,8 @@ def parse_key(key: str) -> Key | None:
     first, share, name = parts
     if first == CLAIM:
         return Key(NO_EPOCH, share, name)
-    return Key(int(first), share, name) if first.isdecimal() and first.isascii() else None
+    # No offset has more digits, and Python refuses to convert thousands of them.
+    return Key(int(first), share, name) if first.isdecimal() and first.isascii() and len(first) < 20 else None
 
 
 def written(epoch: int, share: str, name: str, value: bytes, before: int | None) -> list[Record]:
@@ -117,12 +130,13 @@ def deleted(epoch: int, share: str, name: str, before: int | None) -> list[Recor
 class Fold:
     """One share, folded from the records of its topic partition in the order of their offsets.
 
-    ``epoch`` is the highest claim so far, ``held`` what counts, by name.
+    ``epoch`` is that of the claim that counts, ``generation`` the one that it carries, ``held`` what counts, by name.
     """
 
     def __init__(self, share: str) -> None:
         self.share = share
         self.epoch = NO_EPOCH
+        self.generation = NO_GENERATION
         self.held: dict[str, Held] = {}
         self._claims: dict[str, int] = {}
         # Keys that still have a value although another one counts, or none.
@@ -137,7 +151,7 @@ class Fold:
             return False
         if parsed.epoch == NO_EPOCH:
             self._claim(offset, key, value)
-        elif parsed.epoch < self.epoch:
+        elif self.epoch not in (NO_EPOCH, parsed.epoch):
             self._refuse(parsed.epoch, parsed.name, value)
         else:
             self._accept(parsed.epoch, parsed.name, value)
@@ -148,7 +162,8 @@ class Fold:
             self._claims.pop(key, None)
         else:
             self._claims[key] = offset
-            self.epoch = max(self.epoch, offset)
+            if (generation := _generation(value)) >= self.generation:
+                self.epoch, self.generation = offset, generation
 
     def _refuse(self, epoch: int, name: str, value: bytes | None) -> None:
         held = self.held.get(name)
@@ -198,33 +213,3 @@ class Fold:
 
     def _at(self, key: tuple[int, str]) -> tuple[int, str, str]:
         return key[0], self.share, key[1]
-
-
-class Strangers:
-    """Finds the offsets of a topic partition at which somebody else than its only writer has written.
-
-    What the writer wrote has offsets without a gap. A stranger may have written a stale record, which has to be cleaned
-    up, or claimed the share: then what was written since doesn't count, and must not be called safe.
-
-    >>> strangers = Strangers(10)
-    >>> strangers.delivered([10, 11, 14])
-    >>> strangers.reached(16)
-    >>> strangers.ranges
-    [(12, 14), (15, 16)]
-    """
-
-    def __init__(self, position: int) -> None:
-        self.position = position
-        self.ranges: list[tuple[int, int]] = []
-
-    def delivered(self, offsets: Iterable[int]) -> None:
-        """These records of the writer have arrived, in this order."""
-        for offset in offsets:
-            self.reached(offset)
-            self.position = max(self.position, offset + 1)
-
-    def reached(self, end: int) -> None:
-        """The partition ends here, and all that the writer has sent before is among ``delivered``."""
-        if end > self.position:
-            self.ranges.append((self.position, end))
-            self.position = end

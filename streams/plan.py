@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from schemas.aggregation import Aggregation
 from schemas.detector import Detector
 from schemas.entity import model_key
-from schemas.query import MatchAll, Query
+from schemas.query import MatchAll, Query, to_document
 from streams.columns import Column, Input, NumberColumn
 from streams.distinct import DistinctColumn
 from streams.murmur2 import partition_of
@@ -56,7 +58,9 @@ class Plan:
     """Everything that ingest and score need to know of one run.
 
     ``owner`` is the detector id, or the task id of a historical analysis; ``categories`` are the sorted paths
-    of the category fields. ``delay_ms`` None is the automatic delay, at most ``most_delay_ms``.
+    of the category fields. ``delay_ms`` None is the automatic delay, at most ``most_delay_ms``. ``definition``
+    identifies what the models learn: two plans with the same one have the same quantities as features, whatever their
+    names, topics and delays.
     """
 
     owner: str
@@ -71,6 +75,7 @@ class Plan:
     columns: tuple[Column, ...]
     features: tuple[PlannedFeature, ...]
     partitions: int
+    definition: str = ""
 
     @classmethod
     def build(
@@ -97,6 +102,7 @@ class Plan:
             columns=tuple(columns),
             features=tuple(features),
             partitions=partitions,
+            definition=_definition(detector),
         )
 
     @property
@@ -111,6 +117,22 @@ class Plan:
     def feature_values(self, columns: Sequence[Any]) -> Float64Array:
         """The features [entities, features] from the accumulators of the columns; NaN where there is no value."""
         return np.column_stack([feature.value(columns) for feature in self.features])
+
+
+def _definition(detector: Detector) -> str:
+    """What a model of this detector learns from, as a hash: the windows, the records in them, and their features."""
+    aggregations = [
+        (each.kind, each.field, each.percent, each.filter and to_document(each.filter))
+        for each in (feature.aggregation for feature in detector.enabled_features)
+    ]
+    parts = (
+        detector.time_field,
+        detector.category_fields,
+        detector.window_interval_ms,
+        to_document(detector.filter_query),
+        aggregations,
+    )
+    return blake2b(msgspec.msgpack.encode(parts), digest_size=8).hexdigest()
 
 
 def _columns(aggregation: Aggregation) -> tuple[Column, ...]:

@@ -45,6 +45,11 @@ class Settings:
     outage_grace: float = setting(
         15.0, "After Kafka did not answer, windows wait as long as that lasted and a second, at most so long.", least=0
     )
+    trailing_limit: float = setting(
+        900.0,
+        "A source that is read to its end, but so much event time behind the others, is not waited for.",
+        least=0,
+    )
     max_ahead: float = setting(
         600.0, "Event times further ahead of the record's Kafka timestamp are dead letters.", least=0
     )
@@ -56,7 +61,10 @@ class Settings:
     source_checkpoint_interval: float = setting(5.0, "How often a source's open windows are checkpointed.")
     record_bytes: int = setting(8_000_000, "Windows and checkpoints are cut into records of about this size.")
     model_checkpoint_windows: int = setting(50, "A model is checkpointed about every so many windows,")
-    model_checkpoint_interval: float = setting(900.0, "and at the latest so long after it changed.")
+    model_checkpoint_interval: float = setting(900.0, "and at the latest so long after it changed.", most=1800)
+    model_lifetime: float = setting(
+        30.0, "Days of event time after which the model of an entity that is gone is forgotten; 0: never.", least=0
+    )
     models_in_memory: int = setting(1_000_000, "Models in a worker's memory; those unused for longest wait in a file.")
     max_imputed_windows: int = setting(
         1000, "Most windows without records that are filled in or told as empty at once.", least=0

@@ -1,22 +1,28 @@
-"""Shares of the topic ``windows``: what one worker owns there, and how it takes them over."""
+"""Shares of a compacted topic: what one worker owns there, and how it takes them over."""
 
 from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import structlog
 from confluent_kafka import KafkaException, Message
 
-from streams.fence import Fold, Held, Record, claim_key, deleted, parse_key, written
+from schemas.errors import RiverwatchError
+from streams.fence import NO_EPOCH, Fold, Held, Record, claim_key, claim_value, deleted, parse_key, written
 from streams.log import Log
 from streams.outbox import Outbox
 from streams.settings import Settings
 
 log = structlog.get_logger()
+
+
+class ShareLost(RiverwatchError):
+    """Somebody else has claimed a share in a later generation of the consumer group: it is no longer ours."""
 
 
 @dataclass
@@ -54,33 +60,60 @@ class Share:
 
 
 class Shares:
-    """Takes shares over and writes to them.
+    """Takes shares of one partition of a topic over, and writes to them.
 
-    Reading the topic costs the same for one share as for all: those that are taken over at a time are read at once.
+    ``generation`` gives the generation of the consumer group that this worker knows. Reading the partition costs the
+    same for one share as for all: those that are taken over at a time are read at once.
     """
 
-    def __init__(self, settings: Settings, outbox: Outbox, kafka: Log) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        outbox: Outbox,
+        kafka: Log,
+        topic: str,
+        partition: int = 0,
+        *,
+        generation: Callable[[], int],
+    ) -> None:
         self._settings = settings
         self._outbox = outbox
         self._kafka = kafka
-        self._topic = settings.topic("windows")
+        self._topic = settings.topic(topic)
+        self._partition = partition
+        self._generation = generation
         self._reading = asyncio.Lock()
         self._wanted: set[str] = set()
         self._folds: dict[str, Fold] = {}
 
     async def take_over(self, names: Iterable[str]) -> dict[str, Share]:
-        """Claim shares, and read what they have. Waits while Kafka is away; raises ``DeliveryFailed``."""
-        claims = {name: claim_key(name, uuid.uuid4().hex) for name in names}
-        epochs: dict[str, int] = {}
-        owner = self._settings.node_id.encode()
-        for name, key in claims.items():
-            await self._outbox.send(self._topic, owner, key=key, on_delivery=partial(_claimed, epochs, name))
-        await self._outbox.barrier()
-        shares = {}
+        """Claim shares, and read what they have. Waits while Kafka is away.
+
+        Raises ``ShareLost`` for a share that was assigned to somebody else meanwhile, and ``DeliveryFailed``.
+        """
+        generation = self._generation()
+        claims = await self._claim(names, generation)
         for name, fold in (await self._read(claims)).items():
-            await self.write(fold.cleanup(epochs[name]))
-            shares[name] = Share(name, claims[name], epochs[name], dict(fold.held))
+            if fold.epoch != claims[name].epoch:
+                raise ShareLost(
+                    f"{name} in {self._topic} was claimed in generation {fold.generation} of the consumer group, and"
+                    f" this worker is of generation {generation}: it was paused, or the group was deleted"
+                )
+            await self.write(fold.cleanup(claims[name].epoch))
+            claims[name].held = dict(fold.held)
+        return claims
+
+    async def _claim(self, names: Iterable[str], generation: int) -> dict[str, Share]:
+        shares = {name: Share(name, claim_key(name, uuid.uuid4().hex), NO_EPOCH, {}) for name in names}
+        value = claim_value(generation, self._settings.node_id)
+        for share in shares.values():
+            await self._send(share.claim, value, on_delivery=partial(_claimed, share))
+        await self._outbox.barrier()
         return shares
+
+    async def read(self, share: Share) -> dict[str, Held]:
+        """What a share of ours has now."""
+        return (await self._read([share.name]))[share.name].held
 
     async def _read(self, names: Iterable[str]) -> dict[str, Fold]:
         self._wanted.update(names)
@@ -101,7 +134,7 @@ class Shares:
 
     def _fold(self, names: Iterable[str]) -> dict[str, Fold]:
         folds = {name: Fold(name) for name in names}
-        for message in self._kafka.whole(self._topic, [0]):
+        for message in self._kafka.whole(self._topic, [self._partition]):
             key = (message.key() or b"").decode(errors="replace")
             parsed = parse_key(key)
             if parsed is not None and parsed.share in folds:
@@ -111,7 +144,10 @@ class Shares:
     async def write(self, records: Iterable[Record]) -> None:
         """Hand records of shares to the outbox."""
         for key, value in records:
-            await self._outbox.send(self._topic, value, key=key)
+            await self._send(key, value)
+
+    async def _send(self, key: str, value: bytes | None, **rest: Any) -> None:
+        await self._outbox.send(self._topic, value, key=key, partition=self._partition, **rest)
 
     async def give_back(self, share: Share) -> None:
         """Leave nothing of a share behind: it is of no use to anybody any more."""
@@ -120,5 +156,5 @@ class Shares:
         await self.write([(share.claim, None)])
 
 
-def _claimed(epochs: dict[str, int], name: str, message: Message) -> None:
-    epochs[name] = message.offset()
+def _claimed(share: Share, message: Message) -> None:
+    share.epoch = message.offset()

@@ -19,6 +19,9 @@ from streams.score.documents import entity_document, model_id
 from streams.score.partition import RunScore
 from streams.settings import Settings
 
+NOTE_SECONDS = 10.0
+"""Seconds between two reports of a note that changes, such as a count: the coordinator takes in each of them."""
+
 MODELS_SHOWN = 100
 """Models listed in the statistics of a node (the anchor's ``max_model_size_per_node``)."""
 
@@ -46,8 +49,8 @@ class Statistics:
         self._dead_letters = dead_letters
         self._clock = clock
         self._started = int(time.time() * 1000)
-        # By owner, run and model partition, of what this worker holds.
-        self._told: dict[tuple[str, int, int], int] = {}
+        # By owner, run and model partition, of what this worker holds: what was reported, and when (monotonic).
+        self._reported: dict[tuple[str, int, int], tuple[int, str, float]] = {}
 
     async def write(self) -> None:
         """Write what there is to say now."""
@@ -62,7 +65,7 @@ class Statistics:
             for partition in self._score.partitions
             for owner, run in partition.runs.items()
         }
-        self._told = {key: rows for key, rows in self._told.items() if key in held}
+        self._reported = {key: reported for key, reported in self._reported.items() if key in held}
         for key, run in held.items():
             await self._progress(key, run)
 
@@ -70,16 +73,20 @@ class Statistics:
         if run.models is None or run.historical:
             return
         plan, partition = run.running.plan, key[2]
-        rows = min(run.models.most_rows_seen(), ROWS_TO_INIT)
-        if self._told.get(key) == rows or (rows == 0 and partition > 0):
+        rows, note, now = min(run.models.most_rows_seen(), ROWS_TO_INIT), run.note, time.monotonic()
+        if key not in self._reported and rows == 0 and partition > 0 and not note:
             return
-        self._told[key] = rows
+        rows_before, note_before, at = self._reported.get(key, (-1, "", -NOTE_SECONDS))
+        if rows == rows_before and (note == note_before or now - at < NOTE_SECONDS):
+            return
+        self._reported[key] = rows, note, now
         event = Progress(
             detector_id=plan.detector_id,
             run=plan.run,
             partition=partition,
             rows=rows,
             node_id=self._settings.node_id,
+            error=note,
         )
         await self._outbox.send(self._settings.topic("control"), encode_event(event), key=plan.detector_id)
 
@@ -144,7 +151,7 @@ class Statistics:
                     rows=max((model.most_rows_seen() for model in models), default=0),
                     model_bytes=sum(len(model) * model.bytes_per_model for model in models),
                     late_records=sum(windows.late for windows in self._windows(owner))
-                    + sum(share.merge.late for share in shares),
+                    + sum(share.merge.late.total() for share in shares),
                     records=sum(windows.records for windows in self._windows(owner)),
                     window_delay_ms=max((watermark.allowed for watermark in watermarks), default=plan.delay_ms or 0),
                     window_delay_auto=plan.delay_ms is None,

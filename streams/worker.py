@@ -42,6 +42,9 @@ log = structlog.get_logger()
 TICK = 0.05
 """Seconds between two looks at the clocks of quiet sources: well below the shortest interval of 1 s."""
 
+FORGET_SECONDS = 5.0
+"""Between two looks for models that nobody needs any more."""
+
 RESTART = 75
 """Exit code after a failure that a new start mends."""
 
@@ -58,7 +61,7 @@ class Worker:
         self._detectors = Detectors(settings)
         dead_letters = DeadLetters(settings, self._outbox)
         kafka = KafkaLog(settings)
-        shares = Shares(settings, self._outbox, kafka)
+        shares = Shares(settings, self._outbox, kafka, "windows", generation=self._generation)
         self._ingest = Ingest(
             settings,
             self._detectors,
@@ -72,7 +75,15 @@ class Worker:
             failed=self.fail,
         )
         self._score = Score(
-            settings, self._detectors, self._outbox, self._ledger, dead_letters=dead_letters, failed=self.fail
+            settings,
+            self._detectors,
+            self._outbox,
+            self._ledger,
+            open_shares=lambda number: Shares(
+                settings, self._outbox, kafka, "checkpoints", number, generation=self._generation
+            ),
+            dead_letters=dead_letters,
+            failed=self.fail,
         )
         self._unreadable = Unreadable()
         self._coordinate = Coordinate(
@@ -97,6 +108,9 @@ class Worker:
             settings, self._detectors, self._outbox, self._ingest, self._score, self._scans, dead_letters, clock
         )
         self._app: App | None = None
+
+    def _generation(self) -> int:
+        return -1 if self._app is None else self._app.generation
 
     def at_end(self, tp: TP, offset: int) -> float | None:
         """When Kafka last confirmed that nothing follows ``offset``: see ``App``, which comes later than the agents."""
@@ -148,6 +162,7 @@ class Worker:
                 self._loop(self._ingest.tick, TICK),
                 self._loop(self._ingest.checkpoint, settings.source_checkpoint_interval),
                 self._loop(self._score.checkpoint, 1.0),
+                self._loop(self._score.forget, FORGET_SECONDS),
                 self._loop(self._score.analyse, 0.02),
                 self._loop(self._score.report, settings.statistics_interval),
                 self._loop(self._ingest.report, settings.statistics_interval),

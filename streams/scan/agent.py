@@ -24,7 +24,7 @@ from streams.partitions import Partitions
 from streams.scan.reader import TopicGone
 from streams.scan.work import ScanCounts, ScanWork
 from streams.settings import Settings
-from streams.shares import Shares
+from streams.shares import ShareLost, Shares
 from streams.transport.ledger import Ledger
 
 log = structlog.get_logger()
@@ -134,7 +134,7 @@ class Scans:
                 self._work.pop(scan.key, None)
         except asyncio.CancelledError:
             raise
-        except DeliveryFailed as error:
+        except (DeliveryFailed, ShareLost) as error:
             self._failed(error)
             raise
         except Exception as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,24 +12,28 @@ from typing import Any
 import structlog
 from faust.types import TP
 
-from schemas.checkpoint import ModelCheckpoint, decode_model, encode
+from schemas.checkpoint import ModelCheckpoint
 from schemas.entity import model_key
 from schemas.errors import UNREADABLE
 from schemas.partial import Partial, decode_partial
 from schemas.result import Result, encode_result
 from streams.dead_letters import DeadLetters
 from streams.detectors import Detectors, Running
-from streams.follower import read_to_end
+from streams.fence import Held, Record
 from streams.outbox import Outbox
 from streams.score.limit import EntityLimit
-from streams.score.merge import RunMerge
-from streams.score.models import DetectorModels, least_recently_used
+from streams.score.merge import NO_LIMIT, Fences, RunMerge
+from streams.score.models import FOREVER, DetectorModels, Int64Array, least_recently_used
 from streams.score.partition import ModelPartition, RunScore
 from streams.score.reports import Reports
+from streams.score.store import deletions_of, fences_in, models_in, owners_in, share_of
 from streams.settings import Settings
+from streams.shares import Shares
 from streams.transport.ledger import Ledger
 
 log = structlog.get_logger()
+
+DAY_MS = 86_400_000
 
 SLICE = 500
 """Rows of an analysis scored, and models taken out of memory, in one go: live windows wait for so many at most."""
@@ -49,7 +54,8 @@ class Score:
     """All model partitions of this worker. ``failed`` ends the worker: what was not confirmed is done again.
 
     An offset of a partials partition is safe when every window that its records contributed to has been scored and
-    sent, and every model that learned from them has been checkpointed since.
+    sent, and every model that learned from them has been checkpointed since. ``open_shares`` opens the checkpoints of a
+    model partition.
     """
 
     def __init__(
@@ -59,9 +65,13 @@ class Score:
         outbox: Outbox,
         ledger: Ledger,
         *,
+        open_shares: Callable[[int], Shares],
         dead_letters: DeadLetters,
         failed: Callable[[BaseException], None],
     ) -> None:
+        self._open_shares = open_shares
+        self._shares_of: dict[int, Shares] = {}
+        self._saving = asyncio.Lock()
         self._dead_letters = dead_letters
         self._failed = failed
         self._settings = settings
@@ -80,49 +90,92 @@ class Score:
         """The model partitions that are ours from now on: where to begin reading."""
         for tp in self._partitions.keys() - committed.keys():
             self._drop(tp)
-        acquired = set()
         for tp, offset in committed.items():
             held = self._partitions.get(tp)
             if held is not None and (offset or 0) > held.position:
                 self._drop(tp)
-                held = None
-            if held is None:
-                self._partitions[tp] = ModelPartition(tp.partition, offset or 0)
-                acquired.add(tp)
-        self._begin_runs(acquired)
+        fresh = [tp for tp in committed if tp not in self._partitions]
         # Models are read back before records flow: a window must find the model that it belongs to.
-        await asyncio.gather(*self._loading)
+        for partition in await asyncio.gather(*(self._taken_over(tp, committed[tp]) for tp in fresh)):
+            owners = {owner for owner, running in self._detectors.scored.items() if running.task is None}
+            partition.fences.update(fences_in(partition.share.held))
+            found = await self._models_in(partition.share.held, owners)
+            partition.share.forget_values()
+            self._partitions[self._tp(partition)] = partition
+            self._begin_runs(partition)
+            for owner in owners:
+                await self._load(partition, owner, found[owner])
+        self._begin_all_runs()
         return {tp: self._partitions[tp].position for tp in committed}
+
+    async def _taken_over(self, tp: TP, offset: int | None) -> ModelPartition:
+        name = share_of(tp.partition)
+        shares = await self._shares(tp.partition).take_over([name])
+        return ModelPartition(tp.partition, offset or 0, shares[name])
+
+    def _shares(self, partition: int) -> Shares:
+        if partition not in self._shares_of:
+            self._shares_of[partition] = self._open_shares(partition)
+        return self._shares_of[partition]
+
+    def _tp(self, partition: ModelPartition) -> TP:
+        return TP(self._settings.topic("partials"), partition.number)
 
     def _drop(self, tp: TP) -> None:
         self._partitions.pop(tp, None)
         self._ledger.forget(tp)
 
-    def _begin_runs(self, acquired: Collection[TP] = ()) -> None:
-        """Begin what is running and not begun yet. Of partitions just ``acquired`` somebody may have had models."""
-        for tp, partition in self._partitions.items():
-            to_load = []
-            for owner, running in self._detectors.scored.items():
-                run = partition.runs.get(owner)
-                if run is not None and run.running.plan.run == running.plan.run:
-                    run.running = running
-                    run.merge.expect(running.sources)
-                    continue
-                models = run.models if run is not None and run.running.spec == running.spec else None
-                if models is None and (running.task is not None or not (running.restarted or tp in acquired)):
-                    models = self._new_models(running)
-                if models is None:
-                    to_load.append(owner)
-                columns = running.plan.columns
-                run = partition.runs[owner] = RunScore(running, RunMerge(columns, running.sources), models)
-                if run.historical:
-                    run.limit = EntityLimit(
-                        columns, -(-self._settings.max_entities_per_task // self._settings.model_partitions)
-                    )
+    def _begin_all_runs(self) -> None:
+        """Begin what is running and not begun yet."""
+        for partition in self._partitions.values():
+            to_load = self._begin_runs(partition)
             if to_load:
-                task = asyncio.create_task(self._load(partition, frozenset(to_load)))
+                task = asyncio.create_task(self._read_back(partition, to_load))
                 self._loading.add(task)
                 task.add_done_callback(self._loaded)
+
+    def _begin_runs(self, partition: ModelPartition) -> set[str]:
+        """Begin runs; the owners of those whose models have to be read back first."""
+        to_load = set()
+        stored: set[str] | None = None
+        for owner, running in self._detectors.scored.items():
+            before = partition.runs.get(owner)
+            if before is not None and before.running.plan.run == running.plan.run:
+                before.running = running
+                before.merge.expect(running.sources)
+                continue
+            same = before is not None and _learns_the_same(before.running, running)
+            models = before.models if before is not None and same else None
+            if models is None and running.task is None:
+                stored = owners_in(partition.share) if stored is None else stored
+                if owner in stored:
+                    to_load.add(owner)
+            if models is None and owner not in to_load:
+                models = self._new_models(running)
+            partition.runs[owner] = self._new_run(running, models, partition.fences)
+        return to_load
+
+    def _new_run(self, running: Running, models: DetectorModels | None, fences: Fences) -> RunScore:
+        columns, historical = running.plan.columns, running.task is not None
+        limit = NO_LIMIT if historical else int(self._settings.trailing_limit * 1000)
+        # A scan has an epoch of its own for the partition that it reads.
+        known = {} if historical else dict(fences)
+        merge = RunMerge(columns, running.sources, trailing_limit_ms=limit, fences=known)
+        run = RunScore(running, merge, models)
+        if historical:
+            most = -(-self._settings.max_entities_per_task // self._settings.model_partitions)
+            run.limit = EntityLimit(columns, most)
+        return run
+
+    def _new_models(self, running: Running) -> DetectorModels:
+        days = self._settings.model_lifetime
+        return DetectorModels(
+            running.plan.owner,
+            running.spec,
+            checkpoint_windows=self._settings.model_checkpoint_windows,
+            definition=running.plan.definition,
+            lifetime_ms=int(days * DAY_MS) if days and running.task is None else FOREVER,
+        )
 
     def _loaded(self, task: asyncio.Task[None]) -> None:
         self._loading.discard(task)
@@ -130,62 +183,48 @@ class Score:
             # The run would wait for its models for ever.
             self._failed(error)
 
-    def _new_models(self, running: Running) -> DetectorModels:
-        return DetectorModels(
-            running.plan.owner, running.spec, checkpoint_windows=self._settings.model_checkpoint_windows
-        )
-
-    async def _load(self, partition: ModelPartition, owners: frozenset[str]) -> None:
-        snapshots = await asyncio.to_thread(self._read_models, partition.number, owners)
+    async def _read_back(self, partition: ModelPartition, owners: Collection[str]) -> None:
+        found = await self._models_in(await self._shares(partition.number).read(partition.share), owners)
         for owner in owners:
-            run = partition.runs.get(owner)
-            if run is None or run.models is not None:
-                continue
-            models, found = self._new_models(run.running), list(snapshots.get(owner, {}).values())
-            in_memory = sum(len(each) for _, _, each in self._held())
-            run.models = models
-            room = None if run.idle_models is None else self._settings.models_in_memory - in_memory
-            kept = models.load(found, room)
-            if kept < len(found):
-                # The detector's model was changed while it was stopped, now or at an earlier time.
-                log.warning("models begin anew", detector=owner, models=len(found) - kept)
-            log.info("models read back", detector=owner, partition=partition.number, models=kept)
+            await self._load(partition, owner, found[owner])
 
-    def _read_models(self, number: int, owners: frozenset[str]) -> dict[str, dict[str, ModelCheckpoint]]:
-        found: dict[str, dict[str, ModelCheckpoint]] = {owner: {} for owner in owners}
-        for message in read_to_end(self._settings, self._settings.topic("checkpoints"), [number]):
-            owner, _, entity = (message.key() or b"").decode().partition("|")
-            if owner not in found:
-                continue
-            if message.value() is None:
-                found[owner].pop(entity, None)
-                continue
-            try:
-                found[owner][entity] = decode_model(message.value())
-            except UNREADABLE as error:
-                self.counts.corrupt_models += 1
-                log.error("model checkpoint not readable, the model begins anew", model=message.key(), error=error)
+    async def _models_in(self, held: Mapping[str, Held], owners: Collection[str]) -> dict[str, list[ModelCheckpoint]]:
+        found, unreadable = await asyncio.to_thread(models_in, held, owners)
+        self.counts.corrupt_models += unreadable
         return found
+
+    async def _load(self, partition: ModelPartition, owner: str, found: Sequence[ModelCheckpoint]) -> None:
+        run = partition.runs.get(owner)
+        if run is None or run.models is not None:
+            return
+        models = self._new_models(run.running)
+        in_memory = sum(len(each) for _, each in self._held())
+        run.models = models
+        room = None if run.idle_models is None else self._settings.models_in_memory - in_memory
+        others = models.load(found, room)
+        if others:
+            # The detector was changed while it was stopped, now or at an earlier time.
+            run.anew = True
+            log.warning("models begin anew", detector=owner, models=len(others))
+            await self._shares(partition.number).write(deletions_of(partition.share, owner, others))
+        if found:
+            log.info("models read back", detector=owner, partition=partition.number, models=len(found) - len(others))
 
     # -- what runs --------------------------------------------------------------------------------------------
 
     async def refresh(self) -> None:
         """Follow the view of detectors: begin new runs, checkpoint and forget the models of what has stopped."""
-        now = int(time.time() * 1000)
-        scored = self._detectors.scored
-        for tp, partition in list(self._partitions.items()):
-            for owner in partition.runs.keys() - scored.keys():
-                if partition.runs[owner].historical:
-                    await self._reports.ended(partition.number, partition.runs[owner])
-                elif owner in self._detectors.known:
-                    async with partition.lock:
-                        snapshots = partition.dirty(owner, now)
-                    await self._save(tp, partition, snapshots)
-                else:
-                    # First, so that no checkpoint comes after the word that it is deleted.
-                    await self._forget_models(tp, partition.runs.pop(owner))
+        for partition in list(self._partitions.values()):
+            for owner in partition.runs.keys() - self._detectors.scored.keys():
+                run = partition.runs[owner]
+                if run.historical:
+                    await self._reports.ended(partition.number, run)
+                elif owner in self._detectors.known and run.models is not None:
+                    async with self._saving:
+                        await self._save(partition, self._all_changed(partition, run.models))
+                # What is left of a detector that was deleted goes with ``forget``.
                 partition.runs.pop(owner, None)
-        self._begin_runs()
+        self._begin_all_runs()
         for tp, partition in self._partitions.items():
             waiting, partition.unknown = partition.unknown, {}
             for records in waiting.values():
@@ -193,28 +232,17 @@ class Score:
                     self._take(partition, partial, offset)
             await self._score(tp, partition, set(partition.runs))
 
-    async def _save(self, tp: TP, partition: ModelPartition, snapshots: Sequence[ModelCheckpoint]) -> None:
-        if not snapshots:
-            return
-        # What the models have seen counts as done after a crash: the results of it must have arrived before.
-        await self._outbox.barrier()
-        for snapshot in snapshots:
-            if snapshot.owner in partition.runs and self._partitions.get(tp) is partition:
-                await self._outbox.send(
-                    self._settings.topic("checkpoints"),
-                    encode(snapshot),
-                    key=model_key(snapshot.owner, snapshot.entity),
-                    partition=tp.partition,
-                )
+    def _all_changed(self, partition: ModelPartition, models: DetectorModels) -> Callable[[int], list[Record]]:
+        return lambda now: partition.changed(models, models.rows(), now)
 
-    async def _forget_models(self, tp: TP, run: RunScore) -> None:
-        for entity in list(run.models.everyone()) if run.models is not None else ():
-            await self._outbox.send(
-                self._settings.topic("checkpoints"),
-                None,
-                key=model_key(run.running.plan.owner, entity),
-                partition=tp.partition,
-            )
+    async def forget(self) -> None:
+        """Delete the checkpoints of detectors that were deleted, and of entities that are gone."""
+        async with self._saving:
+            for partition in list(self._partitions.values()):
+                safe = self._ledger.safe(self._tp(partition)) or 0
+                async with partition.lock:
+                    records = [*partition.expired(safe), *partition.of_deleted_detectors(self._detectors.known)]
+                await self._shares(partition.number).write(records)
 
     def position(self, tp: TP) -> int | None:
         """The next offset that is expected."""
@@ -246,7 +274,7 @@ class Score:
         run = partition.runs.get(partial.owner)
         # What has stopped learns nothing more while its models are written.
         if run is not None and run.running.plan.run == partial.run and partial.owner in self._detectors.scored:
-            run.add(partial, offset)
+            partition.add(run, partial, offset)
             return True
         if not self._detectors.has_ended(partial.owner, partial.run):
             # Another worker has heard of this run before us.
@@ -324,50 +352,76 @@ class Score:
 
     # -- checkpoints ------------------------------------------------------------------------------------------
 
+    async def _save(self, partition: ModelPartition, snapshot: Callable[[int], list[Record]]) -> None:
+        """Write what ``snapshot`` returns at a time (epoch ms), and confirm it. One is under way at a time."""
+        try:
+            # No snapshot of models between what they learn and the last of their results.
+            async with partition.lock:
+                records = snapshot(int(time.time() * 1000))
+            if records:
+                # What the models have seen counts as done after a crash: the results of it must have arrived before.
+                await self._outbox.barrier()
+                await self._shares(partition.number).write(records)
+                await self._outbox.barrier()
+        except BaseException:
+            partition.abandon()
+            raise
+        partition.confirm()
+
     async def checkpoint(self, *, everything: bool = False) -> None:
         """Write the models that are due, and mark as safe what no longer needs to be read again."""
-        now = int(time.time() * 1000)
         interval = 0 if everything else int(self._settings.model_checkpoint_interval * 1000)
-        safe = {}
-        for tp, partition in list(self._partitions.items()):
-            async with partition.lock:
-                snapshots = partition.due(now, interval)
-            await self._save(tp, partition, snapshots)
-        await self._shelve_idle(now)
-        for tp, partition in list(self._partitions.items()):
-            safe[tp] = partition.safe_offset()
-        await self._outbox.barrier()
-        for tp, offset in safe.items():
-            if tp in self._partitions:
+        async with self._saving:
+            for partition in list(self._partitions.values()):
+                await self._save(partition, functools.partial(partition.due, interval_ms=interval))
+            await self._evict_idle()
+            safe = {partition.number: (partition, partition.safe_offset()) for partition in self._partitions.values()}
+            await self._outbox.barrier()
+        for partition, offset in safe.values():
+            tp = self._tp(partition)
+            # One that was lost and came back meanwhile has its own story: what was written is not part of it.
+            if offset is not None and self._partitions.get(tp) is partition:
                 self._ledger.mark(tp, offset)
 
-    def _held(self) -> list[tuple[TP, ModelPartition, DetectorModels]]:
+    def _held(self) -> list[tuple[ModelPartition, DetectorModels]]:
         """The models that may leave memory."""
         return [
-            (tp, partition, run.idle_models)
-            for tp, partition in self._partitions.items()
+            (partition, run.idle_models)
+            for partition in self._partitions.values()
             for run in partition.runs.values()
             if run.idle_models is not None
         ]
 
-    async def _shelve_idle(self, now: int) -> None:
+    async def _evict_idle(self) -> None:
         """Take the models out of memory that were not used for longest, if there are too many."""
         held = self._held()
-        chosen = least_recently_used([models for _, _, models in held], self._settings.models_in_memory)
-        for (tp, partition, models), rows in zip(held, chosen, strict=True):
+        chosen = least_recently_used([models for _, models in held], self._settings.models_in_memory)
+        for (partition, models), rows in zip(held, chosen, strict=True):
             for start in range(0, len(rows), SLICE):
+                some = rows[start : start + SLICE]
+                await self._save(partition, functools.partial(_changed, partition, models, some))
                 async with partition.lock:
                     run = partition.runs.get(models.owner)
-                    if self._partitions.get(tp) is not partition or run is None or run.models is not models:
+                    if self._partitions.get(self._tp(partition)) is not partition or run is None:
                         break
-                    snapshots = partition.shelve(models, rows[start : start + SLICE], now)
-                await self._save(tp, partition, snapshots)
+                    if run.models is not models:
+                        break
+                    models.evict(some)
                 await asyncio.sleep(0)
 
     @property
     def partitions(self) -> list[ModelPartition]:
         """The model partitions of this worker."""
         return list(self._partitions.values())
+
+
+def _changed(partition: ModelPartition, models: DetectorModels, rows: Int64Array, now: int) -> list[Record]:
+    return partition.changed(models, rows, now)
+
+
+def _learns_the_same(before: Running, after: Running) -> bool:
+    """Whether the models of one run can go on in the next one of the same detector."""
+    return before.spec == after.spec and before.plan.definition == after.plan.definition
 
 
 def _clock() -> Iterator[int]:

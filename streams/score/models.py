@@ -11,20 +11,24 @@ import numpy.typing as npt
 
 from schemas.checkpoint import ModelCheckpoint
 from streams.forest import ForestSpec, Steps, open_bank
-from streams.score.shelf import Shelf
+from streams.score.spill import Spill
 
 Int64Array = npt.NDArray[np.int64]
 Float64Array = npt.NDArray[np.float64]
 
 CLEAN = np.iinfo(np.int64).max
-"""``dirty_since`` of a model that its last checkpoint contains whole."""
+"""``dirty_since`` of a model of which everything has been snapshot."""
 
 _NEVER = np.iinfo(np.int64).min
+
+FOREVER = 2**62
+"""A lifetime that nothing reaches, in ms."""
 
 _FILLS = {
     "_run": -1,
     "_last_end": _NEVER,
     "_dirty_since": CLEAN,
+    "_saving_since": CLEAN,
     "_windows": 0,
     "_changed_at": 0,
     "used_at": 0,
@@ -59,15 +63,31 @@ class DetectorModels:
     nothing, so a replay of the partials topic is harmless. A later run may bring older windows again (an archive
     replayed through the topic): for it the memory of windows starts anew while the model goes on.
 
-    ``shelve`` takes models out of memory; they come back by themselves when there is something to score, as they were.
+    What an entity's model has learned is forgotten when the entity was away for more than ``lifetime_ms`` of event
+    time.
+
+    A checkpoint takes three steps: ``snapshot``, write and ``confirm``. In between, and if it fails, the offset that is
+    safe stays before what the snapshots hold. ``evict`` takes models out of memory; they come back by themselves when
+    there is something to score, as they were.
     """
 
-    def __init__(self, owner: str, spec: ForestSpec, *, checkpoint_windows: int, capacity: int = 64) -> None:
+    def __init__(
+        self,
+        owner: str,
+        spec: ForestSpec,
+        *,
+        checkpoint_windows: int,
+        definition: str = "",
+        lifetime_ms: int = FOREVER,
+        capacity: int = 1,
+    ) -> None:
         self.owner = owner
+        self.definition = definition
+        self.lifetime_ms = lifetime_ms
         self._names: list[str] = []  # by row; that of a free row means nothing
         self._free: list[int] = []
-        self._shelf: Shelf | None = None
-        self._most_shelved = 0
+        self._spill: Spill | None = None
+        self._most_rows_evicted = 0
         self._row_of: dict[str, int] = {}
         self._checkpoint_windows = checkpoint_windows
         self._forest = open_bank(spec, capacity)
@@ -75,6 +95,7 @@ class DetectorModels:
         self._run = np.full(capacity, -1, np.int64)
         self._last_end = np.full(capacity, _NEVER, np.int64)
         self._dirty_since = np.full(capacity, CLEAN, np.int64)
+        self._saving_since = np.full(capacity, CLEAN, np.int64)
         self._windows = np.zeros(capacity, np.int64)
         self._changed_at = np.zeros(capacity, np.int64)
         self.used_at = np.zeros(capacity, np.int64)
@@ -87,18 +108,18 @@ class DetectorModels:
     @property
     def total(self) -> int:
         """How many models there are, in memory or not."""
-        return len(self._row_of) + (0 if self._shelf is None else len(self._shelf))
+        return len(self._row_of) + (0 if self._spill is None else len(self._spill))
 
     @property
     def entities(self) -> list[str]:
-        """The entities whose models are in memory, by their row as long as none was ever shelved."""
+        """The entities whose models are in memory, by their row as long as none was ever evicted."""
         return list(self._row_of) if self._free else self._names
 
     def everyone(self) -> Iterator[str]:
         """All entities, whether their models are in memory or not."""
         yield from self._row_of
-        if self._shelf is not None:
-            yield from self._shelf
+        if self._spill is not None:
+            yield from self._spill
 
     @property
     def bytes_per_model(self) -> int:
@@ -118,7 +139,7 @@ class DetectorModels:
     def most_rows_seen(self) -> int:
         """How many windows the most advanced model has learned from."""
         rows = self.rows()
-        return max(self._most_shelved, int(self._forest.seen(rows).max()) if rows.size else 0)
+        return max(self._most_rows_evicted, int(self._forest.seen(rows).max()) if rows.size else 0)
 
     def rows_seen(self) -> Int64Array:
         """How many windows each model in memory has learned from, in the order of the rows."""
@@ -126,7 +147,7 @@ class DetectorModels:
 
     def seen(self, entity: str) -> int:
         """How many windows the entity's model has learned from; 0 for an unknown entity."""
-        if entity not in self._row_of and (self._shelf is None or entity not in self._shelf):
+        if entity not in self._row_of and (self._spill is None or entity not in self._spill):
             return 0
         return int(self._forest.seen(self._rows_for([entity]))[0])
 
@@ -144,9 +165,11 @@ class DetectorModels:
         """Score the events and learn from them, in the order given.
 
         ``since``: where the cold start of the run begins. Windows after it that a model knows are repeats in this
-        run, too.
+        run, too. The windows of one call span less than the lifetime of models.
         """
         rows = self._rows_for(events.entities)
+        if self.lifetime_ms != FOREVER:
+            self._begin_anew(rows, events.ends)
         known = self._last_end[rows] >= events.ends
         fresh = (self._run[rows] < run) | ((self._run[rows] == run) & ~known)
         if since is not None:
@@ -165,10 +188,26 @@ class DetectorModels:
         self.checkpoint_at[rows] = np.where(self.checkpoint_at[rows] == 0, now, self.checkpoint_at[rows])
         return Scored(kept, rows, steps)
 
+    def _begin_anew(self, rows: Int64Array, ends: Int64Array) -> None:
+        """Reset the models of entities that come back after more than the lifetime.
+
+        By event time, and whether they are still in memory or not: a replay comes to the same.
+        """
+        back, first = np.unique(rows, return_index=True)
+        last = self._last_end[back]
+        away = back[(last != _NEVER) & (last < ends[first] - self.lifetime_ms)]
+        if away.size:
+            self._forest.reset(away)
+            self._last_end[away] = _NEVER
+
+    # -- checkpoints ------------------------------------------------------------------------------------------
+
     def safe_offset(self, position: int) -> int:
         """The offset from which the partials would have to be read again to rebuild what no checkpoint contains."""
-        used = self._dirty_since[: len(self._names)]
-        return min(position, int(used.min())) if used.size else position
+        size = len(self._names)
+        if not size:
+            return position
+        return min(position, int(self._dirty_since[:size].min()), int(self._saving_since[:size].min()))
 
     def due(self, now: int, interval_ms: int) -> Int64Array:
         """Rows to checkpoint: changed by enough windows, or long ago."""
@@ -179,25 +218,39 @@ class DetectorModels:
         return np.flatnonzero(changed & (many | old)).astype(np.int64)
 
     def dirty(self) -> Int64Array:
-        """Rows that their last checkpoint does not contain whole."""
+        """Rows that have changed since their last snapshot."""
         return np.flatnonzero(self._dirty_since[: len(self._names)] != CLEAN).astype(np.int64)
 
-    def checkpoint(self, rows: Int64Array, now: int) -> list[ModelCheckpoint]:
-        """Snapshots of the rows, which count as clean from now on: the caller confirms them before it commits."""
+    def snapshot(self, rows: Int64Array, now: int) -> list[ModelCheckpoint]:
+        """Snapshots of the rows, to be written and then confirmed. No others may be under way."""
         if not rows.size:
             return []
         snapshots = self._snapshots(rows)
+        self._saving_since[rows] = np.minimum(self._saving_since[rows], self._dirty_since[rows])
         self._dirty_since[rows] = CLEAN
         self._windows[rows] = 0
         self._changed_at[rows] = 0
         self.checkpoint_at[rows] = now
         return snapshots
 
+    def confirm(self) -> None:
+        """All snapshots have arrived."""
+        self._saving_since[: len(self._names)] = CLEAN
+
+    def abandon(self) -> None:
+        """Snapshots may not have arrived: their rows are dirty again, and due."""
+        size = len(self._names)
+        rows = np.flatnonzero(self._saving_since[:size] != CLEAN)
+        self._dirty_since[rows] = np.minimum(self._dirty_since[rows], self._saving_since[rows])
+        self._saving_since[rows] = CLEAN
+        self._windows[rows] = self._checkpoint_windows
+
     def _snapshots(self, rows: Int64Array) -> list[ModelCheckpoint]:
         return [
             ModelCheckpoint(
                 owner=self.owner,
                 entity=self._names[row],
+                definition=self.definition,
                 run=int(self._run[row]),
                 last_end=int(self._last_end[row]),
                 used_at=int(self.used_at[row]),
@@ -206,19 +259,26 @@ class DetectorModels:
             for row, state in zip(rows.tolist(), self._forest.dump(rows), strict=True)
         ]
 
-    def load(self, snapshots: Sequence[ModelCheckpoint], most: int | None = None) -> int:
-        """Take models over from their checkpoints, the ``most`` last used ones into memory; how many there were.
+    def load(self, snapshots: Sequence[ModelCheckpoint], most: int | None = None) -> list[str]:
+        """Take models over from their checkpoints, the ``most`` last used ones into memory.
 
-        Those of the detector as it was before a change of its model are left out: they begin anew.
+        Those of the detector as it was before a change of its model, or of what that learns, are left out: the
+        entities of these are returned.
         """
-        usable = [snapshot for snapshot in snapshots if self._forest.reads(snapshot.state)]
+        usable: list[ModelCheckpoint] = []
+        others: list[str] = []
+        for snapshot in snapshots:
+            if snapshot.definition == self.definition and self._forest.reads(snapshot.state):
+                usable.append(snapshot)
+            else:
+                others.append(snapshot.entity)
         room = len(usable) if most is None else max(0, most)
         if room < len(usable):
             usable.sort(key=lambda snapshot: -snapshot.used_at)
-            self._lay_down(usable[room:])
+            self._to_spill(usable[room:])
         now = usable[:room]
         self._put(self._rows_for([snapshot.entity for snapshot in now]), now)
-        return len(usable)
+        return others
 
     def _put(self, rows: Int64Array, snapshots: Sequence[ModelCheckpoint]) -> None:
         if not snapshots:
@@ -230,13 +290,25 @@ class DetectorModels:
 
     # -- models out of memory ---------------------------------------------------------------------------------
 
-    def shelve(self, rows: Int64Array) -> None:
-        """Take models out of memory. Their last checkpoints must contain them whole."""
-        if not rows.size:
-            return
-        assert (self._dirty_since[rows] == CLEAN).all()
-        self._most_shelved = max(self._most_shelved, int(self._forest.seen(rows).max()))
-        self._lay_down(self._snapshots(rows))
+    def evict(self, rows: Int64Array) -> None:
+        """Take models out of memory, but for those that their last confirmed checkpoints do not contain whole."""
+        rows = rows[(self._dirty_since[rows] == CLEAN) & (self._saving_since[rows] == CLEAN)]
+        if rows.size:
+            self._most_rows_evicted = max(self._most_rows_evicted, int(self._forest.seen(rows).max()))
+            self._to_spill(self._snapshots(rows))
+            self._forget_rows(rows)
+
+    def expire(self, until: int) -> list[str]:
+        """Forget the models of entities that were away for more than the lifetime at ``until``; which ones."""
+        limit = until - self.lifetime_ms
+        rows = self.rows()
+        last = self._last_end[rows]
+        rows = rows[(last != _NEVER) & (last < limit)]
+        gone = [self._names[row] for row in rows.tolist()]
+        self._forget_rows(rows)
+        return gone if self._spill is None else gone + self._spill.expire(limit)
+
+    def _forget_rows(self, rows: Int64Array) -> None:
         self._forest.reset(rows)
         for name in _FILLS:
             getattr(self, name)[rows] = _FILLS[name]
@@ -244,27 +316,27 @@ class DetectorModels:
             del self._row_of[self._names[row]]
         self._free += rows.tolist()
 
-    def _lay_down(self, snapshots: Sequence[ModelCheckpoint]) -> None:
-        if self._shelf is None:
-            self._shelf = Shelf()
-        self._shelf.put(snapshots)
+    def _to_spill(self, snapshots: Sequence[ModelCheckpoint]) -> None:
+        if self._spill is None:
+            self._spill = Spill()
+        self._spill.put(snapshots)
 
     def _bring_back(self, entities: Sequence[str]) -> None:
-        assert self._shelf is not None
-        snapshots = self._shelf.take(entities)
+        assert self._spill is not None
+        snapshots = self._spill.take(entities)
         self._put(np.array([self._row_of[snapshot.entity] for snapshot in snapshots], np.int64), snapshots)
 
     # -- rows -------------------------------------------------------------------------------------------------
 
     def _rows_for(self, entities: Sequence[str]) -> Int64Array:
-        known, shelf = self._row_of, self._shelf
+        known, spill = self._row_of, self._spill
         rows = np.empty(len(entities), np.int64)
         back: list[str] = []
         for index, entity in enumerate(entities):
             row = known.get(entity)
             if row is None:
                 row = known[entity] = self._new_row(entity)
-                if shelf is not None and entity in shelf:
+                if spill is not None and entity in spill:
                     back.append(entity)
             rows[index] = row
         if back:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from schemas.checkpoint import ModelCheckpoint
 from schemas.partial import NO_WINDOW, Partial
 from schemas.result import Result
 from streams.detectors import Running
+from streams.fence import Record
 from streams.score.documents import result_documents
 from streams.score.limit import EntityLimit
-from streams.score.merge import FinalWindow, RunMerge
+from streams.score.merge import Fences, FinalWindow, RunMerge
 from streams.score.models import DetectorModels, Events
+from streams.score.store import deletions_of, deletions_of_all, owners_in, record_of_fences, records_of
+from streams.shares import Share
 
 
 @dataclass
@@ -24,7 +26,8 @@ class RunScore:
     """One run on one model partition. ``models`` is None while they are still being read back.
 
     The models of a historical analysis have no checkpoints, since they end with it: ``first_offset`` is where reading
-    begins again after a crash. ``windows`` and ``anomalies`` count what it has scored.
+    begins again after a crash. ``windows`` and ``anomalies`` count what it has scored. ``anew`` says that models of a
+    former definition of the detector were dropped.
     """
 
     running: Running
@@ -36,6 +39,7 @@ class RunScore:
     limit: EntityLimit | None = None
     windows: int = 0
     anomalies: int = 0
+    anew: bool = False
 
     @property
     def historical(self) -> bool:
@@ -54,13 +58,28 @@ class RunScore:
         """Whether every source has said its last word and every window has been scored (analyses only)."""
         return self.merge.finished and self.merge.scored_until >= self.merge.watermark and not self.merge.backlog
 
-    def add(self, partial: Partial, offset: int) -> None:
-        """Take in one record of the partials topic."""
+    def add(self, partial: Partial, offset: int) -> bool:
+        """Take in one record of the partials topic; False for one of a former owner of its source."""
         source = (partial.topic, partial.partition)
         if self.first_offset is None:
             self.first_offset = offset
+        if not self.merge.add(partial, offset):
+            return False
         self.records[source], self.late[source] = partial.records, partial.late
-        self.merge.add(partial, offset)
+        return True
+
+    @property
+    def note(self) -> str:
+        """What people should know of this run on this model partition; "" when there is nothing."""
+        notes = [
+            f"{topic}/{partition} is read to its end and far behind the other sources: no window waits for it any more"
+            for topic, partition in self.merge.trailing
+        ]
+        if late := self.merge.late.total():
+            notes.append(f"{late:,} rows of sources came after their windows had been scored, and do not count")
+        if self.anew:
+            notes.append("the models began anew: what the detector computes was changed")
+        return "; ".join(notes)
 
     def score(
         self, now: int, clock: Iterator[int], max_imputed: int, most: int | None = None
@@ -78,8 +97,18 @@ class RunScore:
             windows = [self.limit.admit(window) for window in windows]
         if self.running.spec.imputation is not None or not self.running.plan.categories:
             windows = self._with_gaps(windows, before, max_imputed)
-        if not windows:
-            return []
+        lifetime = self.models.lifetime_ms
+        results: list[tuple[str, Result]] = []
+        while windows:
+            # Nearly always all: an entity must not come back within one call after more than the lifetime of models.
+            span = [window for window in windows if window.end - windows[0].end <= lifetime]
+            results += self._score(self.models, span, now, clock)
+            windows = windows[len(span) :]
+        return results
+
+    def _score(
+        self, models: DetectorModels, windows: list[FinalWindow], now: int, clock: Iterator[int]
+    ) -> list[tuple[str, Result]]:
         plan = self.running.plan
         events = Events(
             [entity for window in windows for entity in window.entities],
@@ -88,7 +117,7 @@ class RunScore:
             np.repeat([window.first_offset for window in windows], [len(window.entities) for window in windows]),
         )
         started = next(clock)
-        scored = self.models.score(plan.run, events, now, self.running.run.since)
+        scored = models.score(plan.run, events, now, self.running.run.since)
         return list(result_documents(plan, events, scored, started, next(clock)))
 
     def _with_gaps(self, windows: list[FinalWindow], before: int, max_imputed: int) -> list[FinalWindow]:
@@ -129,21 +158,51 @@ class RunScore:
         return min((window.first_offset for window in windows), default=np.iinfo(np.int64).max - 1)
 
 
+@dataclass(frozen=True)
+class Expiring:
+    """Up to which window ends runs were scored when ``position`` came next; ``safe``: that was safe to commit since."""
+
+    position: int
+    until: Mapping[str, int]
+    safe: bool = False
+
+
 @dataclass
 class ModelPartition:
-    """All runs of one partition of the partials topic. ``position`` is the next offset to read.
+    """All runs of one partition of the partials topic, and their models' share of the checkpoints.
 
-    Whoever scores holds the ``lock`` until the results have been handed over, whoever takes snapshots while doing so.
+    ``position`` is the next offset to read. Whoever scores holds the ``lock`` until the results have been handed over,
+    whoever takes snapshots while doing so. A checkpoint is a snapshot, which is written and then confirmed: all methods
+    that return records snapshot, and one checkpoint is under way at a time. ``known`` and ``strangers`` are what
+    ``of_deleted_detectors`` saw last; ``stored_fences`` are the ``fences`` that are stored.
     """
 
     number: int
     position: int
+    share: Share
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     runs: dict[str, RunScore] = field(default_factory=dict)
     unknown: dict[tuple[str, int], list[tuple[Partial, int]]] = field(default_factory=dict)
+    strangers: frozenset[str] = frozenset()
+    known: frozenset[str] | None = None
+    expiring: Expiring | None = None
+    fences: Fences = field(default_factory=dict)
+    stored_fences: Fences | None = None
 
-    def safe_offset(self) -> int:
-        """Where reading would have to begin again to rebuild what no checkpoint holds."""
+    def add(self, run: RunScore, partial: Partial, offset: int) -> None:
+        """Take in one record of the partials topic for a run."""
+        if run.add(partial, offset) and not run.historical:
+            source = (partial.topic, partial.partition)
+            if partial.epoch > self.fences.get(source, (-1, 0))[0]:
+                self.fences[source] = (partial.epoch, offset)
+
+    def safe_offset(self) -> int | None:
+        """Where reading would have to begin again to rebuild what no checkpoint holds; None if that is not known yet.
+
+        A source's new owner must not be forgotten: what its former owner wrote later would count again.
+        """
+        if self.fences != self.stored_fences:
+            return None
         offsets = [self.position, *(waiting[0][1] for waiting in self.unknown.values())]
         for run in self.runs.values():
             if run.historical:
@@ -155,24 +214,75 @@ class ModelPartition:
                 offsets.append(run.models.safe_offset(self.position))
         return min(offsets)
 
-    def due(self, now: int, interval_ms: int) -> list[ModelCheckpoint]:
-        """Snapshots of the models that are due; they count as written."""
-        return [
-            snapshot
-            for run in self.runs.values()
-            if run.models is not None and not run.historical
-            for snapshot in run.models.checkpoint(run.models.due(now, interval_ms), now)
+    # -- checkpoints ------------------------------------------------------------------------------------------
+
+    def due(self, now: int, interval_ms: int) -> list[Record]:
+        """The checkpoints of the models that are due, and the fences of sources if they have changed."""
+        records = []
+        if self.fences != self.stored_fences:
+            self.stored_fences = dict(self.fences)
+            records += record_of_fences(self.share, self.fences)
+        return records + [
+            record
+            for models in self._live_models()
+            for record in records_of(self.share, models.snapshot(models.due(now, interval_ms), now))
         ]
 
-    def shelve(self, models: DetectorModels, rows: npt.NDArray[np.int64], now: int) -> list[ModelCheckpoint]:
-        """Take models out of memory; the snapshots of those that changed since their last checkpoint."""
-        snapshots = models.checkpoint(np.intersect1d(models.dirty(), rows), now)
-        models.shelve(rows)
-        return snapshots
+    def changed(self, models: DetectorModels, rows: npt.NDArray[np.int64], now: int) -> list[Record]:
+        """The checkpoints of those of a detector's models that have changed since their last one."""
+        return records_of(self.share, models.snapshot(np.intersect1d(models.dirty(), rows), now))
 
-    def dirty(self, owner: str, now: int) -> list[ModelCheckpoint]:
-        """Snapshots of all models of a detector that changed since their last checkpoint."""
-        run = self.runs.get(owner)
-        if run is None or run.models is None:
+    def confirm(self) -> None:
+        """The records have arrived."""
+        for models in self._live_models():
+            models.confirm()
+
+    def abandon(self) -> None:
+        """The records may not have arrived."""
+        self.stored_fences = None
+        for models in self._live_models():
+            models.abandon()
+
+    def _live_models(self) -> Iterator[DetectorModels]:
+        for run in self.runs.values():
+            if run.models is not None and not run.historical:
+                yield run.models
+
+    # -- models that nobody needs any more --------------------------------------------------------------------
+
+    def expired(self, committed: int) -> list[Record]:
+        """Forget the models of entities that are gone; what deletes their checkpoints.
+
+        Only once an offset past their last windows was safe, at ``committed``, at the call before: a restart that read
+        one of these again would score it with a model that has learned nothing.
+        """
+        if self.expiring is None:
+            until = {owner: run.merge.scored_until for owner, run in self.runs.items() if not run.historical}
+            self.expiring = Expiring(self.position, until)
+        elif committed < self.expiring.position:
+            pass
+        elif not self.expiring.safe:
+            self.expiring = replace(self.expiring, safe=True)
+        else:
+            expiring, self.expiring = self.expiring, None
+            return list(self._expire(expiring.until))
+        return []
+
+    def _expire(self, until: Mapping[str, int]) -> Iterator[Record]:
+        for owner, run in self.runs.items():
+            end = until.get(owner, NO_WINDOW)
+            if run.models is not None and not run.historical and end != NO_WINDOW:
+                yield from deletions_of(self.share, owner, run.models.expire(end))
+
+    def of_deleted_detectors(self, known: Collection[str]) -> list[Record]:
+        """What deletes the checkpoints of detectors that do not exist, if the last call saw the same.
+
+        A detector that was just created may be known to somebody else first, who had the partition before.
+        """
+        known = frozenset(known)
+        if known == self.known and not self.strangers:
             return []
-        return run.models.checkpoint(run.models.dirty(), now)
+        self.known = known
+        strangers = owners_in(self.share) - self.runs.keys() - known
+        gone, self.strangers = strangers & self.strangers, frozenset(strangers)
+        return deletions_of_all(self.share, gone) if gone else []

@@ -40,7 +40,7 @@ class App:
         self._data = data
         self._named = named
         self._failed = failed
-        self._generation = -1
+        self.generation = -1
         self._owned: list[TP] = []
         self._outages = Outages()
         self._positions: dict[TP, int] = {}
@@ -76,7 +76,7 @@ class App:
             future = loop.create_future()
             self._group.join(self._member, future)
             generation, owned = await future
-            missed, self._generation = generation not in (self._generation, self._generation + 1), generation
+            missed, self.generation = generation not in (self.generation, self.generation + 1), generation
             if missed:
                 # As ``App._drop_what_was_lost``.
                 for agent in (*self._named.values(), self._data):
@@ -121,7 +121,7 @@ class App:
             return
         records = partition.since(self._positions[tp], self._world.dice.choice([1, 3, 20, 200]))
         if records:
-            queue.put_nowait((self._generation, tp, records, self._follows[tp]))
+            queue.put_nowait((self.generation, tp, records, self._follows[tp]))
             self._follows[tp] = self._positions[tp] = records[-1].offset + 1
         if not records or not partition.since(self._positions[tp], 1):
             self._positions[tp] = partition.end
@@ -134,7 +134,7 @@ class App:
             generation, tp, records, follows = await queue.get()
             await asyncio.sleep(self._world.dice.choice([0.0, 0.0, 0.01, 0.2]))
             await self._settled.wait()
-            if generation != self._generation:
+            if generation != self.generation:
                 continue
             position = agent.position(tp)
             if position is not None and follows > position:
@@ -164,4 +164,4 @@ class App:
         offsets = {
             tp: at for tp in sorted(self._ledger.partitions()) if tp in self._owned and (at := self._ledger.safe(tp))
         }
-        self._group.commit(self._member, self._generation, offsets)
+        self._group.commit(self._member, self.generation, offsets)

@@ -98,7 +98,8 @@ class Group:
             state.generation, state.owned = self.generation, frozenset(owned[member])
             future, state.joined = state.joined, None
             assert future is not None
-            future.set_result((self.generation, state.owned))
+            if not future.done():
+                future.set_result((self.generation, state.owned))
         shares = ", ".join(
             f"{member.name}: " + " ".join(f"{tp.topic.rpartition('.')[2]}/{tp.partition}" for tp in sorted(mine))
             for member, mine in owned.items()

@@ -127,11 +127,21 @@ class Process:
             self,
             clock=self._kafka_clock(),
             kafka=kafka,
-            shares=Shares(settings, self.outbox, kafka),
+            shares=Shares(settings, self.outbox, kafka, "windows", generation=self._generation),
             dead_letters=dead_letters,
             failed=self.fail,
         )
-        self.score = Score(settings, detectors, self.outbox, ledger, dead_letters=dead_letters, failed=self.fail)
+        self.score = Score(
+            settings,
+            detectors,
+            self.outbox,
+            ledger,
+            open_shares=lambda number: Shares(
+                settings, self.outbox, kafka, "checkpoints", number, generation=self._generation
+            ),
+            dead_letters=dead_letters,
+            failed=self.fail,
+        )
         self._positions = {settings.topic(name): 0 for name in ("detectors", "state")}
         while not self._follow():
             await asyncio.sleep(0.2)
@@ -158,6 +168,9 @@ class Process:
         # As a worker finds out by the delivery of its first statistics.
         clock.sample(sent=now, reported=now, appended_ms=round(EPOCH_MS + now * 1000))
         return clock
+
+    def _generation(self) -> int:
+        return self._app.generation
 
     def at_end(self, tp: Any, offset: int) -> float | None:
         """See ``App``."""

@@ -16,7 +16,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from streams.fence import NO_EPOCH, Fold, Record, Strangers, claim_key, deleted, parse_key, record_key, written
+from streams.fence import NO_EPOCH, Fold, Record, claim_key, claim_value, deleted, parse_key, record_key, written
 
 SHARE = "s"
 NAMES = "ab"
@@ -127,6 +127,7 @@ class Worker:
     """A worker that has, or believes to have, the share. Whatever it does it may do late."""
 
     committed: int
+    generation: int
     epoch: int | None = None
     fold: Fold | None = None
     position: int = 0
@@ -135,8 +136,6 @@ class Worker:
     dirty: dict[str, int] = field(default_factory=dict)
     sent: dict[str, Count] = field(default_factory=dict)
     queue: list[Record] = field(default_factory=list)
-    arrived: list[int] = field(default_factory=list)
-    strangers: Strangers = field(default_factory=lambda: Strangers(0))
 
 
 class Machine(RuleBasedStateMachine):
@@ -145,7 +144,7 @@ class Machine(RuleBasedStateMachine):
     KIND: ClassVar[type[Fold]] = Fold
     LAG: ClassVar[int] = LAG
     EPOCH_IN_KEY: ClassVar[bool] = True
-    LOOKS_FOR_STRANGERS: ClassVar[bool] = True
+    STORES_IN_TIME: ClassVar[bool] = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -153,7 +152,8 @@ class Machine(RuleBasedStateMachine):
         self.inputs: list[str] = []
         self.expected: list[Count] = []
         self.committed = 0
-        self.group = Worker(0)
+        self.generation = 0
+        self.group = Worker(0, 0)
         self.workers = [self.group]
 
     @initialize()
@@ -176,7 +176,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule()
     def rebalance(self) -> None:
-        self.group = Worker(self.committed)
+        self._regroup()
         self.workers = [*self.workers[-2:], self.group]
 
     @rule(which=st.integers(0, 2))
@@ -185,8 +185,12 @@ class Machine(RuleBasedStateMachine):
 
     @rule()
     def time_passes(self) -> None:
-        """Whoever has the share looks for strangers more often than Kafka may compact."""
-        self._settle()
+        """Whoever has the share stores what has changed more often than Kafka may compact."""
+        if self.STORES_IN_TIME:
+            self._settle()
+            self._process(self.group, len(self.inputs))
+            self._snapshot(self.group)
+            self._settle()
         self.log.clock += 1
 
     @rule(share=st.floats(0, 1))
@@ -260,23 +264,26 @@ class Machine(RuleBasedStateMachine):
             return
         self.workers.remove(worker)
         if worker is self.group:
-            self.group = Worker(self.committed)
+            self._regroup()
             self.workers.append(self.group)
         elif not self.workers:
             self.workers.append(self.group)
 
+    def _regroup(self) -> None:
+        self.generation += 1
+        self.group = Worker(self.committed, self.generation)
+
     def _claim(self, worker: Worker) -> None:
         if worker.epoch is None:
-            worker.epoch = self.log.append(claim_key(SHARE, str(self.log.end)), b"")
+            worker.epoch = self.log.append(claim_key(SHARE, str(self.log.end)), claim_value(worker.generation, "w"))
 
     def _restore(self, worker: Worker) -> None:
         if worker.epoch is None or worker.fold is not None:
             return
         worker.fold = self.log.fold(self.KIND)
-        if worker.fold.epoch > worker.epoch:
+        if worker.fold.epoch != worker.epoch:
             self._lost(worker)
             return
-        worker.strangers = Strangers(self.log.end)
         worker.queue += worker.fold.cleanup(worker.epoch)
         for name, (epoch, value) in worker.fold.held.items():
             if value is not None:
@@ -314,26 +321,13 @@ class Machine(RuleBasedStateMachine):
                 self._queue(worker, name, worker.counts[name])
 
     def _deliver(self, worker: Worker, most: int) -> None:
-        worker.arrived += [self.log.append(key, value) for key, value in worker.queue[:most]]
+        for key, value in worker.queue[:most]:
+            self.log.append(key, value)
         del worker.queue[:most]
 
     def _confirm(self, worker: Worker) -> None:
         if worker.fold is None or worker.queue:
             return
-        worker.strangers.delivered(worker.arrived)
-        worker.strangers.reached(self.log.end)
-        worker.arrived = []
-        if self.LOOKS_FOR_STRANGERS and worker.strangers.ranges:
-            worker.strangers.ranges.clear()
-            fold = self.log.fold(self.KIND)
-            assert worker.epoch is not None
-            if fold.epoch > worker.epoch:
-                self._lost(worker)
-                return
-            worker.queue += fold.cleanup(worker.epoch)
-            worker.epochs.update({name: held.epoch for name, held in fold.held.items() if held.value is not None})
-            if worker.queue:
-                return
         worker.dirty = {name: at for name, at in worker.dirty.items() if worker.sent.get(name) != worker.counts[name]}
         worker.sent = {name: count for name, count in worker.sent.items() if name in worker.dirty}
         if worker is self.group:
@@ -357,28 +351,19 @@ class ByLogOrder(Fold):
         return super().add(offset, key, value)
 
 
-class OnlyTombstones(Fold):
-    """A new owner that cleans up what was refused, and rewrites nothing."""
+class LastClaim(Fold):
+    """A reader for which the last claim counts, whatever generation it carries."""
 
-    def _refuse(self, epoch: int, name: str, value: bytes | None) -> None:
-        self._leave((epoch, name), value)
-
-
-class ClaimsFirst(Fold):
-    """A new owner that forgets the older claims while what they refuse is still there."""
-
-    def cleanup(self, epoch: int) -> list[Record]:
-        claims = [(key, None) for key, offset in self._claims.items() if offset < epoch]
-        super().cleanup(epoch)
-        return list(claims)
+    def add(self, offset: int, key: str, value: bytes | None) -> bool:
+        self.generation = -1
+        return super().add(offset, key, value)
 
 
 WITHOUT: dict[str, dict[str, Any]] = {
     "a reader for which the last record wins": {"KIND": ByLogOrder},
-    "the valid record written anew": {"KIND": OnlyTombstones},
-    "tombstones of what was refused": {"KIND": ClaimsFirst},
     "the epoch in the key": {"EPOCH_IN_KEY": False},
-    "the look for strangers": {"LOOKS_FOR_STRANGERS": False},
+    "the generation in the claim": {"KIND": LastClaim},
+    "storing what has changed within the lag": {"STORES_IN_TIME": False},
     "the compaction lag": {"LAG": 0},
 }
 

@@ -23,7 +23,7 @@ def run(broker: Broker, prefix: str, main: Callable[[Shares, Outbox], Coroutine[
     async def work() -> None:
         outbox = Outbox(settings)
         try:
-            await main(Shares(settings, outbox, KafkaLog(settings)), outbox)
+            await main(Shares(settings, outbox, KafkaLog(settings), "windows", generation=lambda: 1), outbox)
         finally:
             outbox.close()
 

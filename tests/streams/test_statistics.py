@@ -12,6 +12,7 @@ from streams.scan.work import ScanCounts
 from streams.score.agent import ScoreCounts
 from streams.score.partition import ModelPartition, RunScore
 from streams.settings import Settings
+from streams.shares import Share
 from streams.statistics import Statistics
 from tests.streams.score.test_agent import View
 from tests.streams.score.test_partition import run_of
@@ -22,7 +23,7 @@ class Score:
 
     def __init__(self) -> None:
         self.runs: dict[str, RunScore] = {}
-        self.partitions = [ModelPartition(0, 0, runs=self.runs)]
+        self.partitions = [ModelPartition(0, 0, Share("models/0", "", 0, {}), runs=self.runs)]
         self.counts = ScoreCounts()
 
 

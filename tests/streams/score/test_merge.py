@@ -21,7 +21,14 @@ def part(end: int, **sums: float) -> WindowPart:
     return WindowPart(end, entities, columns)
 
 
-def said(source: tuple[str, int], closed_until: int, *windows: WindowPart, idle: bool = False) -> Partial:
+def said(
+    source: tuple[str, int],
+    closed_until: int,
+    *windows: WindowPart,
+    idle: bool = False,
+    caught_up: bool = False,
+    epoch: int = 0,
+) -> Partial:
     return Partial(
         owner="d",
         run=1,
@@ -29,6 +36,8 @@ def said(source: tuple[str, int], closed_until: int, *windows: WindowPart, idle:
         partition=source[1],
         closed_until=closed_until,
         idle=idle,
+        caught_up=caught_up,
+        epoch=epoch,
         finished=False,
         late=0,
         records=0,
@@ -82,7 +91,7 @@ def test_a_source_that_wakes_up_with_windows_that_are_final_is_late() -> None:
     merge.add(said(SOURCES[0], 5000, part(5000, a=1.0)), 1)
     merge.take()
     merge.add(said(SOURCES[1], 6000, part(3000, b=1.0), part(6000, b=2.0)), 2)
-    assert merge.late == 1
+    assert merge.late == {SOURCES[1]: 1}
     assert merge.take() == []
     merge.add(said(SOURCES[0], 6000), 3)
     assert sums(merge.take()) == [(6000, {"b": 2.0})]
@@ -148,3 +157,80 @@ def test_whichever_source_is_heard_first_and_whatever_is_repeated_the_windows_ar
     in_turn = [source for k in range(5) for source in range(3)]
     shuffled = data.draw(st.permutations(in_turn))
     assert run(shuffled, repeats=True) == run(in_turn, repeats=False)
+
+
+def test_the_former_owner_of_a_source_changes_nothing() -> None:
+    merge = RunMerge(COLUMNS, SOURCES[:1])
+    assert merge.add(said(SOURCES[0], 1000, part(1000, a=1.0), epoch=5), 0)
+    assert not merge.add(said(SOURCES[0], 9000, part(2000, a=99.0), epoch=4), 1)
+    assert merge.add(said(SOURCES[0], 2000, part(2000, a=2.0), epoch=5), 2)
+    assert sums(merge.take()) == [(1000, {"a": 1.0}), (2000, {"a": 2.0})]
+
+
+def test_a_source_that_is_read_to_its_end_and_far_behind_is_named_and_not_waited_for() -> None:
+    merge = RunMerge(COLUMNS, SOURCES, trailing_limit_ms=10_000)
+    merge.add(said(SOURCES[0], 20_000, part(20_000, a=1.0)), 0)
+    merge.add(said(SOURCES[1], 21_000), 1)
+    merge.add(said(SOURCES[2], 5_000), 2)
+    # It may have records under way.
+    assert (merge.watermark, merge.trailing) == (5_000, [])
+    merge.add(said(SOURCES[2], 6_000, caught_up=True), 3)
+    assert (merge.watermark, merge.trailing) == (20_000, [SOURCES[2]])
+    merge.add(said(SOURCES[2], 7_000, part(7_000, a=1.0, b=1.0), caught_up=True), 4)
+    assert merge.late == {SOURCES[2]: 2}
+    merge.add(said(SOURCES[2], 20_000, caught_up=True), 5)
+    assert merge.trailing == []
+
+
+def test_a_single_source_that_is_ahead_leaves_nobody_behind() -> None:
+    merge = RunMerge(COLUMNS, SOURCES, trailing_limit_ms=10_000)
+    for at, (source, until) in enumerate(zip(SOURCES, (1_000, 2_000, 90_000), strict=True)):
+        merge.add(said(source, until, caught_up=True), at)
+    assert (merge.watermark, merge.trailing) == (1_000, [])
+
+
+STEPS = st.lists(
+    st.tuples(st.integers(0, 2), st.integers(0, 3), st.sampled_from(["", "idle", "caught up"]), st.integers(0, 2)),
+    max_size=40,
+)
+
+
+@given(STEPS, st.sets(st.integers(0, 40)), st.sets(st.integers(0, 40)))
+@settings(max_examples=200, deadline=None)
+def test_what_is_final_and_what_is_late_does_not_depend_on_when_windows_are_taken(
+    steps: list[tuple[int, int, str, int]], one: set[int], other: set[int]
+) -> None:
+    def outcome(takes: set[int]) -> tuple[list[tuple[int, dict[str, float]]], dict[tuple[str, int], int]]:
+        merge = RunMerge(COLUMNS, SOURCES, trailing_limit_ms=3_000)
+        until = dict.fromkeys(SOURCES, 0)
+        taken: list[tuple[int, dict[str, float]]] = []
+        for at, (number, ahead, state, epoch) in enumerate(steps):
+            source = SOURCES[number]
+            end = until[source] + 1000 * ahead
+            until[source] = end
+            windows = [part(end, a=float(at))] if ahead else []
+            merge.add(
+                said(source, end, *windows, idle=state == "idle", caught_up=state == "caught up", epoch=epoch), at
+            )
+            if at in takes:
+                taken += sums(merge.take())
+        return taken + sums(merge.take()), dict(merge.late)
+
+    assert outcome(one) == outcome(other)
+
+
+@given(STEPS)
+@settings(max_examples=200, deadline=None)
+def test_the_watermark_is_that_of_comparing_all_sources_after_each_record(
+    steps: list[tuple[int, int, str, int]],
+) -> None:
+    merge, fresh = (RunMerge(COLUMNS, SOURCES, trailing_limit_ms=3_000) for _ in range(2))
+    until = dict.fromkeys(SOURCES, 0)
+    for at, (number, ahead, state, _) in enumerate(steps):
+        source = SOURCES[number]
+        until[source] += 1000 * ahead
+        partial = said(source, until[source], idle=state == "idle", caught_up=state == "caught up")
+        for each in (merge, fresh):
+            each.add(partial, at)
+        fresh._advance()
+        assert (merge.watermark, merge.trailing) == (fresh.watermark, fresh.trailing)

@@ -7,6 +7,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from schemas.checkpoint import ModelCheckpoint
 from streams.forest import ForestSpec
 from streams.score.models import DetectorModels, Events, Scored, least_recently_used
 
@@ -59,7 +60,7 @@ def test_models_grow_and_are_independent_of_each_other() -> None:
 def test_a_model_goes_on_from_its_checkpoint_as_if_nothing_had_happened() -> None:
     held = models()
     held.score(4, series(70), now=5)
-    (snapshot,) = held.checkpoint(held.dirty(), now=6)
+    (snapshot,) = checkpoint(held, now=6)
     assert (snapshot.owner, snapshot.entity, snapshot.run, snapshot.last_end) == ("d", "a", 4, 70_000)
     restored = models()
     restored.load([snapshot])
@@ -75,8 +76,34 @@ def test_what_no_checkpoint_holds_must_be_read_again() -> None:
     held.score(1, series(3, offset=40), now=0)
     held.score(1, series(3, 3, offset=60), now=0)
     assert held.safe_offset(100) == 40
-    held.checkpoint(held.dirty(), now=0)
+    held.snapshot(held.dirty(), now=0)
+    # It is under way.
+    assert held.safe_offset(100) == 40
+    held.confirm()
     assert held.safe_offset(100) == 100
+
+
+def test_a_snapshot_that_did_not_arrive_leaves_its_models_as_dirty_as_they_were() -> None:
+    held = models()
+    held.score(1, series(3, offset=40), now=0)
+    held.snapshot(held.dirty(), now=0)
+    held.score(1, series(3, 3, offset=60), now=0)
+    held.abandon()
+    assert held.safe_offset(100) == 40
+    assert held.due(0, interval_ms=1000).tolist() == held.dirty().tolist() == [0]
+
+
+def test_what_changes_while_a_snapshot_is_under_way_must_be_read_again() -> None:
+    held = models()
+    held.score(1, series(3, offset=40), now=0)
+    held.snapshot(held.dirty(), now=0)
+    held.score(1, series(3, 3, offset=60), now=0)
+    held.evict(held.rows())
+    assert len(held) == 1
+    held.confirm()
+    assert held.safe_offset(100) == 60
+    held.evict(held.rows())
+    assert len(held) == 1
 
 
 def test_models_are_due_after_enough_windows_or_enough_time_and_not_all_at_once() -> None:
@@ -87,7 +114,8 @@ def test_models_are_due_after_enough_windows_or_enough_time_and_not_all_at_once(
         held.score(1, events(names, [1000 * (window + 1)] * 8, [1.0] * 8), now=100)
         rows = held.due(100, interval_ms=1000)
         due.append(len(rows))
-        held.checkpoint(rows, now=100)
+        held.snapshot(rows, now=100)
+        held.confirm()
     assert due == [2, 2, 2, 2]
     assert len(held.due(1_099, interval_ms=1000)) == 0
     assert len(held.due(1_100, interval_ms=1000)) == len(held.dirty()) == 6
@@ -98,7 +126,7 @@ def test_a_model_counts_as_saved_when_it_was_made_until_its_first_checkpoint() -
     held.score(1, series(3), now=5)
     held.score(1, series(3, 3), now=7)
     assert held.checkpoint_at[:1].tolist() == [5]
-    (snapshot,) = held.checkpoint(held.dirty(), now=8)
+    (snapshot,) = checkpoint(held, now=8)
     assert held.checkpoint_at[:1].tolist() == [8]
     restored = models()
     restored.load([snapshot])
@@ -119,11 +147,19 @@ def window(number: int, hosts: Iterable[str], dice: random.Random) -> Events:
     )
 
 
-def shelve(held: DetectorModels, hosts: Iterable[str]) -> None:
+def checkpoint(held: DetectorModels, now: int = 0) -> list[ModelCheckpoint]:
+    """A checkpoint of all that has changed."""
+    snapshots = held.snapshot(held.dirty(), now)
+    held.confirm()
+    return snapshots
+
+
+def evict(held: DetectorModels, hosts: Iterable[str]) -> None:
     """Take these out of memory, if they are there, as the worker does."""
     rows = np.array([row for row, host in held.rows_of(99) if host in hosts], np.int64)
-    held.checkpoint(np.intersect1d(held.dirty(), rows), now=0)
-    held.shelve(rows)
+    held.snapshot(np.intersect1d(held.dirty(), rows), now=0)
+    held.confirm()
+    held.evict(rows)
 
 
 @given(WINDOWS, st.integers(0, 9))
@@ -142,7 +178,7 @@ def test_a_model_that_was_out_of_memory_goes_on_as_if_it_never_was(
         assert got.kept.tolist() == wanted.kept.tolist()
         for name in ("score", "threshold", "grade", "confidence"):
             assert getattr(got.steps, name).tolist() == getattr(wanted.steps, name).tolist()
-        shelve(held, idle)
+        evict(held, idle)
         assert (held.total, sorted(held.everyone())) == (len(undisturbed), sorted(undisturbed.entities))
         assert not set(held.entities) & idle
         assert held.most_rows_seen() == undisturbed.most_rows_seen()
@@ -150,7 +186,7 @@ def test_a_model_that_was_out_of_memory_goes_on_as_if_it_never_was(
         assert held.seen(host) == undisturbed.seen(host)
 
     def state(each: DetectorModels) -> dict[str, bytes]:
-        return {snapshot.entity: snapshot.state for snapshot in each.checkpoint(each.rows(), now=0)}
+        return {snapshot.entity: snapshot.state for snapshot in each.snapshot(each.rows(), now=0)}
 
     assert state(held) == state(undisturbed)
 
@@ -159,7 +195,7 @@ def test_rows_are_used_again() -> None:
     held = models()
     for number in range(50):
         held.score(1, window(0, [f"host-{number}"], random.Random(number)), now=number)
-        shelve(held, [f"host-{number}"])
+        evict(held, [f"host-{number}"])
     assert (len(held), held.total, held.rows().tolist()) == (0, 50, [])
     held.score(1, window(0, ["new"], random.Random(1)), now=50)
     assert held.rows().tolist() == [0]
@@ -170,11 +206,9 @@ def test_only_the_last_used_of_many_are_read_back_into_memory_and_none_of_anothe
     for number, host in enumerate(NAMES):
         held.score(1, window(0, [host], random.Random(number)), now=number)
     other.score(1, window(0, ["of another seed"], random.Random(1)), now=99)
-    snapshots = [
-        *held.checkpoint(held.dirty(), now=0), *other.checkpoint(other.dirty(), now=0)
-    ]  # fmt: skip
+    snapshots = [*checkpoint(held), *checkpoint(other)]
     restored = models()
-    assert restored.load(snapshots, most=2) == len(NAMES)
+    assert restored.load(snapshots, most=2) == ["of another seed"]
     assert sorted(restored.entities) == ["e", "f"]
     assert sorted(restored.everyone()) == sorted(NAMES)
     assert restored.seen("a") == 1
@@ -188,3 +222,51 @@ def test_the_least_recently_used_of_all_detectors_leave_memory() -> None:
     assert [rows.tolist() for rows in least_recently_used([first, second], 5)] == [[], []]
     assert [rows.tolist() for rows in least_recently_used([first, second], 3)] == [[], [0, 1]]
     assert [rows.tolist() for rows in least_recently_used([first, second], 1)] == [[1, 2], [0, 1]]
+
+
+# -- what is forgotten ----------------------------------------------------------------------------------------
+
+
+def test_models_of_another_definition_begin_anew() -> None:
+    def defined(definition: str) -> DetectorModels:
+        return DetectorModels("d", ForestSpec(features=1, seed=3), checkpoint_windows=50, definition=definition)
+
+    held = defined("avg of cpu")
+    held.score(1, series(5), now=0)
+    snapshots = checkpoint(held)
+    renamed, changed = defined("avg of cpu"), defined("max of cpu")
+    assert (renamed.load(snapshots), renamed.seen("a")) == ([], 5)
+    assert (changed.load(snapshots), changed.seen("a")) == (["a"], 0)
+
+
+DAYS = st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 8)), min_size=1, max_size=30)
+
+
+@given(DAYS, st.lists(st.booleans(), min_size=30, max_size=30), st.lists(st.booleans(), min_size=30, max_size=30))
+@settings(max_examples=50, deadline=None)
+def test_an_entity_that_was_away_for_too_long_begins_anew_whenever_it_is_forgotten(
+    story: list[tuple[str, int]], forget: list[bool], out: list[bool]
+) -> None:
+    lifetime = 10_000
+
+    def mortal() -> DetectorModels:
+        return DetectorModels("d", ForestSpec(features=1, seed=3), checkpoint_windows=50, lifetime_ms=lifetime)
+
+    plain, tidy = mortal(), mortal()
+    last: dict[str, int] = {}
+    seen: dict[str, int] = {}
+    end = 0
+    for (host, gap), forgets, evicts in zip(story, forget, out, strict=False):
+        end += gap * 1000
+        for held in (plain, tidy):
+            held.score(1, events([host], [end], [1.0]), now=0)
+        seen[host] = 1 if end - last.get(host, end) > lifetime else seen.get(host, 0) + 1
+        last[host] = end
+        assert plain.seen(host) == tidy.seen(host) == seen[host]
+        if evicts:
+            evict(tidy, "abc")
+        if forgets:
+            gone = tidy.expire(end)
+            assert set(gone) == {name for name in gone if end - last[name] > lifetime}
+            assert set(tidy.everyone()) == {name for name in last if name in tidy.everyone()}
+            assert all(end - last[name] <= lifetime for name in tidy.everyone())

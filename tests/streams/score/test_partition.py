@@ -125,7 +125,7 @@ def test_after_a_crash_the_same_windows_are_made_up_again(option: dict[str, Any]
     before = run_of(**members)
     score(before, *GAP[:1])
     assert before.models is not None
-    snapshots: list[ModelCheckpoint] = before.models.checkpoint(before.models.dirty(), 0)
+    snapshots: list[ModelCheckpoint] = before.models.snapshot(before.models.dirty(), 0)
     after = run_of(**members)
     assert after.models is not None
     after.models.load(snapshots)

@@ -13,15 +13,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from schemas.checkpoint import ModelCheckpoint, decode_model, encode
 
 AT_ONCE = 500
-"""Entities in one question: SQLite takes 999 parameters everywhere."""
+"""Entities in one query: SQLite takes 999 parameters everywhere."""
 
 
-class Shelf:
+class Spill:
     """Snapshots of models by entity. ``in`` and ``len`` need no look into the file.
 
-    >>> shelf = Shelf()
-    >>> shelf.put([ModelCheckpoint(owner="d", entity="a", run=1, last_end=2, used_at=4, state=b"s")])
-    >>> "a" in shelf, [snapshot.state for snapshot in shelf.take(["a"])], "a" in shelf
+    >>> spill = Spill()
+    >>> spill.put([ModelCheckpoint(owner="d", entity="a", definition="", run=1, last_end=2, used_at=4, state=b"s")])
+    >>> "a" in spill, [snapshot.state for snapshot in spill.take(["a"])], "a" in spill
     (True, [b's'], False)
     """
 
@@ -31,7 +31,7 @@ class Shelf:
         self._file = sqlite3.connect("", isolation_level=None)
         weakref.finalize(self, self._file.close)
         self._file.execute("PRAGMA journal_mode = OFF")
-        self._file.execute("CREATE TABLE models (entity TEXT PRIMARY KEY, snapshot BLOB)")
+        self._file.execute("CREATE TABLE models (entity TEXT PRIMARY KEY, last_end INTEGER, snapshot BLOB)")
 
     def __contains__(self, entity: str) -> bool:
         return entity in self._entities
@@ -43,12 +43,12 @@ class Shelf:
         return iter(self._entities)
 
     def put(self, snapshots: Iterable[ModelCheckpoint]) -> None:
-        """Lay models here."""
-        rows = [(snapshot.entity, encode(snapshot)) for snapshot in snapshots]
+        """Keep models here."""
+        rows = [(snapshot.entity, snapshot.last_end, encode(snapshot)) for snapshot in snapshots]
         self._file.execute("BEGIN")
-        self._file.executemany("INSERT OR REPLACE INTO models VALUES (?, ?)", rows)
+        self._file.executemany("INSERT OR REPLACE INTO models VALUES (?, ?, ?)", rows)
         self._file.execute("COMMIT")
-        self._entities.update(entity for entity, _ in rows)
+        self._entities.update(entity for entity, _, _ in rows)
 
     def take(self, entities: Sequence[str]) -> list[ModelCheckpoint]:
         """Take models away, in any order. All of the entities must be here."""
@@ -61,3 +61,10 @@ class Shelf:
             self._file.execute(f"DELETE FROM models WHERE entity IN ({places})", part)
         self._entities.difference_update(entities)
         return taken
+
+    def expire(self, limit: int) -> list[str]:
+        """Delete the models whose last window ended before ``limit`` (epoch ms); their entities."""
+        gone = [entity for (entity,) in self._file.execute("SELECT entity FROM models WHERE last_end < ?", (limit,))]
+        self._file.execute("DELETE FROM models WHERE last_end < ?", (limit,))
+        self._entities.difference_update(gone)
+        return gone
