@@ -43,9 +43,10 @@ def run(
         for begin in range(0, total, step):
             disturbed.produce(topic.name, (record(number) for number in range(begin, min(begin + step, total))))
             time.sleep(kills * sum(pause) / 2 * step / total)
-        # One record far ahead on each partition closes every window before it.
+        # More than a minute of records far ahead on each partition closes every window before them.
+        ends = [{"time": START + 10**8 + 40_000 * number, "host": "end", "value": 0} for number in range(5)]
         for partition in range(4):
-            disturbed.produce(topic.name, [{"time": START + 10**8, "host": "end", "value": 0}], partition=partition)
+            disturbed.produce(topic.name, ends, partition=partition)
 
     first, last = START // (1000 * interval), (START + 1000 * seconds - 1) // (1000 * interval)
     expected = HOSTS * (last - first + 1)
