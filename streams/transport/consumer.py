@@ -90,7 +90,7 @@ class ChunkSchema(faust.Schema):
 class _Fetched(dict[TP, list[Any]]):
     """Records by partition, and what ``WatchedFetcher`` knows at that moment.
 
-    ``positions`` is where the consumer stands after the records, markers and gaps passed.
+    ``positions`` is where the consumer stands after the records, markers and gaps passed, as far as it has moved.
     """
 
     positions: Mapping[TP, int] = {}
@@ -111,12 +111,9 @@ class _Thread(driver.AIOKafkaConsumerThread):
         fetched = _Fetched(await super()._fetch_records(consumer, *args, **kwargs))
         # In the same step: what this thread takes out next must not seem to have been handed over already.
         assignment = consumer._subscription.subscription.assignment
-        if assignment is not None:
-            states = ((tp, assignment.state_value(tp)) for tp in assignment.tps)
-            fetched.positions = {
-                TP(tp.topic, tp.partition): state.position for tp, state in states if state.has_valid_position
-            }
         fetcher: WatchedFetcher = consumer._fetcher
+        if assignment is not None:
+            fetched.positions = fetcher.positions(assignment)
         fetched.doubts = dict(fetcher.doubts)
         fetched.jumps, fetcher.jumps = fetcher.jumps, {}
         return fetched
@@ -172,9 +169,11 @@ class ChunkConsumer(driver.Consumer):
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> dict[TP, list[Chunk]]:
         # Everything else that the consumer's thread is asked for (subscribe, seek, commit) waits for this call.
+        generation = self.app.consumer_generation_id
         fetched: _Fetched = await super()._getmany(active_partitions, min(timeout, POLL_SECONDS))
         made_anew = await self._made_anew(fetched)
-        if made_anew is None:
+        if made_anew is None or generation != self.app.consumer_generation_id:
+            # Faust would take it for a fetch of the generation that has begun meanwhile, which reads it again.
             return {}
         chunks: dict[TP, list[Chunk]] = {}
         for tp, (position, goes_on_at) in fetched.jumps.items():
@@ -254,12 +253,13 @@ class ChunkConsumer(driver.Consumer):
         """Nothing is acknowledged by being skipped: see the module's docstring."""
 
     def highwater(self, tp: TP) -> int:
-        """The end offset of a partition, which Faust counts; 0 for one that a rebalance has just taken away.
+        """The end offset of a partition, which Faust counts; 0 for one that a rebalance has just taken away or given.
 
-        Faust asks for it in the middle of handing out what was fetched, and the fetcher would die of the assertion.
+        Faust asks for it in the middle of handing out what was fetched, and the fetcher would die: of the assertion,
+        or of None, which is there until Kafka has answered.
         """
         try:
-            return int(super().highwater(tp))
+            return int(super().highwater(tp) or 0)
         except AssertionError:
             return 0
 
@@ -292,8 +292,8 @@ class ChunkConsumer(driver.Consumer):
         starts = {tp: offset for tp, offset in starts.items() if tp in self.assignment()}
         # In the consumer's own thread: Faust's seek works on the fetcher's buffers from this one, while that thread
         # takes records out of them, and the fetcher dies of it.
-        await self._thread.seek_wait(starts)
         self._thread.forget()
+        await self._thread.seek_wait(starts)
         self._believed = {}
         self._doubted.clear()
         self._assignments += 1

@@ -89,13 +89,22 @@ class WatchedFetcher(Fetcher):
         self.jumps: dict[TP, tuple[int, int]] = {}
         self.outages = Outages()
         self._out_of_range: dict[TP, int] = {}
+        self._moved: set[TP] = set()
 
     def forget(self) -> None:
         """Partitions have been assigned: what was heard before says nothing about what is read now.
 
-        But outages: an assignment often comes of one.
+        Doubts stay: a topic may have been made anew after its id was looked up for the assignment. So do outages: an
+        assignment often comes of one.
         """
-        self.answers, self.doubts, self.jumps, self._out_of_range = {}, Counter(), {}, {}
+        self.answers, self.jumps, self._out_of_range = {}, {}, {}
+        self._moved = set()
+
+    def positions(self, assignment: Any) -> dict[TP, int]:
+        """Where the consumer stands now, of the partitions for which that may have changed since the last call."""
+        moved, self._moved = self._moved, {TP(*tp) for tp in self._records}
+        states = ((tp, assignment.state_value(tp)) for tp in moved)
+        return {tp: state.position for tp, state in states if state is not None and state.has_valid_position}
 
     async def _proc_fetch_request(self, assignment: Any, node_id: int, request: Any) -> bool:
         asked_for = {
@@ -112,6 +121,7 @@ class WatchedFetcher(Fetcher):
         except asyncio.CancelledError:
             self.outages.withdrawn(asked_for, time.monotonic())
             raise
+        self._moved |= asked_for.keys() & self._records.keys()
         at = min(time.monotonic(), asked + FETCH_WAIT_MS / 1000)
         for tp, (offset, state) in asked_for.items():
             if state.timestamp is None:  # set only by an answer without an error
@@ -133,6 +143,7 @@ class WatchedFetcher(Fetcher):
             state = assignment.state_value(tp)
             if state.has_valid_position:
                 self.jumps[tp] = (self._out_of_range.pop(tp), state.position)
+                self._moved.add(tp)
         return wakes_up
 
 
