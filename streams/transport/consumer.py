@@ -42,7 +42,10 @@ POLL_SECONDS = 0.1
 """How long one look for fetched records takes when there are none; Faust's own second delays every rebalance."""
 
 StartHook = Callable[[Mapping[TP, int | None]], Awaitable[Mapping[TP, int]]]
-"""Given the assigned partitions and their committed offsets: where to begin instead, where that differs."""
+"""Given the assigned partitions and their committed offsets: where to begin reading each of them.
+
+Each: what was fetched of a partition before the assignment has been settled is dropped, so reading must go back.
+"""
 
 
 SameTopics = Callable[[Iterable[TP]], Awaitable[Mapping[TP, str]]]
@@ -90,7 +93,7 @@ class ChunkSchema(faust.Schema):
 class _Fetched(dict[TP, list[Any]]):
     """Records by partition, and what ``WatchedFetcher`` knows at that moment.
 
-    ``positions`` is where the consumer stands after the records, markers and gaps passed, as far as it has moved.
+    ``positions`` is where the consumer stands after the records, markers and gaps passed.
     """
 
     positions: Mapping[TP, int] = {}
@@ -113,7 +116,7 @@ class _Thread(driver.AIOKafkaConsumerThread):
         assignment = consumer._subscription.subscription.assignment
         fetcher: WatchedFetcher = consumer._fetcher
         if assignment is not None:
-            fetched.positions = fetcher.positions(assignment)
+            fetched.positions = fetcher.positions(assignment, fetched)
         fetched.doubts = dict(fetcher.doubts)
         fetched.jumps, fetcher.jumps = fetcher.jumps, {}
         return fetched

@@ -34,6 +34,9 @@ hold windows for ever: after Kafka's default ``transaction.timeout.ms`` an open 
 """
 
 
+LOOK_SECONDS = 0.1
+"""How often the positions of all partitions are looked at."""
+
 DOUBT_SECONDS = 1.0
 """Without an answer for so long, a topic may have been deleted and made anew between two fetches."""
 
@@ -89,7 +92,7 @@ class WatchedFetcher(Fetcher):
         self.jumps: dict[TP, tuple[int, int]] = {}
         self.outages = Outages()
         self._out_of_range: dict[TP, int] = {}
-        self._moved: set[TP] = set()
+        self._looked_at = 0.0
 
     def forget(self) -> None:
         """Partitions have been assigned: what was heard before says nothing about what is read now.
@@ -98,12 +101,16 @@ class WatchedFetcher(Fetcher):
         assignment often comes of one.
         """
         self.answers, self.jumps, self._out_of_range = {}, {}, {}
-        self._moved = set()
 
-    def positions(self, assignment: Any) -> dict[TP, int]:
-        """Where the consumer stands now, of the partitions for which that may have changed since the last call."""
-        moved, self._moved = self._moved, {TP(*tp) for tp in self._records}
-        states = ((tp, assignment.state_value(tp)) for tp in moved)
+    def positions(self, assignment: Any, fetched: Iterable[TP]) -> dict[TP, int]:
+        """Where the consumer stands now: of what was just fetched, and of all partitions a few times a second.
+
+        Of all, since a position passes markers without a record; not at each call, of which there may be thousands.
+        """
+        now = time.monotonic()
+        if now - self._looked_at >= LOOK_SECONDS:
+            self._looked_at, fetched = now, assignment.tps
+        states = ((TP(*tp), assignment.state_value(tp)) for tp in fetched)
         return {tp: state.position for tp, state in states if state is not None and state.has_valid_position}
 
     async def _proc_fetch_request(self, assignment: Any, node_id: int, request: Any) -> bool:
@@ -121,7 +128,6 @@ class WatchedFetcher(Fetcher):
         except asyncio.CancelledError:
             self.outages.withdrawn(asked_for, time.monotonic())
             raise
-        self._moved |= asked_for.keys() & self._records.keys()
         at = min(time.monotonic(), asked + FETCH_WAIT_MS / 1000)
         for tp, (offset, state) in asked_for.items():
             if state.timestamp is None:  # set only by an answer without an error
@@ -143,7 +149,6 @@ class WatchedFetcher(Fetcher):
             state = assignment.state_value(tp)
             if state.has_valid_position:
                 self.jumps[tp] = (self._out_of_range.pop(tp), state.position)
-                self._moved.add(tp)
         return wakes_up
 
 

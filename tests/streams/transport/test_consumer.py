@@ -40,7 +40,7 @@ class Recorder:
         for topic, found in self.partitions_of.ids(self.ids).items() if self.partitions_of is not None else ():
             for tp in [tp for tp in self._positions if tp.topic == topic and self.ids[topic] != found]:
                 await self.made_anew(tp, found)
-        return {tp: position for tp, position in self._positions.items() if tp in committed}
+        return {tp: self._positions.get(tp, at or 0) for tp, at in committed.items()}
 
     async def records_arrived(self, tp: TP, records: Sequence[Any]) -> None:
         self.records += records
