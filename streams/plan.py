@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -132,7 +132,8 @@ def _definition(detector: Detector) -> str:
         to_document(detector.filter_query),
         aggregations,
     )
-    return blake2b(msgspec.msgpack.encode(parts), digest_size=8).hexdigest()
+    # Not MessagePack: it refuses integers beyond 64 bits, which a filter may hold, and the worker would end.
+    return blake2b(json.dumps(parts).encode(), digest_size=8).hexdigest()
 
 
 def _columns(aggregation: Aggregation) -> tuple[Column, ...]:

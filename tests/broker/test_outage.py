@@ -16,6 +16,7 @@ from deploy.broker import LocalBroker, free_port
 from tests.broker.test_life import points
 from tests.cluster import Cluster
 from tests.conftest import Broker
+from tests.deadlines import REQUEST
 
 
 def broker(port: int, folder: Path) -> LocalBroker:
@@ -69,7 +70,7 @@ class LiveProducer:
         """The mean of each host and window that is whole."""
         self._stopping.set()
         self._thread.join()
-        assert self._producer.flush(120) == 0
+        assert self._producer.flush(REQUEST) == 0
         ends = sorted({end for _, end in self.made})
         return {key: sum(made) / len(made) for key, made in self.made.items() if ends[3] < key[1] < ends[-1]}
 
