@@ -12,15 +12,20 @@ from typing import Any, TypeVar
 import duckdb
 import structlog
 
-from api.checks import Checks
-from api.control import Control
-from api.deletions import Deletions
-from api.errors import Challenge, index_not_found, unavailable, unknown_detector
-from api.follower import Followed, Follower, NotNow, Record
-from api.preview import Previews, is_preview
-from api.questions import Questions
-from api.request import Request
-from api.retention import Retention
+from api.detectors.catalog import Catalog, Document
+from api.detectors.checks import Checks
+from api.detectors.previews import Previews, is_preview
+from api.http.errors import Challenge, index_not_found, unavailable, unknown_detector
+from api.http.requests import Request
+from api.kafka.commands import Control
+from api.kafka.follower import Followed, Follower, NotNow, Record
+from api.kafka.source import Sources
+from api.nodes.view import Nodes
+from api.results.deletions import Deletions
+from api.results.queries import Questions
+from api.results.retention import Retention
+from api.results.store import ResultsStore
+from api.results.store_file import StoreUnusable
 from api.search.conditions import Condition
 from api.search.deadline import Deadline
 from api.search.slice import Allowed
@@ -28,13 +33,8 @@ from api.search.sql_slice import Run
 from api.security.authentication import Authenticator
 from api.security.permissions import Identity, denied
 from api.security.users import read_users
+from api.security.visibility import Visibility
 from api.settings import Settings
-from api.source import Sources
-from api.views.catalog import Catalog, Document
-from api.views.nodes import Nodes
-from api.views.results import ResultsStore
-from api.views.store_file import StoreUnusable
-from api.visibility import Visibility
 from schemas.command import decode_reply
 from schemas.detector import DEFAULT_INTERVAL, Detector
 from schemas.errors import Refused

@@ -1,6 +1,6 @@
 """The search body: read, executed over documents in memory and over the results store.
 
-``parse_search`` reads a body, ``search_documents`` executes it over a ``DocumentTable``; ``api.views.results`` has the
+``parse_search`` reads a body, ``search_documents`` executes it over a ``DocumentTable``; ``api.results.store`` has the
 store of results, which executes it as SQL.
 """
 

@@ -8,7 +8,7 @@ import hmac
 from collections.abc import Mapping
 from typing import Any
 
-from api.errors import Challenge, unavailable
+from api.http.errors import Challenge, unavailable
 from api.security.passwords import Passwords
 from api.security.permissions import Identity, permissions_of, topics_of
 from api.security.tokens import IssuerSilent, Tokens

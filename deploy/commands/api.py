@@ -55,8 +55,8 @@ def command(
         topics = TopicsInBackground(environment, click.echo)
         topics.start()
 
-        from api.server import run
-        from api.views.store_file import StoreUnusable
+        from api.http.server import run
+        from api.results.store_file import StoreUnusable
 
         try:
             code = run(settings)

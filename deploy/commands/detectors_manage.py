@@ -148,7 +148,7 @@ NOTE_LENGTH = 60
 
 def _notes(tasks: Sequence[dict[str, Any]], idle: bool) -> dict[str, str]:
     """What is to be known of each detector whose latest tasks these are; ``idle`` says that there is no worker."""
-    from api.views.nodes import NO_WORKER
+    from api.nodes.view import NO_WORKER
 
     notes: dict[str, list[str]] = {}
     for task in sorted(tasks, key=lambda task: task["task_type"] not in REALTIME_TYPES):

@@ -21,7 +21,7 @@ import httpx
 import pytest
 import uvicorn
 
-from api.app import Application
+from api.http.app import Application
 from api.services import Services
 from api.settings import Settings
 from schemas.topics import TOPICS

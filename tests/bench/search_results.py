@@ -21,11 +21,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from api.results.store import COLUMNS, ResultsStore
 from api.search import RESULTS, parse_search
 from api.search.binding import bind
 from api.search.sql_search import Table, search_table
 from api.search.sql_top import top_anomalies
-from api.views.results import COLUMNS, ResultsStore
 from schemas.query import parse_query
 from schemas.result import FeatureData, Result, encode_result
 from schemas.task import EntityValue

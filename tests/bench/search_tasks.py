@@ -17,8 +17,8 @@ from typing import Any
 
 import orjson
 
+from api.detectors.catalog import Catalog, Document
 from api.search import TASKS, DocumentTable, parse_search, search_documents
-from api.views.catalog import Catalog, Document
 
 NOW = 1_795_493_335_499
 

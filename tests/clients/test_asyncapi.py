@@ -10,7 +10,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from api.asyncapi import document
+from api.documents.asyncapi import document
 from schemas.command import DetectorPut, JobStart, Reply, User, encode_event, encode_reply
 from schemas.result import FeatureData, Result, encode_result
 from schemas.state import StoredTask, encode

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
+from api.detectors.catalog import Document
+from api.results.store import ResultsStore
 from api.search import RESULTS, TASKS, DocumentTable, parse_search, search_documents
 from api.search.cost import STORE
 from api.search.deadline import Deadline
 from api.search.slice import Allowed
 from api.search.sql_search import Table, search_table
-from api.views.catalog import Document
-from api.views.results import ResultsStore
 from schemas.errors import Refused
-from tests.api.views.results import filled, result, with_table
+from tests.api.results.records import filled, result, with_table
 
 PATTERNS = {"bool": {"should": [{"wildcard": {"model_id": f"*a*{n}*"}} for n in range(900)]}}
 RESULTS_THERE = 1000

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from api.results.store import ResultsStore
 from api.search import RESULTS, TASKS, parse_search, search_documents
-from api.views.results import ResultsStore
 from schemas.errors import Refused
+from tests.api.results.records import NOW, ask, filled, result
 from tests.api.search.documents import TASK_DOCUMENTS
-from tests.api.views.results import NOW, ask, filled, result
 
 NAMES = """
 query bool must should filter must_not minimum_should_match term terms range gt gte lt lte from to exists field ids

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from api.results.store import ResultsStore
 from api.search import RESULTS, matching_documents
 from api.search.conditions import Everything
-from api.views.results import ResultsStore
 from schemas.errors import Refused
 from schemas.query import parse_query
+from tests.api.results.records import NOW, ask, ids, records
 from tests.api.search.documents import Found
-from tests.api.views.results import NOW, ask, ids, records
 
 TEXTS = ["", "a", "ab", "host-1", "Host-1", "a_b%", "no data", "No data in window 1.5", "é", "x!y"]
 NUMBERS = [-1.5, 0, 0.5, 1, 2, 1e300]

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from api.results.store import ResultsStore
 from api.search import RESULTS, parse_search, search_documents
-from api.views.results import ResultsStore
 from schemas.errors import Refused
+from tests.api.results.records import NOW, ask, filled
 from tests.api.search.documents import Found
-from tests.api.views.results import NOW, ask, filled
 
 DAY = 86_400_000
 HOSTS = [f"host-{number}" for number in range(7)]

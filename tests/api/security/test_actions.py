@@ -12,8 +12,8 @@ import pytest
 import structlog
 from argon2 import PasswordHasher
 
-from api.route_table import ROUTES
-from api.views.catalog import Document
+from api.detectors.catalog import Document
+from api.http.routes import ROUTES
 from schemas.command import User, decode_event
 from schemas.node import Model, Node, RunStatistics, encode_node
 from schemas.result import Result, encode_result

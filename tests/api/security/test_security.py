@@ -15,8 +15,8 @@ from argon2 import PasswordHasher
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from structlog.testing import capture_logs
 
+from api.http.server import check_exposure
 from api.security.users import UsersInvalid, read_users
-from api.server import check_exposure
 from api.settings import SettingInvalid, Settings
 from tests.api.conftest import RunningApi, minute_records, running_api
 from tests.conftest import Broker

@@ -16,7 +16,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from api.errors import Challenge
+from api.http.errors import Challenge
 from api.security.authentication import Authenticator
 from api.security.users import BearerEntry, Users, UsersInvalid
 from schemas.errors import Refused

@@ -1,0 +1,1 @@
+"""Detectors: their documents, checks and previews."""

@@ -1,0 +1,235 @@
+"""What is checked about a detector beyond its document: its topics, their records, the other detectors.
+
+The order and the words are the anchor's (section 1.3): the same steps refuse a create or an update and make the
+one issue that ``_validate`` reports.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from api.detectors.catalog import Catalog, Document
+from api.detectors.sample import Sample, kind_of
+from api.http.json_position import locate
+from api.kafka.source import Sources
+from api.settings import Settings
+from schemas.aggregation import Aggregation
+from schemas.command import User
+from schemas.detector import Detector, read_detector
+from schemas.detector_check import DetectorLimits, check_name
+from schemas.errors import DetectorInvalid, Refused
+from schemas.feature import check_features
+from schemas.interval import Interval
+from schemas.query import compile_query
+from schemas.query.values import field_values
+
+EMPTY = "Feature has an invalid query returning empty aggregated data"
+RUNTIME = "Feature has an invalid query causing a runtime exception"
+
+
+class Checks:
+    """The checks of one API process."""
+
+    def __init__(self, settings: Settings, catalog: Catalog, sources: Sources) -> None:
+        self._settings = settings
+        self._catalog = catalog
+        self._sources = sources
+        self.limits = DetectorLimits(
+            max_features=settings.max_features, category_field_limit=settings.category_field_limit
+        )
+
+    async def check(self, detector: Detector, before: Document | None = None) -> None:
+        """Check a detector that is to be created, or to replace ``before``. Raises ``Refused``."""
+        samples: Sequence[Sample] | None = None
+        if self._settings.check_sources:
+            topics = await self._sources.topics(detector.indices)
+            samples = await self._sources.samples(topics)
+        check_name(detector.name, self.limits)
+        if samples is not None:
+            _check_time_field(detector, samples)
+        if before is None:
+            self._check_room(detector)
+        if samples is not None:
+            _check_categories(detector, samples)
+            if not any(sample.total for sample in samples):
+                raise _invalid(
+                    "indices",
+                    f"Can't create anomaly detector as no document is found in the indices: "
+                    f"[{', '.join(detector.indices)}]",
+                    400,
+                )
+        check_features(detector.feature_attributes, self.limits.max_features)
+        if samples is not None:
+            _check_features_give_values(detector, samples)
+        owner = self._catalog.id_of_name(detector.name)
+        if owner is not None and (before is None or owner != before.id):
+            reason = f"Cannot create anomaly detector with name [{detector.name}]"
+            raise _invalid("name", f"{reason} as it's already used by another detector", 409)
+
+    def read(
+        self, document: Mapping[str, Any], *, body: bytes, user: User | None, default_interval: Interval | None
+    ) -> Detector:
+        """Read a detector document; ids of features do not matter here.
+
+        ``body`` is the text that the document was read from: a parsing error says where in it. ``_validate`` asks with
+        ``default_interval`` None: there a detection interval must be given.
+        """
+        try:
+            return self._read(document, user, default_interval)
+        except Refused as refused:
+            if refused.kind == "parsing_exception":
+                self._place(refused, document, body)
+            raise
+
+    def _read(self, document: Mapping[str, Any], user: User | None, default_interval: Interval | None) -> Detector:
+        return read_detector(
+            document,
+            limits=self.limits,
+            now_ms=0,
+            new_id=lambda: "",
+            user=user,
+            default_interval=default_interval,
+        )
+
+    def _place(self, refused: Refused, document: Mapping[str, Any], body: bytes) -> None:
+        """Give a parsing error its position: that of the first member that is refused with these words."""
+        found = refused.reason.rpartition("but found [")[2].rstrip("]")
+        for name, value in document.items():
+            try:
+                self._read({name: value}, None, None)
+            except Refused as again:
+                if again.kind == refused.kind and again.reason == refused.reason:
+                    place = locate(body, name, found)
+                    if place is not None:
+                        refused.details |= {"line": place[0], "col": place[1]}
+                    return
+
+    def _check_room(self, detector: Detector) -> None:
+        single, many = self._catalog.counts()
+        if single + many >= self._settings.max_detectors:
+            reason = f"Can't create more than {self._settings.max_detectors} single-stream anomaly detectors."
+            raise _invalid("general_settings", reason, 400)
+        if detector.category_fields and many >= self._settings.max_hc_detectors:
+            reason = f"Can't create more than {self._settings.max_hc_detectors} HC anomaly detectors."
+            raise _invalid("general_settings", reason, 400)
+
+
+def issue_of(refused: Refused) -> dict[str, Any]:
+    """What ``_validate`` answers for a refusal; raises it again when it is none that ``_validate`` reports.
+
+    >>> issue_of(DetectorInvalid("name", "name should be set"))
+    {'detector': {'name': {'message': 'name should be set'}}}
+    """
+    if isinstance(refused, DetectorInvalid):
+        issue: dict[str, Any] = {"message": refused.message}
+        if refused.sub_issues:
+            issue["sub_issues"] = refused.sub_issues
+        return {"detector": {refused.field: issue}}
+    if refused.kind == "index_not_found_exception":
+        return {"detector": {"indices": {"message": "index does not exist"}}}
+    raise refused
+
+
+def _invalid(field: str, reason: str, status: int) -> DetectorInvalid:
+    return DetectorInvalid(field, reason, status=status, kind="status_exception")
+
+
+def _check_time_field(detector: Detector, samples: Sequence[Sample]) -> None:
+    field = detector.time_field
+    if not samples:
+        problem = f"Timestamp field: ({field}) is not found in index mapping"
+        raise _time_field(detector, problem)
+    for sample in samples:
+        # A topic without records says nothing about its fields; that is reported as such further on.
+        if not sample.records:
+            continue
+        if not sample.kinds(field):
+            raise _time_field(
+                detector, f"Timestamp field: ({field}) is not found in the ({sample.topic}) index mapping"
+            )
+        if not sample.is_date(field):
+            raise _time_field(detector, f"Timestamp field: ({field}) must be of type date")
+
+
+def _time_field(detector: Detector, problem: str) -> DetectorInvalid:
+    text = f"Validation failed for timefield of {detector.name},  Exceptions: [{problem}]"
+    return _invalid("time_field", text, 500)
+
+
+def _check_categories(detector: Detector, samples: Sequence[Sample]) -> None:
+    read = [sample for sample in samples if sample.records]
+    fields = detector.category_field or ()
+    if not read or not fields:
+        return
+    found = False
+    for field in fields:
+        kinds = set().union(*(sample.kinds(field) for sample in read))
+        found = found or bool(kinds)
+        if kinds - {"keyword"}:
+            raise _invalid("category_field", f"Categorical field {field} must be of type keyword or ip.", 500)
+    if not found:
+        reason = f"Can't find the categorical field {fields[0]} in index [{', '.join(detector.indices)}]"
+        raise _invalid("category_field", reason, 500)
+
+
+def _check_features_give_values(detector: Detector, samples: Sequence[Sample]) -> None:
+    issues = {}
+    for feature in detector.feature_attributes:
+        problem = _problem(feature.aggregation, samples)
+        if problem is not None:
+            issues[feature.feature_name] = problem
+    if issues:
+        message = ", ".join(f"{problem}: {name}" for name, problem in issues.items())
+        raise DetectorInvalid(
+            "feature_attributes",
+            message,
+            kind="status_exception",
+            reason=f"Validation failed for feature(s) of detector {detector.name} Exceptions: [{message}]",
+            sub_issues=issues,
+        )
+
+
+def _problem(aggregation: Aggregation, samples: Sequence[Sample]) -> str | None:
+    """Why the newest records give a feature no number, None when they do."""
+    matches = None if aggregation.filter is None else compile_query(aggregation.filter)
+    values = [
+        value
+        for sample in samples
+        for record in sample.records
+        if matches is None or matches(record)
+        for value in field_values(record, aggregation.field)
+    ]
+    if not values:
+        return EMPTY
+    if aggregation.kind in ("value_count", "cardinality"):
+        return None
+    return None if any(map(_is_number, values)) else RUNTIME
+
+
+def _is_number(value: Any) -> bool:
+    if kind_of(value) in ("number", "boolean"):
+        return True
+    if not isinstance(value, str):
+        return False
+    try:
+        float(value)
+    except ValueError:
+        return False
+    return True
+
+
+def feature_matchers(detector: Detector) -> list[tuple[str, Callable[[Mapping[str, Any]], bool]]]:
+    """For each enabled feature, whether a record has a value for it."""
+    return [(each.feature_name, _has_value(each.aggregation)) for each in detector.enabled_features]
+
+
+def _has_value(aggregation: Aggregation) -> Callable[[Mapping[str, Any]], bool]:
+    matches = None if aggregation.filter is None else compile_query(aggregation.filter)
+
+    def has_value(record: Mapping[str, Any]) -> bool:
+        if matches is not None and not matches(record):
+            return False
+        return bool(field_values(record, aggregation.field))
+
+    return has_value

@@ -1,0 +1,16 @@
+"""Insights (anchor section 1.19): switched off, as it is in OpenSearch unless somebody switches it on."""
+
+from __future__ import annotations
+
+from api.http.requests import Answer, Request
+from api.services import Services
+from schemas.errors import Refused
+
+
+async def insights(_request: Request, _services: Services) -> Answer:
+    """``POST /insights/_start``, ``GET /insights/_status``, ``POST /insights/_stop``."""
+    raise Refused(
+        500,
+        "Insights feature is disabled. Enable it via cluster setting 'plugins.anomaly_detection.insights_enabled'.",
+        "illegal_state_exception",
+    )

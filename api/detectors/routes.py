@@ -1,0 +1,168 @@
+"""Detectors: create, get, update, delete, count, match (anchor sections 1.3 to 1.8)."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from typing import Any
+
+from api.detectors.catalog import Document, task_document
+from api.http.errors import unknown_detector
+from api.http.requests import Answer, Request
+from api.services import Services, index_names
+from schemas.command import DetectorDelete, DetectorPut, Reply
+from schemas.errors import Refused
+from schemas.task import LIVE_STATES
+
+TWIN = "/_opendistro/_anomaly_detection"
+
+ANY_VERSION, NO_SEQ_NO = -3, -2
+"""What OpenSearch takes as not given."""
+
+
+def new_id() -> str:
+    """A document id as OpenSearch makes them: 20 characters that fit into a path."""
+    return base64.urlsafe_b64encode(secrets.token_bytes(15)).decode()
+
+
+async def create(request: Request, services: Services) -> Answer:
+    """``POST /detectors``."""
+    document = request.json_object()
+    request.refresh()
+    services.allow_owning(request)
+    await services.checks.check(services.read_detector(document, request))
+    id = new_id()
+    await services.control.submit(DetectorPut(detector_id=id, detector=document, mode="create", user=request.user))
+    return Answer(_written(services.detector(id, request)), 201, {"Location": f"{TWIN}/{id}"})
+
+
+async def update(request: Request, services: Services) -> Answer:
+    """``PUT /detectors/{detectorID}``: the whole document is replaced."""
+    id = request.path_parameters["detectorID"]
+    document = request.json_object()
+    request.refresh()
+    seq_no, primary_term = _concurrency(request)
+    services.require_detectors(resource=None)
+    before = services.detector(id, request)
+    await services.checks.check(services.read_detector(document, request), before)
+    await services.control.submit(
+        DetectorPut(
+            detector_id=id,
+            detector=document,
+            mode="update",
+            user=request.user,
+            if_seq_no=seq_no,
+            if_primary_term=primary_term,
+        )
+    )
+    return Answer(_written(services.detector(id, request)))
+
+
+async def get(request: Request, services: Services) -> Answer:
+    """``GET /detectors/{detectorID}``, with ``job`` and ``task`` as asked for."""
+    id = request.path_parameters["detectorID"]
+    job, task = request.flag("job"), request.flag("task")
+    version = request.whole_number("version")
+    detector = services.detector(id, request)
+    if version not in (None, ANY_VERSION, detector.version):
+        raise unknown_detector(id)
+    shown: dict[str, Any] = {
+        "_id": id,
+        "_version": detector.version,
+        "_primary_term": 1,
+        "_seq_no": detector.seq_no,
+        "anomaly_detector": detector.source,
+    }
+    if job:
+        stored = services.catalog.jobs.get(id)
+        shown["anomaly_detector_job"] = None if stored is None else stored.source
+    if task:
+        realtime = _shown_task(services.catalog.realtime_task(id), services)
+        shown["realtime_task"] = realtime
+        if request.search_guard:
+            shown["realtime_detection_task"] = realtime
+        shown["historical_analysis_task"] = _shown_task(services.catalog.historical_task(id), services)
+    return Answer(shown)
+
+
+async def delete(request: Request, services: Services) -> Answer:
+    """``DELETE /detectors/{detectorID}``; an unknown id gets ``not_found`` and 200, as the anchor's does."""
+    id = request.path_parameters["detectorID"]
+    services.require_detectors()
+    before = services.catalog.detectors.get(id)
+    services.allow(before, request)
+    try:
+        reply = await services.control.submit(DetectorDelete(detector_id=id, user=request.user))
+    except Refused as refused:
+        if refused.status != 404:
+            raise
+        return Answer(_deleted(request, id, "not_found", 1, 0))
+    version = reply.version or (before.version + 1 if before is not None else 1)
+    return Answer(_deleted(request, id, "deleted", version, _offset(reply)))
+
+
+async def count(request: Request, services: Services) -> Answer:
+    """``GET /detectors/count``: of those that are shown to who asks."""
+    visibility = services.visibility(request)
+    shown = services.catalog.detectors if visibility.everything else visibility.detectors()
+    return Answer({"count": len(shown), "match": False})
+
+
+async def match(request: Request, services: Services) -> Answer:
+    """``GET /detectors/match``: whether a detector has exactly this name."""
+    name = request.parameters.get("name")
+    if name is None:
+        if not services.ever_written("detectors"):
+            return Answer({"count": 0, "match": False})
+        raise Refused(400, "request parameter [name] is required", "illegal_argument_exception")
+    return Answer({"count": 0, "match": services.catalog.id_of_name(name) is not None})
+
+
+def _written(detector: Document) -> dict[str, Any]:
+    return {
+        "_id": detector.id,
+        "_version": detector.version,
+        "_seq_no": detector.seq_no,
+        "anomaly_detector": detector.source,
+        "_primary_term": 1,
+    }
+
+
+def _shown_task(task: Document | None, services: Services) -> dict[str, Any] | None:
+    if task is None:
+        return None
+    shown = task_document(task)
+    error = services.nodes.error(shown.get("error"), services.now())
+    return {**shown, "error": error} if error and shown["state"] in LIVE_STATES else shown
+
+
+def _deleted(request: Request, id: str, result: str, version: int, seq_no: int) -> dict[str, Any]:
+    return {
+        "_index": index_names(request).detectors,
+        "_id": id,
+        "_version": version,
+        "result": result,
+        "forced_refresh": True,
+        "_shards": {"total": 1, "successful": 1, "failed": 0},
+        "_seq_no": seq_no,
+        "_primary_term": 1,
+    }
+
+
+def _offset(reply: Reply) -> int:
+    return reply.seq_no or reply.offsets.get("detectors", 0)
+
+
+def _concurrency(request: Request) -> tuple[int | None, int | None]:
+    """``if_seq_no`` and ``if_primary_term``: both or none, checked as OpenSearch does."""
+    seq_no, primary_term = request.whole_number("if_seq_no"), request.whole_number("if_primary_term")
+    seq_no, primary_term = None if seq_no == NO_SEQ_NO else seq_no, primary_term or None
+    if seq_no is not None and seq_no < 0:
+        raise Refused(400, f"sequence numbers must be non negative. got [{seq_no}].")
+    if primary_term is not None and primary_term < 0:
+        raise Refused(400, f"primary term must be non negative. got [{primary_term}]")
+    if seq_no is not None and primary_term is None:
+        raise Refused(400, "Validation Failed: 1: ifSeqNo is set, but primary term is [0];")
+    if seq_no is None and primary_term is not None:
+        raise Refused(400, f"Validation Failed: 1: ifSeqNo is unassigned, but primary term is [{primary_term}];")
+    return seq_no, primary_term

@@ -1,0 +1,73 @@
+"""Validate and suggest (anchor sections 1.9 and 1.10)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from api.detectors.checks import feature_matchers, issue_of
+from api.detectors.density import SUGGESTIONS, Data, model_issue, suggestions, timed
+from api.http.requests import Answer, Request
+from api.services import Services
+from schemas.detector import Detector
+from schemas.errors import Refused
+from schemas.interval import Interval
+from schemas.query import compile_query
+
+NEWEST = 20_000
+"""Records of each partition that are read to judge how dense the data are."""
+
+
+async def validate(request: Request, services: Services) -> Answer:
+    """``POST /detectors/_validate[/{type}]``: 200 with the first issue, or with nothing."""
+    asked = set(request.path_parameters.get("type", "detector").split(","))
+    document = request.json_object()
+    if not asked & {"detector", "model"}:
+        raise Refused(500, "The given validation type doesn't exist", "illegal_state_exception")
+    try:
+        detector = services.read_detector(document, request, default_interval=None)
+        await services.checks.check(detector)
+    except Refused as refused:
+        return Answer(issue_of(refused))
+    if "model" not in asked:
+        return Answer({})
+    issue = model_issue(
+        detector,
+        await _data(detector, services),
+        services.now(),
+        compile_query(detector.filter_query),
+        feature_matchers(detector),
+    )
+    return Answer(issue or {})
+
+
+async def suggest(request: Request, services: Services) -> Answer:
+    """``POST /detectors/_suggest/{types}``."""
+    asked = [name for name in request.path_parameters["types"].split(",") if name in SUGGESTIONS]
+    document = request.json_object()
+    if not asked:
+        raise _failed("The given suggest type doesn't exist", "validation_exception")
+    try:
+        detector = services.checks.read(
+            document, body=request.body, user=request.user, default_interval=Interval(1, "Minutes")
+        )
+    except Refused as refused:
+        raise _failed(refused.reason, "illegal_argument_exception") from None
+    services.allow_topics(detector.indices, request)
+    return Answer(suggestions(detector, asked, await _data(detector, services), services.now()))
+
+
+def _failed(reason: str, kind: str) -> Refused:
+    return Refused(400, f"Validation Failed: 1: {reason};", kind)
+
+
+async def _data(detector: Detector, services: Services) -> Data | None:
+    """The newest records of the detector's topics, None when there are none with a time."""
+    topics = await services.sources.topics(detector.indices)
+    samples = await services.sources.samples(topics, NEWEST)
+    records = timed((record for sample in samples for record in sample.records), detector.time_field)
+    if not records:
+        return None
+    first: list[Any] = [record for sample in await services.sources.oldest(topics) for record in sample.records]
+    oldest = timed(first, detector.time_field)
+    complete = all(sample.total <= len(sample.records) for sample in samples)
+    return Data(records, min(records[0][0], oldest[0][0] if oldest else records[0][0]), complete)

@@ -1,0 +1,1 @@
+"""The HTTP server: routing, requests, answers, errors, limits."""

@@ -1,0 +1,1 @@
+"""Real-time jobs and historical analyses: start and stop."""

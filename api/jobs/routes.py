@@ -1,0 +1,71 @@
+"""Start and stop, real-time and historical (anchor sections 1.13 and 1.14; the job operations page)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from api.http.requests import Answer, Request, as_object, milliseconds, parse_json
+from api.services import Services
+from schemas.command import HistoryStart, HistoryStop, JobStart, JobStop, Reply
+from schemas.token import illegal_argument
+
+
+async def start(request: Request, services: Services) -> Answer:
+    """``POST /detectors/{detectorID}/_start``: without a body real-time detection, with a range an analysis.
+
+    ``from=earliest`` (an extension) begins real-time detection at the topics' beginning.
+    """
+    id = request.path_parameters["detectorID"]
+    bounds = _range(as_object(parse_json(request.body))) if request.body else None
+    begin = request.parameters.get("from", "now")
+    if begin not in ("now", "earliest"):
+        raise illegal_argument(f"Failed to parse value [{begin}] as only [now] or [earliest] are allowed.")
+    services.require_detectors()
+    detector = services.catalog.detectors.get(id)
+    services.allow(detector, request)
+    if detector is not None:
+        services.allow_topics(detector.source["indices"], request)
+    if bounds is None:
+        command: JobStart | HistoryStart = JobStart(
+            detector_id=id, user=request.user, from_="earliest" if begin == "earliest" else "now"
+        )
+    else:
+        command = HistoryStart(detector_id=id, user=request.user, start_time=bounds[0], end_time=bounds[1])
+    return Answer(_started(await services.control.submit(command)))
+
+
+async def stop(request: Request, services: Services) -> Answer:
+    """``POST /detectors/{detectorID}/_stop``, with ``historical`` the analysis in place of the job."""
+    id = request.path_parameters["detectorID"]
+    historical = request.flag("historical")
+    services.require_detectors()
+    services.allow(services.catalog.detectors.get(id), request)
+    if historical:
+        reply = await services.control.submit(HistoryStop(detector_id=id, user=request.user))
+    else:
+        reply = await services.control.submit(JobStop(detector_id=id, user=request.user))
+    return Answer({"_id": reply.id or id, "_version": 0, "_seq_no": 0, "_primary_term": 0})
+
+
+def _started(reply: Reply) -> dict[str, Any]:
+    return {
+        "_id": reply.id or reply.detector_id,
+        "_version": reply.version,
+        "_seq_no": reply.seq_no,
+        "_primary_term": 1,
+    }
+
+
+def _range(body: dict[str, Any]) -> tuple[int, int]:
+    """The bounds of a historical analysis, refused in the anchor's order and words."""
+    bounds = {}
+    for name in ("start_time", "end_time"):
+        value = body.get(name)
+        bounds[name] = None if value is None else milliseconds(value)
+    if bounds["start_time"] is None:
+        raise illegal_argument("Detection data range's start time must not be null")
+    if bounds["end_time"] is None:
+        raise illegal_argument("Detection data range's end time must not be null")
+    if bounds["start_time"] > bounds["end_time"]:
+        raise illegal_argument("Detection data range's end time must be after start time")
+    return bounds["start_time"], bounds["end_time"]

@@ -1,0 +1,1 @@
+"""Workers: statistics, profiles and health."""

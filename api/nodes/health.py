@@ -1,0 +1,48 @@
+"""What clients ask before anything else: ``GET /``, and a health route for whoever watches the API."""
+
+from __future__ import annotations
+
+from api.http.requests import Answer, Request
+from api.services import Services
+
+COMPATIBLE_VERSION = "3.6.0"
+"""The OpenSearch whose anomaly detection this API speaks; clients check it."""
+
+
+async def root(_request: Request, services: Services) -> Answer:
+    """``GET /``: name and version, in the form that OpenSearch clients expect."""
+    return Answer(
+        {
+            "name": "riverwatch",
+            "cluster_name": services.settings.prefix.rstrip(".-_") or "riverwatch",
+            "cluster_uuid": "riverwatch",
+            "version": {
+                "distribution": "opensearch",
+                "number": COMPATIBLE_VERSION,
+                "build_type": "riverwatch",
+                "minimum_wire_compatibility_version": "2.19.0",
+                "minimum_index_compatibility_version": "2.0.0",
+            },
+            "tagline": "Riverwatch: anomaly detection on Apache Kafka",
+        }
+    )
+
+
+async def health(_request: Request, services: Services) -> Answer:
+    """``GET /_health`` and ``GET /_cluster/health``: 200 when requests can be answered, else 503 and why."""
+    why = services.why_unavailable()
+    nodes = services.nodes.live(services.now())
+    body = {
+        "cluster_name": services.settings.prefix.rstrip(".-_") or "riverwatch",
+        "status": "red" if why else ("green" if nodes else "yellow"),
+        "timed_out": False,
+        "number_of_nodes": len(nodes),
+        "number_of_data_nodes": len(nodes),
+    }
+    if services.settings.users is None:  # everybody may ask: how many detectors there are is for those who are known
+        body["detectors"] = len(services.catalog.detectors)
+    if why is not None:
+        body["reason"] = why
+    elif not nodes:
+        body["reason"] = "no worker has been heard from: detectors can be read, but nothing runs"
+    return Answer(body, 503 if why else 200)

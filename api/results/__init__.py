@@ -1,0 +1,1 @@
+"""Results: the store and what is read from it."""

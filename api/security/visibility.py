@@ -1,0 +1,49 @@
+"""Which detectors are shown to who asks, and with them their tasks, results and models."""
+
+from __future__ import annotations
+
+from api.detectors.catalog import Catalog, Document
+from api.security.permissions import Identity
+
+
+class Visibility:
+    """What one user sees; ``identity`` None, where nobody is asked who they are, sees everything.
+
+    What belongs to a detector is shown to whom the detector is shown. What belongs to one that is gone is shown only to
+    those who see everything.
+
+    >>> from schemas.command import User
+    >>> catalog = Catalog()
+    >>> catalog.apply_detector("d", b'{"id":"d","version":1,"control_offset":1,"document":{"name":"cpu"}}', 1)
+    >>> Visibility(catalog, None).shows("d"), Visibility(catalog, Identity(User(name="eve"), (), False)).shows("d")
+    (True, False)
+    """
+
+    def __init__(self, catalog: Catalog, identity: Identity | None) -> None:
+        self._catalog = catalog
+        self._identity = identity
+
+    @property
+    def everything(self) -> bool:
+        """Whether nothing is hidden."""
+        return self._identity is None or self._identity.sees_all
+
+    def shows(self, detector_id: str) -> bool:
+        """Whether the detector of this id, and what belongs to it, is shown."""
+        if self.everything:
+            return True
+        detector = self._catalog.detectors.get(detector_id)
+        return detector is not None and self.shows_document(detector)
+
+    def shows_document(self, document: Document) -> bool:
+        """Whether a detector or a task is shown."""
+        if self._identity is None or self._identity.sees_all:
+            return True
+        if "task_type" in document.source:
+            # By the detector's owner: whoever started a task, and most tasks of entities hold no detector.
+            return self.shows(document.source["detector_id"])
+        return self._identity.sees(document.source.get("user"))
+
+    def detectors(self) -> list[Document]:
+        """The detectors that are shown."""
+        return [each for each in self._catalog.detectors if self.shows_document(each)]

@@ -1,1 +1,0 @@
-"""Tables folded from topics."""
