@@ -17,8 +17,8 @@ VERSION = 1
 class ModelCheckpoint(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """One model as it stood after the window that ends at ``last_end``.
 
-    ``definition`` identifies the quantity that it has learned (``streams.plan.Plan.definition``); ``used_at`` is when
-    it last scored, in epoch ms. ``state`` is the forest's own record, with its own header.
+    ``definition`` identifies the quantity that it has learned (``streams.features.plan.Plan.definition``);
+    ``used_at`` is when it last scored, in epoch ms. ``state`` is the forest's own record, with its own header.
     """
 
     version: int = VERSION

@@ -16,7 +16,8 @@ DAY = 24 * HOUR
 
 COMPACTION_LAG_MS = HOUR
 """Nothing of a topic whose writers are fenced is compacted before this age. A stale record erases the valid one that
-its own writer had written before under the same key: by then the successor has written that anew (streams/fence.py)."""
+its own writer had written before under the same key: by then the successor has written that anew
+(streams/fencing/fence.py)."""
 
 Sizing = Literal["one", "models"]
 """``one``: a single partition, one total order. ``models``: as many partitions as models are spread over."""
@@ -27,8 +28,9 @@ class Topic:
     """What is to be known about one topic.
 
     ``fenced``: shares of it change hands among workers, and readers refuse what a former owner writes
-    (streams/fence.py). ``payload`` names the module and type that reads a record's value. ``max_message_bytes`` is
-    above Kafka's default of 1 MB only where one record carries many entities, or somebody else's bytes.
+    (streams/fencing/fence.py). ``payload`` names the module and type that reads a record's value.
+    ``max_message_bytes`` is above Kafka's default of 1 MB only where one record carries many entities, or somebody
+    else's bytes.
     ``append_time``: the broker stamps the records, which tells what time it is by its clock.
     """
 

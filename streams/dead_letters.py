@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any, Protocol
 
-from faust.types import TP
-
 from schemas.deadletter import DeadLetter, Reason
+from streams.kafka.tp import TP
 from streams.settings import Settings
 
 

@@ -12,8 +12,8 @@ from confluent_kafka import Message
 from schemas.detector import Detector, load_detector
 from schemas.state import Run, StoredJob, StoredTask, decode_detector, decode_state
 from schemas.task import HISTORICAL_TYPES, LIVE_STATES, Task
+from streams.features.plan import Plan
 from streams.forest import ForestSpec, Imputation, read_rules
-from streams.plan import Plan
 from streams.settings import Settings
 
 log = structlog.get_logger()

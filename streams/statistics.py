@@ -11,8 +11,8 @@ from streams.dead_letters import DeadLetters
 from streams.detectors import Detectors
 from streams.ingest.agent import Ingest
 from streams.ingest.windows import RunWindows
-from streams.kafka_clock import KafkaClock
-from streams.outbox import Outbox
+from streams.kafka.clock import KafkaClock
+from streams.kafka.outbox import Outbox
 from streams.scan.agent import Scans
 from streams.score.agent import Score
 from streams.score.documents import entity_document, model_id

@@ -15,27 +15,27 @@ from typing import Any, NoReturn
 import structlog
 from confluent_kafka import KafkaException, Message
 from confluent_kafka.admin import AdminClient
-from faust.types import TP
 
-from streams.app import App
 from streams.coordinate.agent import Coordinate
 from streams.coordinate.kafka_journal import KafkaJournal
 from streams.dead_letters import DeadLetters
 from streams.detectors import Detectors
-from streams.follower import Follower
+from streams.fencing.shares import Shares
 from streams.forest.kernel import choose
 from streams.ingest.agent import Ingest
-from streams.kafka_clock import KafkaClock
-from streams.log import KafkaLog
-from streams.outbox import Outbox
+from streams.kafka.clock import KafkaClock
+from streams.kafka.follower import Follower
+from streams.kafka.log import KafkaLog
+from streams.kafka.outbox import Outbox
+from streams.kafka.tp import TP
+from streams.kafka.unreadable import Unreadable
 from streams.scan.agent import Scans
 from streams.score.agent import Score
 from streams.settings import Settings
-from streams.shares import Shares
 from streams.statistics import Statistics
 from streams.transport import Ledger
+from streams.transport.app import App
 from streams.transport.outages import Outage
-from streams.unreadable import Unreadable
 
 log = structlog.get_logger()
 

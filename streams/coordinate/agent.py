@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 
 import structlog
 from confluent_kafka import KafkaException, Message
-from faust.types import TP
 
 from schemas.command import encode_event
 from schemas.state import StoredTask, encode
@@ -24,10 +23,11 @@ from streams.coordinate.step import CoordinatorLimits
 from streams.coordinate.topics import Topics
 from streams.coordinate.watch import TopicWatch
 from streams.dead_letters import DeadLetters
-from streams.outbox import Outbox
+from streams.kafka.outbox import Outbox
+from streams.kafka.tp import TP
+from streams.kafka.unreadable import Unreadable
 from streams.settings import Settings
 from streams.transport import Ledger
-from streams.unreadable import Unreadable
 
 log = structlog.get_logger()
 

@@ -14,7 +14,7 @@ from schemas.state import StoredTask, decode_state
 from schemas.task import LIVE_STATES
 from streams.coordinate.journal import Held
 from streams.coordinate.state import CoordinatorState
-from streams.unreadable import Unreadable
+from streams.kafka.unreadable import Unreadable
 
 PATIENCE = 5.0
 """Seconds after which entity tasks that do not follow their parent are put right: scorers end theirs by themselves."""

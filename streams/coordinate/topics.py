@@ -9,7 +9,7 @@ from confluent_kafka.admin import AdminClient
 
 from streams.coordinate.lookup import Found, Question
 from streams.coordinate.step import Ranges
-from streams.partitions import Partitions
+from streams.kafka.partitions import Partitions
 from streams.settings import Settings
 
 

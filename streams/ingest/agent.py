@@ -7,22 +7,21 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from faust.types import TP
-
 from schemas.command import encode_event
 from schemas.partial import encode_partial
 from streams.dead_letters import DeadLetters
 from streams.detectors import Detectors
+from streams.fencing.shares import Shares
 from streams.ingest.catchup import catch_up
 from streams.ingest.reports import SourceReports
 from streams.ingest.source import RunSource, Source
 from streams.ingest.sources import Emission, Slice, Snapshot, Sources
 from streams.ingest.store import share_of
-from streams.kafka_clock import KafkaClock
-from streams.log import Log
-from streams.outbox import Outbox
+from streams.kafka.clock import KafkaClock
+from streams.kafka.log import Log
+from streams.kafka.outbox import Outbox
+from streams.kafka.tp import TP
 from streams.settings import Settings
-from streams.shares import Shares
 from streams.transport.ledger import Ledger
 from streams.transport.outages import Outage
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from streams.ingest.source import RunSource, Source
 from streams.ingest.sources import Slice
-from streams.log import Log
+from streams.kafka.log import Log
 
 Take = Callable[[Source, RunSource, Slice], Awaitable[None]]
 """What takes in what was read."""

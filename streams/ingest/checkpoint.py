@@ -8,8 +8,8 @@ from itertools import groupby
 import msgspec
 
 from schemas.checkpoint import OpenWindow, RunCheckpoint, SourceCheckpoint
-from streams.columns import Column
-from streams.pieces import cut, joined, size
+from streams.features.columns import Column
+from streams.kafka.pieces import cut, joined, size
 
 
 def grouped(runs: Iterable[tuple[RunCheckpoint, Sequence[Column]]], max_bytes: int) -> list[list[RunCheckpoint]]:

@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from schemas.deadletter import DeadLetter, Reason
 from schemas.query import Query, compile_query
-from streams.columns import Input
+from streams.features.columns import Input
+from streams.features.plan import Plan
 from streams.ingest.entities import NO_ENTITY, Entities, EntityTable
 from streams.ingest.extract import MAX_TIME, Unusable, only, to_category, to_number, to_time, to_times
 from streams.ingest.filters import compile_filter
@@ -22,7 +23,6 @@ from streams.ingest.isolate import Faults, isolate
 from streams.ingest.layout import Layout
 from streams.ingest.points import Odd, Origin, PointReader, Points, more_points
 from streams.ingest.windows import Batch
-from streams.plan import Plan
 
 Float64Array = npt.NDArray[np.float64]
 Int64Array = npt.NDArray[np.int64]

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from schemas.entity import entity_key, model_key
+from streams.features.plan import Plan
 from streams.ingest.extract import to_category
-from streams.murmur2 import partitions_of
-from streams.plan import Plan
+from streams.kafka.murmur2 import partitions_of
 
 Int64Array = npt.NDArray[np.int64]
 

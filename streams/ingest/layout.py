@@ -13,8 +13,8 @@ import msgspec
 from schemas.query import Query
 from schemas.query.tree import Exists, MultiField, Nested
 from schemas.query.values import KEYWORD, values_at
+from streams.features.plan import Plan
 from streams.ingest.extract import only
-from streams.plan import Plan
 
 Getter = Callable[[Any], Any]
 

@@ -11,11 +11,11 @@ import msgspec
 
 from schemas.checkpoint import RunCheckpoint, SourceCheckpoint
 from schemas.partial import Partial
+from streams.features.plan import Plan
+from streams.fencing.shares import Share
 from streams.ingest.checkpoint import grouped
 from streams.ingest.quiet import QuietClock
 from streams.ingest.windows import Batch, Closed, RunWindows
-from streams.plan import Plan
-from streams.shares import Share
 from streams.transport.outages import Outage
 
 END_MS = 2_000

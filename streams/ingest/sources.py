@@ -12,23 +12,23 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
-from faust.types import TP
 
 from schemas.checkpoint import RunCheckpoint
 from schemas.deadletter import DeadLetter
 from schemas.partial import Partial
 from streams.detectors import Running
-from streams.fence import Record
+from streams.features.plan import Plan
+from streams.fencing.fence import Record
+from streams.fencing.shares import Share
 from streams.ingest.decode import Decoder
 from streams.ingest.entities import EntityTable
 from streams.ingest.quiet import MOST_LAG_MS, QuietClock
 from streams.ingest.source import RunSource, Source
 from streams.ingest.store import records_of, stored_in
 from streams.ingest.windows import Closed, RunWindows
-from streams.partitions import Extent, is_another
-from streams.plan import Plan
+from streams.kafka.partitions import Extent, is_another
+from streams.kafka.tp import TP
 from streams.settings import Settings
-from streams.shares import Share
 
 log = structlog.get_logger()
 

@@ -14,9 +14,9 @@ import structlog
 
 from schemas.checkpoint import RunCheckpoint, SourceCheckpoint, decode_source, encode
 from schemas.errors import UNREADABLE
-from streams.fence import Record
+from streams.fencing.fence import Record
+from streams.fencing.shares import Share
 from streams.ingest.checkpoint import assemble
-from streams.shares import Share
 
 log = structlog.get_logger()
 

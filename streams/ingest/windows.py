@@ -16,11 +16,11 @@ import numpy.typing as npt
 
 from schemas.checkpoint import OpenWindow, RunCheckpoint
 from schemas.partial import NO_WINDOW, Partial, WindowPart
-from streams.columns import Input
+from streams.features.columns import Input
+from streams.features.plan import Plan
 from streams.ingest.entities import NO_ENTITY, Entities, EntityTable
 from streams.ingest.watermark import Watermark
-from streams.pieces import cut_partial
-from streams.plan import Plan
+from streams.kafka.pieces import cut_partial
 
 Float64Array = npt.NDArray[np.float64]
 Int64Array = npt.NDArray[np.int64]

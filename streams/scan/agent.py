@@ -12,19 +12,19 @@ from typing import Any
 
 import structlog
 from confluent_kafka import KafkaException
-from faust.types import TP
 
 from schemas.command import Failed, encode_event
 from schemas.errors import UNREADABLE, RiverwatchError
 from schemas.scan import Scan, decode_scan
 from streams.dead_letters import DeadLetters
 from streams.detectors import Detectors, Running
-from streams.outbox import DeliveryFailed, Outbox
-from streams.partitions import Partitions
+from streams.fencing.shares import ShareLost, Shares
+from streams.kafka.outbox import DeliveryFailed, Outbox
+from streams.kafka.partitions import Partitions
+from streams.kafka.tp import TP
 from streams.scan.reader import TopicGone
 from streams.scan.work import ScanCounts, ScanWork
 from streams.settings import Settings
-from streams.shares import ShareLost, Shares
 from streams.transport.ledger import Ledger
 
 log = structlog.get_logger()

@@ -15,9 +15,9 @@ from collections.abc import Iterator, Sequence
 
 from schemas.partial import NO_WINDOW, Partial
 from schemas.scan import ScanCheckpoint
+from streams.features.plan import Plan
 from streams.ingest.entities import EntityTable
 from streams.ingest.windows import Batch, Closed, RunWindows
-from streams.plan import Plan
 
 
 class RangeWindows:

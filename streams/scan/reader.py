@@ -8,10 +8,10 @@ from confluent_kafka import KafkaException
 
 from schemas.errors import RiverwatchError
 from schemas.scan import Scan
-from streams.error_codes import GONE
-from streams.ingest.reader import PartitionReader
 from streams.ingest.record import Record
-from streams.partitions import Partitions, is_another
+from streams.kafka.error_codes import GONE
+from streams.kafka.partitions import Partitions, is_another
+from streams.kafka.reader import PartitionReader
 from streams.settings import Settings
 
 CERTAIN = 2.0

@@ -19,16 +19,16 @@ from schemas.partial import encode_partial
 from schemas.scan import Scan, decode_checkpoint, encode_checkpoint
 from streams.dead_letters import DeadLetters
 from streams.detectors import Running
+from streams.fencing.shares import Share, Shares
 from streams.ingest.decode import Decoder
 from streams.ingest.entities import EntityTable
 from streams.ingest.record import Record
 from streams.ingest.windows import Closed
-from streams.outbox import Outbox
-from streams.partitions import Partitions
+from streams.kafka.outbox import Outbox
+from streams.kafka.partitions import Partitions
 from streams.scan.range import RangeWindows
 from streams.scan.reader import ScanReader
 from streams.settings import Settings
-from streams.shares import Share, Shares
 
 log = structlog.get_logger()
 

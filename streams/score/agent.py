@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from faust.types import TP
 
 from schemas.checkpoint import ModelCheckpoint
 from schemas.entity import model_key
@@ -19,8 +18,10 @@ from schemas.partial import Partial, decode_partial
 from schemas.result import Result, encode_result
 from streams.dead_letters import DeadLetters
 from streams.detectors import Detectors, Running
-from streams.fence import Held, Record
-from streams.outbox import Outbox
+from streams.fencing.fence import Held, Record
+from streams.fencing.shares import Shares
+from streams.kafka.outbox import Outbox
+from streams.kafka.tp import TP
 from streams.score.limit import EntityLimit
 from streams.score.merge import NO_LIMIT, Fences, RunMerge
 from streams.score.models import FOREVER, DetectorModels, Int64Array, least_recently_used
@@ -28,7 +29,6 @@ from streams.score.partition import ModelPartition, RunScore
 from streams.score.reports import Reports
 from streams.score.store import deletions_of, fences_in, models_in, owners_in, share_of
 from streams.settings import Settings
-from streams.shares import Shares
 from streams.transport.ledger import Ledger
 
 log = structlog.get_logger()

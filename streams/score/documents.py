@@ -11,8 +11,8 @@ import numpy.typing as npt
 from schemas.entity import entity_values, result_id
 from schemas.result import SCHEMA_VERSION, ExpectedValues, FeatureData, FeatureImputed, FeatureShare, Incident, Result
 from schemas.task import EntityValue
+from streams.features.plan import Plan
 from streams.forest import Explanation
-from streams.plan import Plan
 from streams.score.models import Events, Scored
 
 

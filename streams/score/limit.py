@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from streams.columns import Column, NumberColumn
+from streams.features.columns import Column, NumberColumn
 from streams.score.merge import FinalWindow
 
 

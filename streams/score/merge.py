@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 
 from schemas.partial import NO_WINDOW, Partial, WindowPart
-from streams.columns import Column
-from streams.pieces import joined
+from streams.features.columns import Column
+from streams.kafka.pieces import joined
 
 Source = tuple[str, int]
 """Topic and partition."""

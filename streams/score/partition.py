@@ -12,13 +12,13 @@ import numpy.typing as npt
 from schemas.partial import NO_WINDOW, Partial
 from schemas.result import Result
 from streams.detectors import Running
-from streams.fence import Record
+from streams.fencing.fence import Record
+from streams.fencing.shares import Share
 from streams.score.documents import result_documents
 from streams.score.limit import EntityLimit
 from streams.score.merge import Fences, FinalWindow, RunMerge
 from streams.score.models import DetectorModels, Events
 from streams.score.store import deletions_of, deletions_of_all, owners_in, record_of_fences, records_of
-from streams.shares import Share
 
 
 @dataclass

@@ -20,7 +20,7 @@ from schemas.partial import NO_WINDOW
 from schemas.state import StoredTask, encode
 from schemas.task import LIVE_STATES, ROWS_TO_INIT, Task, TaskState
 from streams.detectors import Detectors
-from streams.outbox import Outbox
+from streams.kafka.outbox import Outbox
 from streams.score.documents import entity_document
 from streams.score.partition import RunScore
 from streams.settings import Settings

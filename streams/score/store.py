@@ -13,9 +13,9 @@ import structlog
 from schemas.checkpoint import ModelCheckpoint, decode_model, encode
 from schemas.entity import SEPARATOR, model_key
 from schemas.errors import UNREADABLE
-from streams.fence import Held, Record
+from streams.fencing.fence import Held, Record
+from streams.fencing.shares import Share
 from streams.score.merge import Fences
-from streams.shares import Share
 
 log = structlog.get_logger()
 

@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from faust.transport.conductor import Conductor
-from faust.types import TP
+
+from streams.kafka.tp import TP
 
 Deliver = Callable[[Any], Awaitable[None]]
 

@@ -21,8 +21,9 @@ import faust
 from aiokafka.consumer.fetcher import PartitionRecords
 from aiokafka.errors import KafkaError
 from faust.transport.drivers import aiokafka as driver
-from faust.types import TP, ConsumerMessage
+from faust.types import ConsumerMessage
 
+from streams.kafka.tp import TP
 from streams.transport.conductor import ChunkConductor
 from streams.transport.fetches import FETCH_WAIT_MS, Answer, WatchedFetcher
 from streams.transport.ledger import Ledger

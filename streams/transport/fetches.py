@@ -19,8 +19,8 @@ from typing import Any
 
 import aiokafka.consumer.consumer
 from aiokafka.consumer.fetcher import Fetcher
-from faust.types import TP
 
+from streams.kafka.tp import TP
 from streams.transport.outages import Outages
 
 FETCH_WAIT_MS = 250

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from faust.types import TP
+from streams.kafka.tp import TP
 
 
 class Ledger:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from faust.types import TP
+from streams.kafka.tp import TP
 
 OUTAGE_SECONDS = 3.0
 """An answer that takes longer is an outage. Fetches are answered within a quarter of a second, by a busy broker too."""

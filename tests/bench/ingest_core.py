@@ -23,10 +23,10 @@ import orjson
 
 from schemas.detector import parse_detector
 from schemas.detector_check import DetectorLimits
+from streams.features.plan import Plan
 from streams.ingest.decode import Decoder
 from streams.ingest.entities import EntityTable
 from streams.ingest.windows import RunWindows
-from streams.plan import Plan
 
 START = 1_700_000_000_000 // 60_000 * 60_000
 RUN = 6_500

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from schemas.checkpoint import decode_source
-from streams.fence import parse_key
+from streams.fencing.fence import parse_key
 from tests.cluster import Cluster, flowing, without_wall_clock
 from tests.conftest import Broker, TopicUnderTest
 from tests.deadlines import SLOW_TEST

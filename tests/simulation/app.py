@@ -6,9 +6,8 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from faust.types import TP
-
-from streams.app import Agent, RecordsMissed
+from streams.kafka.tp import TP
+from streams.transport.app import Agent, RecordsMissed
 from streams.transport.ledger import Ledger
 from streams.transport.outages import Outage, Outages
 from tests.simulation.group import Group
@@ -16,10 +15,10 @@ from tests.simulation.world import World
 
 
 class App:
-    """As ``streams.app.App``: ``named`` agents read Riverwatch's own topics, ``data`` the rest.
+    """As ``streams.transport.app.App``: ``named`` agents read Riverwatch's own topics, ``data`` the rest.
 
     A fetch may lie in a queue for a while: then a worker that stood still goes on with it, and one that lost the
-    partition drops it, as ``streams.app`` does by the generation.
+    partition drops it, as ``streams.transport.app`` does by the generation.
     """
 
     def __init__(

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from faust.types import TP
-
+from streams.kafka.tp import TP
 from tests.simulation.world import World
 
 SESSION = 4.0

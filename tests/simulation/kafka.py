@@ -1,13 +1,12 @@
-"""``streams.log.Log`` in memory."""
+"""``streams.kafka.log.Log`` in memory."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from faust.types import TP
-
-from streams.partitions import Extent
+from streams.kafka.partitions import Extent
+from streams.kafka.tp import TP
 from tests.simulation.log import Away, Partition
 from tests.simulation.world import World
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from streams.murmur2 import partition_of
+from streams.kafka.murmur2 import partition_of
 
 
 class Away(Exception):

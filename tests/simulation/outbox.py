@@ -7,7 +7,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable
 from typing import Any
 
-from streams.outbox import Outbox as RealOutbox
+from streams.kafka.outbox import Outbox as RealOutbox
 from tests.simulation.log import Message, Record
 from tests.simulation.loop import Loop
 from tests.simulation.world import World

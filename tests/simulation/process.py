@@ -9,11 +9,11 @@ from typing import Any
 
 from streams.dead_letters import DeadLetters
 from streams.detectors import Detectors
+from streams.fencing.shares import Shares
 from streams.ingest.agent import Ingest
-from streams.kafka_clock import KafkaClock
+from streams.kafka.clock import KafkaClock
 from streams.score.agent import Score
 from streams.settings import Settings
-from streams.shares import Shares
 from streams.transport.ledger import Ledger
 from streams.transport.outages import Outage
 from tests.simulation.app import App

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from streams.fence import Fold, Held
+from streams.fencing.fence import Fold, Held
 from streams.ingest.agent import Ingest
 from streams.ingest.sources import Snapshot, Sources
 from streams.ingest.watermark import Watermark

@@ -13,9 +13,9 @@ from schemas.state import Run, StoredDetector, StoredJob, encode
 from schemas.task import Job
 from schemas.topics import TOPICS
 from streams.detectors import forest_spec
-from streams.plan import Plan
+from streams.features.plan import Plan
+from streams.fencing.shares import ShareLost
 from streams.settings import Settings
-from streams.shares import ShareLost
 from tests.schemas.documents import feature, parsed
 from tests.simulation.group import Group
 from tests.simulation.process import Process

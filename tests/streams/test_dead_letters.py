@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from faust.types import TP
-
 from schemas.deadletter import DeadLetter
 from streams.dead_letters import DeadLetters
+from streams.kafka.tp import TP
 from streams.settings import Settings
 from tests.streams.ingest.plans import Record
 

@@ -7,12 +7,12 @@ from typing import Any
 
 from schemas.command import Event, Progress, decode_event
 from streams.dead_letters import DeadLetters
-from streams.kafka_clock import KafkaClock
+from streams.fencing.shares import Share
+from streams.kafka.clock import KafkaClock
 from streams.scan.work import ScanCounts
 from streams.score.agent import ScoreCounts
 from streams.score.partition import ModelPartition, RunScore
 from streams.settings import Settings
-from streams.shares import Share
 from streams.statistics import Statistics
 from tests.streams.score.test_agent import View
 from tests.streams.score.test_partition import run_of

@@ -9,10 +9,10 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from streams.features.plan import Plan
 from streams.ingest.decode import Decoded, Decoder
 from streams.ingest.entities import EntityTable
 from streams.ingest.windows import Closed
-from streams.plan import Plan
 from tests.schemas.documents import feature, parsed
 
 NOW = 2_000_000_000_000

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.query import compile_query, parse_query
+from streams.features.plan import Plan
 from streams.ingest.decode import Decoded
 from streams.ingest.entities import NO_ENTITY
 from streams.ingest.extract import to_time
 from streams.ingest.points import UNSTAMPED
-from streams.plan import Plan
 from tests.schemas.documents import feature
 from tests.streams.ingest.plans import NOW, decode, decoder, letters, plan, records
 

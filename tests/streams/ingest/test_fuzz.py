@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from schemas.errors import Refused
 from schemas.query import compile_query, parse_query
+from streams.features.plan import Plan
 from streams.ingest.decode import Decoded, Decoder
 from streams.ingest.entities import NO_ENTITY
 from streams.ingest.points import read_document
 from streams.ingest.windows import RunWindows
-from streams.plan import Plan
 from tests.schemas.documents import parsed
 from tests.schemas.foreign import DETECTORS, FILTERS, OBJECTS, RECORDS
 from tests.streams.ingest.plans import Record, decode, decoder, plan, records

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streams.features.plan import Plan
 from streams.ingest.decode import Decoded, Decoder
 from streams.ingest.entities import Entities, EntityTable
 from streams.ingest.isolate import isolate
-from streams.plan import Plan
 from tests.schemas.documents import feature
 from tests.streams.ingest.plans import letters, plan, records
 from tests.streams.ingest.test_decode import GOOD, rows

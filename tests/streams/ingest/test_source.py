@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 
 from schemas.checkpoint import SourceCheckpoint, decode_source, encode
 from schemas.partial import NO_WINDOW, Partial, decode_partial, encode_partial
+from streams.fencing.shares import Share
 from streams.ingest.checkpoint import assemble
 from streams.ingest.quiet import QuietClock
 from streams.ingest.source import RunSource, Source
 from streams.ingest.store import records_of
 from streams.ingest.windows import Closed, RunWindows
 from streams.score.merge import RunMerge
-from streams.shares import Share
 from tests.streams.ingest.plans import ALL_KINDS, decoder, plan, records
 from tests.streams.ingest.test_windows import readable
 

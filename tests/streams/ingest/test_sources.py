@@ -5,18 +5,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from faust.types import TP
 
 from schemas.state import Run
 from streams.detectors import Running, forest_spec
-from streams.fence import Fold, Held, Record, claim_key
+from streams.features.plan import Plan
+from streams.fencing.fence import Fold, Held, Record, claim_key
+from streams.fencing.shares import Share
 from streams.ingest.reports import SourceReports
 from streams.ingest.source import Source
 from streams.ingest.sources import Emission, Slice, Snapshot, Sources
-from streams.partitions import Extent
-from streams.plan import Plan
+from streams.kafka.partitions import Extent
+from streams.kafka.tp import TP
 from streams.settings import Settings
-from streams.shares import Share
 from tests.schemas.documents import feature, parsed
 from tests.streams.ingest.plans import NOW
 

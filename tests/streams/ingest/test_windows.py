@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from schemas.checkpoint import OpenWindow
 from schemas.partial import NO_WINDOW
+from streams.features.plan import Plan
 from streams.ingest.entities import EntityTable
 from streams.ingest.windows import Closed, RunWindows
-from streams.plan import Plan
 from tests.schemas.documents import feature
 from tests.streams.ingest.plain_watermark import PlainWatermark
 from tests.streams.ingest.plans import (

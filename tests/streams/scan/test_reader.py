@@ -11,7 +11,7 @@ import pytest
 from confluent_kafka import TopicPartition
 
 from schemas.scan import Scan
-from streams.partitions import Partitions
+from streams.kafka.partitions import Partitions
 from streams.scan.reader import ScanReader, TopicGone
 from streams.settings import Settings
 from tests.conftest import Broker, TopicUnderTest

@@ -8,17 +8,17 @@ from dataclasses import replace
 from typing import Any, cast
 
 import pytest
-from faust.types import TP
 from msgspec import structs
 
 from schemas.partial import encode_partial
 from streams.dead_letters import DeadLetters
 from streams.detectors import Running
-from streams.fence import Fold
+from streams.fencing.fence import Fold
+from streams.fencing.shares import ShareLost, Shares
+from streams.kafka.tp import TP
 from streams.score.agent import Score
 from streams.score.store import FENCES
 from streams.settings import Settings
-from streams.shares import ShareLost, Shares
 from streams.transport import Ledger
 from tests.streams.ingest.plans import Record
 from tests.streams.memory import MemoryLog

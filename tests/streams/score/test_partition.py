@@ -13,7 +13,7 @@ from schemas.partial import Partial, WindowPart
 from schemas.result import Result
 from schemas.state import Run
 from streams.detectors import Running, forest_spec
-from streams.plan import Plan
+from streams.features.plan import Plan
 from streams.score.merge import RunMerge
 from streams.score.models import DetectorModels
 from streams.score.partition import RunScore

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaException, Message, TopicPartition
 from faust.transport.drivers import aiokafka as driver
-from faust.types import TP
 
-from streams.app import App
-from streams.partitions import Partitions
+from streams.kafka.partitions import Partitions
+from streams.kafka.tp import TP
 from streams.settings import Settings
 from streams.transport import ChunkConsumer, ChunkTransport, Ledger
+from streams.transport.app import App
 from tests import kafka
 from tests.conftest import Broker, TopicUnderTest
 from tests.deadlines import EVENT, REQUEST

@@ -6,8 +6,8 @@ import threading
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from streams.error_codes import AWAY, GONE
 from streams.ingest.record import Record
+from streams.kafka.error_codes import AWAY, GONE
 from streams.settings import Settings
 
 

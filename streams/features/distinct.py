@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from datasketches import HLL_4, hll_sketch, hll_union
 
-from streams.columns import Input
+from streams.features.columns import Input
 
 Float64Array = npt.NDArray[np.float64]
 Int64Array = npt.NDArray[np.int64]

@@ -5,7 +5,7 @@ from aiokafka.partitioner import murmur2 as of_the_client
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.murmur2 import murmur2, partition_of, partitions_of
+from streams.kafka.murmur2 import murmur2, partition_of, partitions_of
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,10 @@ from schemas.aggregation import Aggregation
 from schemas.detector import Detector
 from schemas.entity import model_key
 from schemas.query import MatchAll, Query, to_document
-from streams.columns import Column, Input, NumberColumn
-from streams.distinct import DistinctColumn
-from streams.murmur2 import partition_of
-from streams.quantiles import QuantileColumn
+from streams.features.columns import Column, Input, NumberColumn
+from streams.features.distinct import DistinctColumn
+from streams.features.quantiles import QuantileColumn
+from streams.kafka.murmur2 import partition_of
 
 Float64Array = npt.NDArray[np.float64]
 

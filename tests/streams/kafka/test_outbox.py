@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from streams.outbox import DeliveryFailed, Outbox
+from streams.kafka.outbox import DeliveryFailed, Outbox
 from streams.settings import Settings
 from tests.conftest import Broker, TopicUnderTest
 from tests.deadlines import EVENT

@@ -21,8 +21,8 @@ from streams.coordinate.journal import Held
 from streams.coordinate.machine import Machine
 from streams.coordinate.state import Record
 from streams.detectors import Detectors
+from streams.kafka.unreadable import Unreadable
 from streams.settings import Settings
-from streams.unreadable import Unreadable
 from tests.streams.coordinate.coordinator import LIMITS, Coordinator
 from tests.streams.coordinate.test_machine import anything
 

@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from schemas.partial import NO_WINDOW, Partial, WindowPart
-from streams.columns import Column
+from streams.features.columns import Column
 
 Rows = tuple[list[str], list[bytes]]
 """Entities and their accumulators, as they travel: bytes, one a column."""

@@ -9,10 +9,10 @@ from typing import Any, Protocol
 import faust
 import structlog
 from confluent_kafka import KafkaException
-from faust.types import TP
 
 from schemas.errors import RiverwatchError
-from streams.partitions import Partitions, is_another
+from streams.kafka.partitions import Partitions, is_another
+from streams.kafka.tp import TP
 from streams.settings import Settings
 from streams.transport import Chunk, ChunkConsumer, ChunkSchema, ChunkTransport, Ledger, watch
 from streams.transport.credentials import credentials

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 from confluent_kafka import Message
-from faust.types import TP
 
-from streams.follower import read_to_end
-from streams.ingest.reader import PartitionReader
-from streams.partitions import Extent, Partitions
+from streams.kafka.follower import read_to_end
+from streams.kafka.partitions import Extent, Partitions
+from streams.kafka.reader import PartitionReader
+from streams.kafka.tp import TP
 from streams.settings import Settings
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from streams.columns import Input
-from streams.distinct import DistinctColumn, Sketches
+from streams.features.columns import Input
+from streams.features.distinct import DistinctColumn, Sketches
 
 COLUMN = DistinctColumn(Input("v", reads="hash"))
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.columns import Input, Kind, NumberColumn
+from streams.features.columns import Input, Kind, NumberColumn
 
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False, width=32)
 VALUES = st.lists(st.tuples(st.integers(0, 2), NUMBERS | st.just(float("nan"))), max_size=30)

@@ -13,9 +13,9 @@ import structlog
 from confluent_kafka import KafkaException, Message
 
 from schemas.errors import RiverwatchError
-from streams.fence import NO_EPOCH, Fold, Held, Record, claim_key, claim_value, deleted, parse_key, written
-from streams.log import Log
-from streams.outbox import Outbox
+from streams.fencing.fence import NO_EPOCH, Fold, Held, Record, claim_key, claim_value, deleted, parse_key, written
+from streams.kafka.log import Log
+from streams.kafka.outbox import Outbox
 from streams.settings import Settings
 
 log = structlog.get_logger()

@@ -16,7 +16,17 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from streams.fence import NO_EPOCH, Fold, Record, claim_key, claim_value, deleted, parse_key, record_key, written
+from streams.fencing.fence import (
+    NO_EPOCH,
+    Fold,
+    Record,
+    claim_key,
+    claim_value,
+    deleted,
+    parse_key,
+    record_key,
+    written,
+)
 
 SHARE = "s"
 NAMES = "ab"

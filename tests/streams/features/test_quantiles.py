@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.columns import Input
-from streams.quantiles import MOST_BUCKETS, Histograms, QuantileColumn
+from streams.features.columns import Input
+from streams.features.quantiles import MOST_BUCKETS, Histograms, QuantileColumn
 
 COLUMN = QuantileColumn(Input("v"))
 PERCENTS = (0.0, 1.0, 25.0, 50.0, 95.0, 99.0, 100.0)

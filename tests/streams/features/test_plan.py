@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from schemas.query.tree import Term
-from streams.columns import Column, Input, NumberColumn
-from streams.distinct import DistinctColumn
-from streams.murmur2 import partition_of
-from streams.plan import Plan
-from streams.quantiles import QuantileColumn
+from streams.features.columns import Column, Input, NumberColumn
+from streams.features.distinct import DistinctColumn
+from streams.features.plan import Plan
+from streams.features.quantiles import QuantileColumn
+from streams.kafka.murmur2 import partition_of
 from tests.schemas.documents import feature
 from tests.streams.ingest.plans import plan
 

@@ -7,11 +7,11 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from deploy.topics import apply
-from streams.fence import Held
-from streams.log import KafkaLog
-from streams.outbox import Outbox
+from streams.fencing.fence import Held
+from streams.fencing.shares import Share, Shares
+from streams.kafka.log import KafkaLog
+from streams.kafka.outbox import Outbox
 from streams.settings import Settings
-from streams.shares import Share, Shares
 from tests.conftest import Broker, TopicUnderTest
 
 

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition, Uuid
 from confluent_kafka.admin import AdminClient, OffsetSpec
-from faust.types import TP
 
-from streams.error_codes import GONE
+from streams.kafka.error_codes import GONE
+from streams.kafka.tp import TP
 from streams.settings import Settings
 
 LEADER_SECONDS = 30.0

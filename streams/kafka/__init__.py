@@ -1,0 +1,1 @@
+"""Kafka as workers use it beside their consumer group: clients, reading, writing, its clock."""
