@@ -22,7 +22,7 @@ from schemas.task import LIVE_STATES, REALTIME_TYPES, ROWS_TO_INIT, Job, TaskSta
 from streams.coordinate import detectors, tasks
 from streams.coordinate.reports import error_of, folded
 from streams.coordinate.step import Answer, Step
-from streams.kafka.partitions import is_another
+from streams.kafka.extent import is_another
 
 MAX_GAP = 10_000
 """Windows that a restart looks back at most, as the anchor does for ``history``."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from schemas.command import Sources
 from schemas.detector import Detector
 from streams.coordinate.state import CoordinatorState
-from streams.kafka.partitions import is_another
+from streams.kafka.extent import is_another
 
 
 class TopicWatch:

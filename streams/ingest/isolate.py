@@ -6,8 +6,6 @@ would end every worker that reads it, again after each start, and take all other
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,9 +17,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 T = TypeVar("T")
-
-PAUSE = 60.0
-"""Seconds between two reports: a producer may send nothing but such records."""
 
 
 def isolate(records: Sequence[Any], decode: Callable[[Sequence[Any]], T], alone: Callable[[Any], T]) -> list[T]:
@@ -53,16 +48,19 @@ def isolate(records: Sequence[Any], decode: Callable[[Sequence[Any]], T], alone:
 
 
 class Faults:
-    """Reports exceptions to the log, with their traceback, seldom."""
+    """Reports exceptions to the log with their traceback, the first of each type and topic.
+
+    No more: a producer may send nothing but such records.
+    """
 
     def __init__(self) -> None:
-        self._reported = -math.inf
+        self._reported: set[tuple[str, type[Exception]]] = set()
 
     def report(self, error: Exception, origin: Origin) -> None:
-        """Log what decoding the first record of ``origin`` raised. It goes to the dead letters in any case."""
-        now = time.monotonic()
-        if now - self._reported >= PAUSE:
-            self._reported = now
+        """Log what decoding the first record of ``origin`` raised. It is dead-lettered in any case."""
+        kind = (origin.topic, type(error))
+        if kind not in self._reported:
+            self._reported.add(kind)
             log.error(
                 "record can't be decoded, which is a fault of Riverwatch: it is dead-lettered",
                 topic=origin.topic,

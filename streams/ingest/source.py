@@ -12,7 +12,7 @@ import msgspec
 from schemas.checkpoint import RunCheckpoint, SourceCheckpoint
 from schemas.partial import Partial
 from streams.features.plan import Plan
-from streams.fencing.shares import Share
+from streams.fencing.share import Share
 from streams.ingest.checkpoint import grouped
 from streams.ingest.quiet import QuietClock
 from streams.ingest.windows import Batch, Closed, RunWindows

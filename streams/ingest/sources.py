@@ -16,18 +16,18 @@ import structlog
 from schemas.checkpoint import RunCheckpoint
 from schemas.deadletter import DeadLetter
 from schemas.partial import Partial
-from streams.detectors import Running
 from streams.features.plan import Plan
 from streams.fencing.fence import Record
-from streams.fencing.shares import Share
+from streams.fencing.share import Share
 from streams.ingest.decode import Decoder
 from streams.ingest.entities import EntityTable
 from streams.ingest.quiet import MOST_LAG_MS, QuietClock
 from streams.ingest.source import RunSource, Source
 from streams.ingest.store import records_of, stored_in
 from streams.ingest.windows import Closed, RunWindows
-from streams.kafka.partitions import Extent, is_another
+from streams.kafka.extent import Extent, is_another
 from streams.kafka.tp import TP
+from streams.running import Running
 from streams.settings import Settings
 
 log = structlog.get_logger()

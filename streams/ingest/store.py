@@ -15,7 +15,7 @@ import structlog
 from schemas.checkpoint import RunCheckpoint, SourceCheckpoint, decode_source, encode
 from schemas.errors import UNREADABLE
 from streams.fencing.fence import Record
-from streams.fencing.shares import Share
+from streams.fencing.share import Share
 from streams.ingest.checkpoint import assemble
 
 log = structlog.get_logger()

@@ -10,8 +10,9 @@ from typing import Any, Protocol
 
 from confluent_kafka import Message
 
+from streams.kafka.extent import Extent
 from streams.kafka.follower import read_to_end
-from streams.kafka.partitions import Extent, Partitions
+from streams.kafka.partitions import Partitions
 from streams.kafka.reader import PartitionReader
 from streams.kafka.tp import TP
 from streams.settings import Settings

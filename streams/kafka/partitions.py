@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition, Uuid
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from streams.kafka.error_codes import GONE
+from streams.kafka.extent import Extent
 from streams.kafka.tp import TP
 from streams.settings import Settings
 
@@ -18,23 +19,6 @@ LEADER_SECONDS = 30.0
 
 _NO_LEADER = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
 _NO_ID = str(Uuid(0, 0))
-
-
-class Extent(NamedTuple):
-    """The first offset of a partition and its end offset, and the id of its topic."""
-
-    low: int
-    high: int
-    topic_id: str = ""
-
-
-def is_another(known: str, found: str) -> bool:
-    """Whether two ids are those of different topics; an id that is not known is no difference.
-
-    >>> is_another("a", "b"), is_another("a", "a"), is_another("", "b")
-    (True, False, False)
-    """
-    return bool(known and found and known != found)
 
 
 class Partitions:

@@ -17,11 +17,12 @@ from schemas.command import Failed, encode_event
 from schemas.errors import UNREADABLE, RiverwatchError
 from schemas.scan import Scan, decode_scan
 from streams.dead_letters import DeadLetters
-from streams.detectors import Detectors, Running
+from streams.detectors import Detectors
 from streams.fencing.shares import ShareLost, Shares
 from streams.kafka.outbox import DeliveryFailed, Outbox
 from streams.kafka.partitions import Partitions
 from streams.kafka.tp import TP
+from streams.running import Running
 from streams.scan.reader import TopicGone
 from streams.scan.work import ScanCounts, ScanWork
 from streams.settings import Settings

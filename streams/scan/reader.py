@@ -10,7 +10,8 @@ from schemas.errors import RiverwatchError
 from schemas.scan import Scan
 from streams.ingest.record import Record
 from streams.kafka.error_codes import GONE
-from streams.kafka.partitions import Partitions, is_another
+from streams.kafka.extent import is_another
+from streams.kafka.partitions import Partitions
 from streams.kafka.reader import PartitionReader
 from streams.settings import Settings
 

@@ -18,14 +18,15 @@ from schemas.errors import UNREADABLE
 from schemas.partial import encode_partial
 from schemas.scan import Scan, decode_checkpoint, encode_checkpoint
 from streams.dead_letters import DeadLetters
-from streams.detectors import Running
-from streams.fencing.shares import Share, Shares
+from streams.fencing.share import Share
+from streams.fencing.shares import Shares
 from streams.ingest.decode import Decoder
 from streams.ingest.entities import EntityTable
 from streams.ingest.record import Record
 from streams.ingest.windows import Closed
 from streams.kafka.outbox import Outbox
 from streams.kafka.partitions import Partitions
+from streams.running import Running
 from streams.scan.range import RangeWindows
 from streams.scan.reader import ScanReader
 from streams.settings import Settings

@@ -17,11 +17,12 @@ from schemas.errors import UNREADABLE
 from schemas.partial import Partial, decode_partial
 from schemas.result import Result, encode_result
 from streams.dead_letters import DeadLetters
-from streams.detectors import Detectors, Running
+from streams.detectors import Detectors
 from streams.fencing.fence import Held, Record
 from streams.fencing.shares import Shares
 from streams.kafka.outbox import Outbox
 from streams.kafka.tp import TP
+from streams.running import Running
 from streams.score.limit import EntityLimit
 from streams.score.merge import NO_LIMIT, Fences, RunMerge
 from streams.score.models import FOREVER, DetectorModels, Int64Array, least_recently_used

@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from schemas.partial import NO_WINDOW, Partial
 from schemas.result import Result
-from streams.detectors import Running
 from streams.fencing.fence import Record
-from streams.fencing.shares import Share
+from streams.fencing.share import Share
+from streams.running import Running
 from streams.score.documents import result_documents
 from streams.score.limit import EntityLimit
 from streams.score.merge import Fences, FinalWindow, RunMerge

@@ -14,7 +14,7 @@ from schemas.checkpoint import ModelCheckpoint, decode_model, encode
 from schemas.entity import SEPARATOR, model_key
 from schemas.errors import UNREADABLE
 from streams.fencing.fence import Held, Record
-from streams.fencing.shares import Share
+from streams.fencing.share import Share
 from streams.score.merge import Fences
 
 log = structlog.get_logger()

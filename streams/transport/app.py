@@ -11,7 +11,8 @@ import structlog
 from confluent_kafka import KafkaException
 
 from schemas.errors import RiverwatchError
-from streams.kafka.partitions import Partitions, is_another
+from streams.kafka.extent import is_another
+from streams.kafka.partitions import Partitions
 from streams.kafka.tp import TP
 from streams.settings import Settings
 from streams.transport import Chunk, ChunkConsumer, ChunkSchema, ChunkTransport, Ledger, watch

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from streams.kafka.partitions import Extent
+from streams.kafka.extent import Extent
 from streams.kafka.tp import TP
 from tests.simulation.log import Away, Partition
 from tests.simulation.world import World

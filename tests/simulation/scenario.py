@@ -12,9 +12,9 @@ from schemas.detector import render_detector
 from schemas.state import Run, StoredDetector, StoredJob, encode
 from schemas.task import Job
 from schemas.topics import TOPICS
-from streams.detectors import forest_spec
 from streams.features.plan import Plan
 from streams.fencing.shares import ShareLost
+from streams.running import forest_spec
 from streams.settings import Settings
 from tests.schemas.documents import feature, parsed
 from tests.simulation.group import Group

@@ -7,7 +7,7 @@ from typing import Any
 
 from schemas.command import Event, Progress, decode_event
 from streams.dead_letters import DeadLetters
-from streams.fencing.shares import Share
+from streams.fencing.share import Share
 from streams.kafka.clock import KafkaClock
 from streams.scan.work import ScanCounts
 from streams.score.agent import ScoreCounts

@@ -8,7 +8,8 @@ from typing import Any
 
 from deploy.topics import apply
 from streams.fencing.fence import Held
-from streams.fencing.shares import Share, Shares
+from streams.fencing.share import Share
+from streams.fencing.shares import Shares
 from streams.kafka.log import KafkaLog
 from streams.kafka.outbox import Outbox
 from streams.settings import Settings

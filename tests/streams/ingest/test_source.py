@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from schemas.checkpoint import SourceCheckpoint, decode_source, encode
 from schemas.partial import NO_WINDOW, Partial, decode_partial, encode_partial
-from streams.fencing.shares import Share
+from streams.fencing.share import Share
 from streams.ingest.checkpoint import assemble
 from streams.ingest.quiet import QuietClock
 from streams.ingest.source import RunSource, Source

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 
 from schemas.state import Run
-from streams.detectors import Running, forest_spec
 from streams.features.plan import Plan
 from streams.fencing.fence import Fold, Held, Record, claim_key
-from streams.fencing.shares import Share
+from streams.fencing.share import Share
 from streams.ingest.reports import SourceReports
 from streams.ingest.source import Source
 from streams.ingest.sources import Emission, Slice, Snapshot, Sources
-from streams.kafka.partitions import Extent
+from streams.kafka.extent import Extent
 from streams.kafka.tp import TP
+from streams.running import Running, forest_spec
 from streams.settings import Settings
 from tests.schemas.documents import feature, parsed
 from tests.streams.ingest.plans import NOW

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from schemas.partial import NO_WINDOW, Partial
 from schemas.scan import decode_checkpoint, encode_checkpoint
 from schemas.state import Run
-from streams.detectors import Running, forest_spec
 from streams.features.plan import Plan
 from streams.ingest.windows import Closed, RunWindows
+from streams.running import Running, forest_spec
 from streams.scan.range import RangeWindows
 from streams.score.merge import RunMerge
 from streams.score.models import DetectorModels

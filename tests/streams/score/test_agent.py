@@ -12,10 +12,10 @@ from msgspec import structs
 
 from schemas.partial import encode_partial
 from streams.dead_letters import DeadLetters
-from streams.detectors import Running
 from streams.fencing.fence import Fold
 from streams.fencing.shares import ShareLost, Shares
 from streams.kafka.tp import TP
+from streams.running import Running
 from streams.score.agent import Score
 from streams.score.store import FENCES
 from streams.settings import Settings

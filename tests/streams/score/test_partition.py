@@ -12,8 +12,8 @@ from schemas.checkpoint import ModelCheckpoint
 from schemas.partial import Partial, WindowPart
 from schemas.result import Result
 from schemas.state import Run
-from streams.detectors import Running, forest_spec
 from streams.features.plan import Plan
+from streams.running import Running, forest_spec
 from streams.score.merge import RunMerge
 from streams.score.models import DetectorModels
 from streams.score.partition import RunScore

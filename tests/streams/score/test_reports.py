@@ -9,9 +9,10 @@ import numpy as np
 from schemas.command import TaskProgress, decode_event
 from schemas.state import Run, StoredTask, decode_state
 from schemas.task import DateRange, Task
-from streams.detectors import Detectors, Running, forest_spec
+from streams.detectors import Detectors
 from streams.features.plan import Plan
 from streams.kafka.outbox import Outbox
+from streams.running import Running, forest_spec
 from streams.score.merge import RunMerge
 from streams.score.models import DetectorModels, Events
 from streams.score.partition import RunScore
