@@ -142,6 +142,7 @@ class Cluster:
             "RIVERWATCH_BROKERS": bootstrap,
             "RIVERWATCH_PREFIX": prefix,
             "RIVERWATCH_MODEL_PARTITIONS": str(PARTITIONS),
+            "RIVERWATCH_REPLICATION": "1",
             "RIVERWATCH_SESSION_TIMEOUT": "6",
             "RIVERWATCH_IDLE_TIMEOUT": "3",
             "RIVERWATCH_START_TIMEOUT": "1",
@@ -154,7 +155,9 @@ class Cluster:
 
     def __enter__(self) -> Self:
         client = {"bootstrap.servers": self.bootstrap}
-        topics.apply(client, prefix=self.prefix, model_partitions=PARTITIONS, replication=1)
+        partitions = int(self.environment["RIVERWATCH_MODEL_PARTITIONS"])
+        replication = int(self.environment["RIVERWATCH_REPLICATION"])
+        topics.apply(client, prefix=self.prefix, model_partitions=partitions, replication=replication)
         return self
 
     def __exit__(

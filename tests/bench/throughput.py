@@ -9,6 +9,7 @@ Each reads the same topic (4 partitions) of the same local Kafka, one after the 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import random
 import subprocess
@@ -49,8 +50,9 @@ def fill(bootstrap: str, topic: str, records: int) -> int:
             "unit": "percent",
         }
         send(producer, topic, json.dumps(document).encode(), host)
-    for partition in range(PARTITIONS):
-        end = {"timestamp": START + 10**9, "host": "end", "cpu": 0}
+    # More than a minute of records far ahead on each partition closes every window before them.
+    for partition, number in itertools.product(range(PARTITIONS), range(5)):
+        end = {"timestamp": START + 10**9 + 40_000 * number, "host": "end", "cpu": 0}
         producer.produce(topic, json.dumps(end).encode(), key="end", partition=partition)
     producer.flush()
     return records // ENTITIES // 60 * ENTITIES
