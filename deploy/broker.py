@@ -59,13 +59,21 @@ def port_is_free(port: int) -> bool:
         return True
 
 
+def new_cluster_id() -> str:
+    """An id for a new Kafka cluster."""
+    # Kafka's own tools avoid a dash in front, which they would take for an option.
+    while (name := base64.urlsafe_b64encode(os.urandom(16)).rstrip(b"=").decode()).startswith("-"):
+        pass
+    return name
+
+
 class LocalBroker:
     """A Kafka that runs while the ``with`` block does, and answers from its first line on.
 
     ``data_dir`` is created and formatted when it is new; topics in it survive. ``quick`` starts faster and runs
     slower (tests). ``say`` gets a line when something takes long. ``more`` are properties of Kafka's server besides
-    ours, or instead of them. Raises a ``DeployError`` that says what to do. When this process dies, whichever way,
-    the broker stops as well.
+    ours, or instead of them; brokers that they make one cluster have one ``cluster_id``. Raises a ``DeployError`` that
+    says what to do. When this process dies, whichever way, the broker stops as well.
     """
 
     def __init__(
@@ -78,6 +86,7 @@ class LocalBroker:
         environment: Mapping[str, str] = os.environ,
         say: Callable[[str], None] = lambda _line: None,
         more: Mapping[str, object] | None = None,
+        cluster_id: str = "",
     ) -> None:
         self.name = "broker"
         self.port = port
@@ -88,6 +97,7 @@ class LocalBroker:
         self._environment = environment
         self._say = say
         self._more = more or {}
+        self._cluster_id = cluster_id or new_cluster_id()
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -143,6 +153,13 @@ class LocalBroker:
         # The guard ends Kafka the hard way after STOP_SECONDS by itself.
         process.wait()
 
+    def kill(self) -> None:
+        """End it as a power failure does; does nothing when it does not run."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()  # the kernel ends Kafka with its guard
+            process.wait()
+
     def is_ready(self) -> bool:
         """Whether it runs; ``start`` returns only when it answers."""
         return self._process is not None and self._process.poll() is None
@@ -181,11 +198,10 @@ class LocalBroker:
         fresh = self.data_dir / f"log.new-{os.getpid()}"
         properties = self.data_dir / "format.properties"
         properties.write_text(server_properties(self.port, free_port(), fresh, self._more))
-        cluster = base64.urlsafe_b64encode(os.urandom(16)).rstrip(b"=").decode()
         run = subprocess.run(
             [
                 *(str(java), *QUICK, "-Dorg.slf4j.simpleLogger.defaultLogLevel=error", "-cp", classpath),
-                *("kafka.tools.StorageTool", "format", "--cluster-id=" + cluster, "-c", str(properties)),
+                *("kafka.tools.StorageTool", "format", "--cluster-id=" + self._cluster_id, "-c", str(properties)),
             ],
             capture_output=True,
             text=True,

@@ -102,7 +102,7 @@ class SourceReport(_Event, tag="source.report", frozen=True, kw_only=True):
     ``late`` counts the records whose window had closed before they came, ``unread`` those that retention deleted
     before they were read, ``dead_letters`` those that could not be used: each since the run began to read the
     partition. ``note`` is a sentence for people that names the topic (it was made anew, it trails the others), empty
-    when there is nothing to say any more. ``delay_ms`` is how long the source's windows wait for late records now.
+    when there is nothing to say any more.
 
     The owner of a source reports when something has changed, at most every ten seconds, and after every takeover
     whatever there is to report. ``epoch`` is the owner's: a report of an older one changes nothing.
@@ -117,7 +117,6 @@ class SourceReport(_Event, tag="source.report", frozen=True, kw_only=True):
     unread: int = 0
     dead_letters: int = 0
     note: str = ""
-    delay_ms: int | None = None
 
 
 class ScanProgress(_Event, tag="scan.progress", frozen=True, kw_only=True):

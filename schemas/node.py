@@ -43,7 +43,8 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     """One worker. Counters start at 0 with the process; ``time`` is that of this record by Kafka's clock (epoch ms),
     and ``clock_skew_ms`` how far that is ahead of the worker's own.
 
-    ``dead_letters`` counts them by topic and reason.
+    ``dead_letters`` counts them by topic and reason, ``unreadable`` by topic the records of Riverwatch's own
+    topics that it skipped since they could not be read.
     """
 
     node_id: str
@@ -62,6 +63,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     models: list[Model]
     runs: list[RunStatistics]
     dead_letters: dict[str, dict[str, int]]
+    unreadable: dict[str, int] = {}
     clock_skew_ms: int = 0
 
 

@@ -81,7 +81,6 @@ class SourceShare(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     unread: int = 0
     dead_letters: int = 0
     note: str = ""
-    delay_ms: int | None = None
 
 
 class Ledger(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,23 +19,16 @@ class Sender(Protocol):
 
 
 class DeadLetters:
-    """Sends dead letters, and counts those of this process.
-
-    ``by_reason`` counts them by (topic, reason). ``by_run`` counts those that a single run could not use, by (owner
-    of the run, topic, partition): records that are of no use to anybody, such as malformed JSON, are not among them.
-    """
+    """Sends dead letters, and counts those of this process: ``by_reason`` by (topic, reason)."""
 
     def __init__(self, settings: Settings, outbox: Sender) -> None:
         self._topic = settings.topic("deadletter")
         self._outbox = outbox
         self.by_reason: Counter[tuple[str, Reason]] = Counter()
-        self.by_run: Counter[tuple[str, str, int]] = Counter()
 
     def count(self, letter: DeadLetter) -> None:
         """Count one that was sent in another way: the coordinator's are part of its transactions."""
         self.by_reason[letter.topic, letter.reason] += 1
-        if letter.detector_id:
-            self.by_run[letter.detector_id, letter.topic, letter.partition] += 1
 
     async def send(self, letter: DeadLetter) -> None:
         """Dead-letter a record."""

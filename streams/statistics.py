@@ -13,6 +13,7 @@ from streams.ingest.agent import Ingest
 from streams.ingest.windows import RunWindows
 from streams.kafka.clock import KafkaClock
 from streams.kafka.outbox import Outbox
+from streams.kafka.unreadable import Unreadable
 from streams.scan.agent import Scans
 from streams.score.agent import Score
 from streams.score.documents import entity_document, model_id
@@ -38,6 +39,7 @@ class Statistics:
         score: Score,
         scans: Scans,
         dead_letters: DeadLetters,
+        unreadable: Unreadable,
         clock: KafkaClock,
     ) -> None:
         self._settings = settings
@@ -47,6 +49,7 @@ class Statistics:
         self._score = score
         self._scans = scans
         self._dead_letters = dead_letters
+        self._unreadable = unreadable
         self._clock = clock
         self._started = int(time.time() * 1000)
         # By owner, run and model partition, of what this worker holds: what was reported, and when (monotonic).
@@ -111,6 +114,7 @@ class Statistics:
             models=self._models(live),
             runs=self._runs(live, now),
             dead_letters=self._dead_letters.counts,
+            unreadable=dict(self._unreadable.counts),
             clock_skew_ms=self._clock.skew_ms,
         )
 

@@ -105,7 +105,15 @@ class Worker:
             failed=self.fail,
         )
         self._statistics = Statistics(
-            settings, self._detectors, self._outbox, self._ingest, self._score, self._scans, dead_letters, clock
+            settings,
+            self._detectors,
+            self._outbox,
+            self._ingest,
+            self._score,
+            self._scans,
+            dead_letters,
+            self._unreadable,
+            clock,
         )
         self._app: App | None = None
 

@@ -29,11 +29,15 @@ PARTITIONS = 4
 
 
 class WorkerProcess:
-    """``riverwatch worker`` as a process; what it prints is in ``lines``."""
+    """``riverwatch worker`` as a process; what it prints is in ``lines``.
 
-    def __init__(self, environment: dict[str, str]) -> None:
+    ``clock`` is how many seconds its wall clock is ahead.
+    """
+
+    def __init__(self, environment: dict[str, str], clock: float = 0.0) -> None:
+        program = ["-m", "deploy.cli"] if clock == 0 else ["-m", "tests.wrong_clock", clock]
         self._process = subprocess.Popen(
-            bound([sys.executable, "-m", "deploy.cli", "worker", "--no-apply-topics"]),
+            bound([sys.executable, *program, "worker", "--no-apply-topics"]),
             env={**os.environ, **environment},
             cwd=Path(__file__).parent.parent,
             stdout=subprocess.PIPE,
@@ -172,9 +176,9 @@ class Cluster:
             for worker in self.workers:
                 error.add_note("\n".join(worker.lines[-60:]))
 
-    def start_worker(self, *, wait: bool = True) -> WorkerProcess:
-        """One more worker."""
-        worker = WorkerProcess(self.environment)
+    def start_worker(self, *, wait: bool = True, clock: float = 0.0) -> WorkerProcess:
+        """One more worker; ``clock`` is how many seconds its wall clock is ahead."""
+        worker = WorkerProcess(self.environment, clock)
         self.workers.append(worker)
         if wait:
             worker.wait_until_ready()
@@ -214,6 +218,23 @@ class Cluster:
             messages: list[Message] = []
             deadline = time.monotonic() + seconds
             while not enough(messages):
+                assert time.monotonic() < deadline, f"only {len(messages)} records in {topic}"
+                messages += [message for message in consumer.consume(10_000, 0.1) if message.error() is None]
+            return messages
+        finally:
+            consumer.close()
+
+    def everything(self, name: str) -> list[Message]:
+        """All records that one of Riverwatch's topics has now."""
+        topic = self.prefix + name
+        consumer = kafka.consumer(self.bootstrap)
+        try:
+            numbers = consumer.list_topics(topic, timeout=REQUEST).topics[topic].partitions
+            ends = {n: consumer.get_watermark_offsets(TopicPartition(topic, n), timeout=REQUEST) for n in numbers}
+            consumer.assign([TopicPartition(topic, n, low) for n, (low, _) in ends.items()])
+            messages: list[Message] = []
+            deadline = time.monotonic() + EVENT
+            while any(at.offset < ends[at.partition][1] for at in consumer.position(consumer.assignment())):
                 assert time.monotonic() < deadline, f"only {len(messages)} records in {topic}"
                 messages += [message for message in consumer.consume(10_000, 0.1) if message.error() is None]
             return messages

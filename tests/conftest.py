@@ -51,10 +51,12 @@ class Broker:
         """A client to create, describe and delete topics; lives as long as the test run."""
         return _admin(self.bootstrap)
 
-    def create_topic(self, name: str, partitions: int = 1, config: dict[str, str] | None = None) -> TopicUnderTest:
+    def create_topic(
+        self, name: str, partitions: int = 1, config: dict[str, str] | None = None, replication: int = 1
+    ) -> TopicUnderTest:
         """A topic that is there, with leaders, when this returns."""
         admin = self.admin()
-        for future in admin.create_topics([NewTopic(name, partitions, 1, config=config or {})]).values():
+        for future in admin.create_topics([NewTopic(name, partitions, replication, config=config or {})]).values():
             future.result(REQUEST)
 
         def has_leaders() -> bool:
@@ -128,10 +130,11 @@ class TopicUnderTest:
 
     def everything(self) -> list[Message]:
         """All records that are there now."""
-        ends = self._ends()
+        ends = self.ends()
         return self._read(lambda got: len(got) >= sum(high - low for low, high in ends), EVENT)
 
-    def _ends(self) -> list[tuple[int, int]]:
+    def ends(self) -> list[tuple[int, int]]:
+        """Of each partition its first offset and the one after its last."""
         consumer = kafka.consumer(self.bootstrap)
         try:
             return [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import secrets
 from typing import Any
 
@@ -11,6 +10,7 @@ from api.http.errors import unknown_detector
 from api.http.requests import Answer, Request
 from api.services import Services, index_names
 from schemas.command import DetectorDelete, DetectorPut, Reply
+from schemas.document_id import ID_BYTES, document_id
 from schemas.errors import Refused
 from schemas.task import LIVE_STATES
 
@@ -21,8 +21,8 @@ ANY_VERSION, NO_SEQ_NO = -3, -2
 
 
 def new_id() -> str:
-    """A document id as OpenSearch makes them: 20 characters that fit into a path."""
-    return base64.urlsafe_b64encode(secrets.token_bytes(15)).decode()
+    """A random document id."""
+    return document_id(secrets.token_bytes(ID_BYTES))
 
 
 async def create(request: Request, services: Services) -> Answer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -19,6 +20,13 @@ MODELS_SHOWN = 100
 MODEL_TYPE = "trcf"
 """What current OpenSearch calls every model; Search Guard tells ``rcf`` from ``entity``."""
 
+OWN_STATS: dict[str, Callable[[Node], int]] = {
+    "dead_letter_count": lambda node: sum(sum(counts.values()) for counts in node.dead_letters.values()),
+    "unreadable_record_count": lambda node: sum(node.unreadable.values()),
+    "clock_skew_ms": lambda node: node.clock_skew_ms,
+}
+"""What OpenSearch has not: figures, which name nobody's topics."""
+
 NODE_STATS = (
     "ad_execute_request_count",
     "ad_execute_failure_count",
@@ -31,6 +39,7 @@ NODE_STATS = (
     "ad_model_corruption_count",
     "model_count",
     "models",
+    *OWN_STATS,
 )
 CLUSTER_STATS = (
     "anomaly_detectors_index_status",
@@ -131,7 +140,10 @@ def _seen(node: Node, visibility: Visibility) -> Node:
 def _node(node: Node, names: list[str], *, legacy: bool) -> dict[str, Any]:
     shown: dict[str, Any] = {}
     for name in names:
-        shown[name] = _models(node, legacy) if name == "models" else getattr(node, name)
+        if name in OWN_STATS:
+            shown[name] = OWN_STATS[name](node)
+        else:
+            shown[name] = _models(node, legacy) if name == "models" else getattr(node, name)
     return shown
 
 

@@ -16,7 +16,7 @@ from schemas.task import HISTORICAL_TYPES, LIVE_STATES, REALTIME_TYPES
 from streams.coordinate.step import Answer, Step
 from streams.forest.spec import ForestSpec
 
-_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+_ID = re.compile(r"(?!-)[A-Za-z0-9_-]{1,128}")
 
 
 def find(step: Step, detector_id: str) -> StoredDetector:
@@ -90,11 +90,11 @@ def delete(step: Step, command: DetectorDelete) -> Answer:
 
 
 def _check_id(step: Step, detector_id: str) -> None:
-    # An id is part of the keys of models and results and stands in paths. Jobs lie beside tasks in one topic.
+    # An id is part of the keys of models and results, and of paths and commands. Jobs lie beside tasks in one topic.
     if not _ID.fullmatch(detector_id):
         raise Refused(
             400,
-            f"detector_id [{detector_id[:200]}] must be 1 to 128 characters of a-z, A-Z, 0-9, - and _",
+            f"detector_id [{detector_id[:200]}] must be 1 to 128 characters of a-z, A-Z, 0-9, - and _, the first no -",
             "illegal_argument_exception",
         )
     if detector_id in step.state.tasks:

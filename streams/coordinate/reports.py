@@ -20,8 +20,6 @@ SENTENCES = 20
 def folded(ledger: Ledger, report: SourceReport) -> Ledger:
     """The ledger with a report taken in. Counts never fall; a report of an older epoch changes nothing.
 
-    Nor does a delay that is about what it was: it moves with every window.
-
     >>> report = SourceReport(detector_id="d", run=1, topic="m", partition=0, node_id="n", late=3)
     >>> folded(Ledger(), report).sources["m"][0].late
     3
@@ -35,18 +33,11 @@ def folded(ledger: Ledger, report: SourceReport) -> Ledger:
         unread=max(before.unread, report.unread),
         dead_letters=max(before.dead_letters, report.dead_letters),
         note=report.note[:NOTE_LENGTH],
-        delay_ms=before.delay_ms if _alike(before.delay_ms, report.delay_ms) else report.delay_ms,
     )
     if after == before:
         return ledger
     sources = {**ledger.sources, report.topic: {**ledger.sources.get(report.topic, {}), report.partition: after}}
     return msgspec.structs.replace(ledger, sources=_most(sources))
-
-
-def _alike(before: int | None, after: int | None) -> bool:
-    if before is None or after is None:
-        return before is after
-    return abs(after - before) <= max(100, before // 5)
 
 
 def _most(sources: dict[str, dict[int, SourceShare]]) -> dict[str, dict[int, SourceShare]]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from schemas.command import User
 from schemas.detector import DetectorLimits
+from schemas.document_id import ID_BYTES, document_id
 from schemas.scan import Scan
 from schemas.state import Ledger, Run, StoredDetector, StoredJob, StoredTask
 from schemas.task import Job, Task
@@ -99,10 +99,10 @@ class Step:
         return self.context.now_ms
 
     def new_id(self) -> str:
-        """A random-looking id of 20 URL-safe characters: the same whenever the same event is decided again."""
+        """A random-looking document id: the same whenever the same event is decided again."""
         self._ids += 1
         seed = f"{self.context.control_offset}/{self._ids}/{self._detector_id}".encode()
-        return base64.urlsafe_b64encode(hashlib.blake2b(seed, digest_size=15).digest()).decode()
+        return document_id(hashlib.blake2b(seed, digest_size=ID_BYTES).digest())
 
     def put_detector(self, detector_id: str, before: StoredDetector | None, document: dict[str, object]) -> int:
         """Write a detector; returns its version."""

@@ -8,7 +8,6 @@ changes while a task waits for its turn is written as one change. Only the end i
 from __future__ import annotations
 
 import asyncio
-import base64
 import hashlib
 import time
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from schemas.command import TaskProgress, encode_event
+from schemas.document_id import ID_BYTES, document_id
 from schemas.partial import NO_WINDOW
 from schemas.state import StoredTask, encode
 from schemas.task import LIVE_STATES, ROWS_TO_INIT, Task, TaskState
@@ -203,7 +203,7 @@ def entity_task_id(task_id: str, entity: str) -> str:
     'V7akUVwyNiXs6YH_CbEx'
     """
     seed = msgspec.msgpack.encode([task_id, entity])
-    return base64.urlsafe_b64encode(hashlib.blake2b(seed, digest_size=15).digest()).decode()
+    return document_id(hashlib.blake2b(seed, digest_size=ID_BYTES).digest())
 
 
 def _share(run: RunScore) -> float:

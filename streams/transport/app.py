@@ -100,6 +100,8 @@ class App:
             broker_session_timeout=settings.session_timeout,
             broker_heartbeat_interval=settings.session_timeout / 10,
             broker_rebalance_timeout=max(15.0, settings.session_timeout),
+            # Faust refuses sessions that are longer than its requests may take.
+            broker_request_timeout=max(90.0, 1.5 * settings.session_timeout),
             broker_commit_interval=settings.commit_interval,
             consumer_auto_offset_reset="earliest",
             consumer_max_fetch_size=settings.fetch_bytes,

@@ -21,7 +21,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from deploy.broker import LocalBroker, free_port
 from streams.settings import Settings
-from tests.bench.measure import peak_bytes, resident_bytes
+from tests.bench.measure import cpu_seconds, peak_bytes, resident_bytes
 from tests.bench.throughput import send
 from tests.cluster import Cluster, document
 
@@ -115,12 +115,14 @@ def main() -> None:
             workers.pop(0).kill()
             if not workers:
                 workers.append(cluster.start_worker(wait=False))
+            used = [cpu_seconds(worker.pid) for worker in workers]
             report("killed", begun, results.all_of(arguments.detectors, 300), arguments.detectors)
-            memory = "  ".join(
-                f"{resident_bytes(worker.pid) / 1e6:.0f} MB resident, at most {peak_bytes(worker.pid) / 1e6:.0f} MB"
-                for worker in workers
-            )
-            print(f"  memory of a worker: {memory}", flush=True)
+            for worker, before in zip(workers, used, strict=True):
+                print(
+                    f"  a worker: {cpu_seconds(worker.pid) - before:.1f} s of CPU in this time,"
+                    f" {resident_bytes(worker.pid) / 1e6:.0f} MB, at most {peak_bytes(worker.pid) / 1e6:.0f} MB",
+                    flush=True,
+                )
             while len(workers) < arguments.workers:
                 workers.append(cluster.start_worker())
             time.sleep(20)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.cluster import Cluster, flowing, without_wall_clock
+from tests.cluster import Cluster, WorkerProcess, flowing, without_wall_clock
 from tests.conftest import Broker, TopicUnderTest
 from tests.deadlines import SLOW_TEST
 
@@ -34,7 +34,9 @@ def run(
     seconds: int,
     pause: tuple[float, float],
     interval: int = 1,
+    end: Callable[[WorkerProcess], object] = WorkerProcess.kill,
 ) -> None:
+    """``end`` is what becomes of a worker ``kills`` times, after a pause (seconds) each; another takes its place."""
     topic = new_topic(prefix + "metrics", partitions=4)
     total = HOSTS * 10 * seconds
     dice = random.Random(kills)
@@ -73,7 +75,7 @@ def run(
                 if kill == kills // 2:
                     workers.append(disturbed.start_worker())
                 victim = dice.randrange(len(workers))
-                workers[victim].kill()
+                end(workers[victim])
                 workers[victim] = disturbed.start_worker(wait=len(workers) == 1)
         got = without_end(disturbed.results(detector, lambda found: len(without_end(found)) >= expected))
         for worker in workers:
@@ -105,6 +107,19 @@ def test_ten_kills_with_two_workers_for_half_of_them_change_no_result(
     broker: Broker, topic_prefix: str, new_topic: Callable[..., TopicUnderTest]
 ) -> None:
     run(broker, topic_prefix, new_topic, kills=10, seconds=600, pause=(2.0, 10.0))
+
+
+def stop(worker: WorkerProcess) -> None:
+    """A graceful stop, which is over before the next worker starts."""
+    assert worker.stop() == 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(SLOW_TEST)
+def test_graceful_stops_lose_nothing_that_models_learned(
+    broker: Broker, topic_prefix: str, new_topic: Callable[..., TopicUnderTest]
+) -> None:
+    run(broker, topic_prefix, new_topic, kills=10, seconds=300, pause=(1.0, 5.0), end=stop)
 
 
 @pytest.mark.slow

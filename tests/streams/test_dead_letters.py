@@ -35,7 +35,7 @@ def test_a_record_is_sent_with_its_bytes_and_its_origin() -> None:
     ]
 
 
-def test_they_are_counted_by_topic_and_reason_and_by_run() -> None:
+def test_they_are_counted_by_topic_and_reason() -> None:
     letters = DeadLetters(Settings(), Sent())
 
     async def send() -> None:
@@ -45,7 +45,6 @@ def test_they_are_counted_by_topic_and_reason_and_by_run() -> None:
 
     asyncio.run(send())
     assert letters.counts == {"m": {"bad-time": 3, "malformed-json": 1}, "n": {"bad-time": 1}}
-    assert letters.by_run == {("d", "m", 0): 2, ("e", "m", 1): 1, ("d", "n", 0): 1}
 
 
 def test_a_detail_may_quote_what_no_utf8_can_hold() -> None:

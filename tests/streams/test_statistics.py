@@ -9,6 +9,7 @@ from schemas.command import Event, Progress, decode_event
 from streams.dead_letters import DeadLetters
 from streams.fencing.share import Share
 from streams.kafka.clock import KafkaClock
+from streams.kafka.unreadable import Unreadable
 from streams.scan.work import ScanCounts
 from streams.score.agent import ScoreCounts
 from streams.score.partition import ModelPartition, RunScore
@@ -56,6 +57,7 @@ def test_progress_is_told_once_and_again_when_the_run_was_gone() -> None:
         score,
         nothing,
         DeadLetters(Settings(), sent),
+        Unreadable(),
         KafkaClock(),
     ]
     statistics = Statistics(Settings(), *parts)

@@ -154,7 +154,7 @@ def secrets_of(api: RunningApi, detector: str) -> None:
     counters = dict.fromkeys((name for name in Node.__struct_fields__ if name.startswith("ad_")), 7)
     node = msgspec.convert(
         {**counters, "node_id": "w1", "time": now, "started": now, "model_count": 1, "models": [model], "runs": [run],
-         "dead_letters": {SECRET: {"not JSON": 1}}},
+         "dead_letters": {SECRET: {"not JSON": 1}}, "unreadable": {SECRET: 2}, "clock_skew_ms": 3},
         Node,
     )  # fmt: skip
     stored = StoredTask(id="secret-task", version=1, control_offset=0, document=task)
@@ -200,6 +200,7 @@ def test_no_route_tells_of_what_belongs_to_others(api: RunningApi, detector: str
     status, stats = call(api, "ada", "GET", "/stats")
     node = stats["nodes"]["w1"]  # type: ignore[index]
     assert (node["model_count"], len(node["models"]), stats["detector_count"]) == (1, 1, 1)
+    assert (node["dead_letter_count"], node["unreadable_record_count"], node["clock_skew_ms"]) == (1, 2, 3)
     assert "detectors" not in api.client.get("/_health").json()
 
 

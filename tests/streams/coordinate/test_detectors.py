@@ -148,7 +148,7 @@ def test_previews_do_not_count() -> None:
     assert reason(coordinator.put("c"))[0] == 400
 
 
-@pytest.mark.parametrize("detector_id", ["", "a|b", "a/b", "x" * 129, "é"])
+@pytest.mark.parametrize("detector_id", ["", "a|b", "a/b", "x" * 129, "é", "-a"])
 def test_ids_that_would_break_keys_are_refused(coordinator: Coordinator, detector_id: str) -> None:
     status, text = reason(coordinator.put(detector_id, name="fine"))
     assert status == 400

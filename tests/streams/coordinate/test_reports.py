@@ -62,8 +62,8 @@ def test_topics_that_do_not_exist_are_named_until_they_do() -> None:
 
 
 def test_reports_are_written_now_and_then_and_only_when_something_changed(coordinator: Coordinator) -> None:
-    assert len(coordinator.report(late=5, delay_ms=2_000)) == 1
-    assert coordinator.report(late=5, delay_ms=2_300) == ()
+    assert len(coordinator.report(late=5)) == 1
+    assert coordinator.report(late=5) == ()
     run = coordinator.run
     for late in range(6, 100):
         report = SourceReport(detector_id="d1", run=run, topic="srv", partition=late % 2, node_id="n", late=late)

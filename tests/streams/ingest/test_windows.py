@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from schemas.checkpoint import OpenWindow
 from schemas.partial import NO_WINDOW
+from streams.features.columns import Column
+from streams.features.distinct import DistinctColumn
 from streams.features.plan import Plan
 from streams.ingest.entities import EntityTable
 from streams.ingest.windows import Closed, RunWindows
@@ -71,11 +73,35 @@ def readable(windows: RunWindows) -> Any:
     """A snapshot without the order of entities, which depends on who was seen first since the start."""
     snapshot = msgspec.to_builtins(windows.snapshot(), builtin_types=(bytes,))
     snapshot[-1] = {
-        (window[0], entity): row
+        (window[0], entity): tuple(map(comparable, windows.plan.columns, row))
         for window in snapshot[-1]
         for entity, row in zip(window[1], split(windows.plan, window[2]), strict=True)
     }
     return snapshot
+
+
+class Distinct:
+    """A sketch of distinct values: equal to one of the same values. Its bytes depend on their order."""
+
+    def __init__(self, column: DistinctColumn, data: bytes) -> None:
+        self._column, self._data = column, data
+
+    def _merged(self, *others: Distinct) -> float:
+        parts = [(np.array([0]), self._column.from_bytes(each._data)) for each in (self, *others)]
+        return float(self._column.estimates(self._column.merged(1, parts))[0])
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Distinct):
+            return NotImplemented
+        known = (self._merged(), other._merged(), self._merged(other))
+        return len(set(known)) == 1 or bool(np.isnan(known).all())
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def comparable(column: Column, data: bytes) -> object:
+    """One row of a column, to be compared with another one."""
+    return Distinct(column, data) if isinstance(column, DistinctColumn) else data
 
 
 def cut(stream: Sequence[Record], cuts: Sequence[int]) -> list[Sequence[Record]]:

@@ -105,7 +105,6 @@ def restarted(
     detector = cluster.create(topic.name, history=90)
     cluster.start(detector)
     before = cluster.results(detector, 38)
-    time.sleep(1.5)
     assert cluster.command("job.stop", detector)["error"] is None
     cluster.produce(topic.name, uneven(begin, range(50, 60)))
     meanwhile()

@@ -86,11 +86,14 @@ async def reading(
     safe: Callable[[Sequence[Any]], int | None] = everything,
     consumer: type[ChunkConsumer] = ChunkConsumer,
     named: tuple[str, ...] = (),
+    session: float = 10.0,
 ) -> AsyncIterator[tuple[App, Recorder, set[str]]]:
     ledger = Ledger()
     recorder = Recorder(ledger, safe)
     failures: list[BaseException] = []
-    settings = Settings(brokers=broker.bootstrap, prefix=prefix, group=prefix + "group", commit_interval=0.2)
+    settings = Settings(
+        brokers=broker.bootstrap, prefix=prefix, group=prefix + "group", commit_interval=0.2, session_timeout=session
+    )
     app = App(settings, ledger, data=recorder, named=dict.fromkeys(named, Nobody()), failed=failures.append)
     app.faust.transport.Consumer = consumer
     wanted = set(topics)
@@ -137,6 +140,16 @@ def test_every_codec_and_tombstones_arrive_in_order(broker: Broker, topic_prefix
         async with reading(broker, topic_prefix, [topic.name]) as (_, recorder, _):
             await recorder.until(len(sent))
             assert values(recorder.records) == sent
+
+    asyncio.run(main())
+
+
+def test_a_session_may_last_for_minutes(broker: Broker, topic_prefix: str, topic: TopicUnderTest) -> None:
+    topic.produce(None, b"x")
+
+    async def main() -> None:
+        async with reading(broker, topic_prefix, [topic.name], session=300.0) as (_, recorder, _):
+            await recorder.until(1)
 
     asyncio.run(main())
 
