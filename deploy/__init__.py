@@ -1,1 +1,1 @@
-"""How it is run: the riverwatch command, a local Kafka, the demo, containers."""
+"""Running Riverwatch: the ``riverwatch`` command, a local Kafka, the demo, containers."""

@@ -12,21 +12,20 @@ from schemas.errors import RiverwatchError
 
 COMMANDS = {
     "up": "Run everything on this machine: Kafka, topics, workers and the API.",
-    "demo": "Show it on real data: run everything, feed metrics, print anomalies as they are found.",
-    "worker": "Run one worker: it detects.",
+    "demo": "Run everything on real metrics and print anomalies as they are found.",
+    "worker": "Run one worker.",
     "api": "Run the REST API.",
     "broker": "Run a local Kafka.",
-    "topics": "Create, repair and show Riverwatch's topics.",
+    "topics": "Create and repair Riverwatch's topics.",
     "tail": "Follow results or anomalies.",
-    "detectors": "Create, start, stop and look at detectors through the API.",
-    "history": "Analyse the past of a detector's topics and watch how it goes.",
+    "detectors": "Create, start, stop and inspect detectors through the API.",
     "detect": "Find anomalies in a file, without Kafka.",
 }
-"""Each lies in ``deploy/commands/NAME.py`` as ``command`` and is imported only when it is called."""
+"""By name; each is ``command`` in ``deploy/commands/NAME.py``."""
 
 
 class LazyGroup(click.Group):
-    """Imports a subcommand when it is needed: ``riverwatch --help`` must not load NumPy and Faust."""
+    """Imports a subcommand when it is called: ``riverwatch --help`` must not load NumPy and Faust."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All names, in the order of the help page."""
@@ -55,15 +54,15 @@ Exit codes:
   2  wrong usage or setting
   3  Kafka does not answer
   4  no Java 17 or newer
-  5  Kafka's jars are neither cached nor to be had
+  5  Kafka's jars are neither cached nor available
   6  port taken
-  7  data folder cannot be written or is in use
+  7  data folder is not writable or is in use
   8  Kafka did not start, or died
   9  topics have a number of partitions that cannot be used
  10  the API does not answer, or is not ready
- 11  the API wants other credentials, or more permissions
+ 11  the API requires other credentials, or more permissions
  12  there is no such detector or topic
- 75  a worker failed in a way that a new start mends (with RIVERWATCH_RESTART=false)""",
+ 75  a worker failed in a way that a restart mends (with RIVERWATCH_RESTART=false)""",
 )
 @click.version_option(version("riverwatch"), prog_name="riverwatch")
 def riverwatch() -> None:

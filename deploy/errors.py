@@ -1,16 +1,16 @@
-"""What can go wrong around running Riverwatch, and the exit code that says so.
+"""Errors of the command line, with their exit codes.
 
     RiverwatchError
-    └── DeployError             1   anything below, when nothing more exact fits
+    └── DeployError             1   anything that has no class of its own
         ├── KafkaUnreachable    3   no answer from the Kafka cluster
         ├── JavaMissing         4   no Java 17 or newer
-        ├── JarsUnavailable     5   Kafka's jars are neither cached nor to be had
+        ├── JarsUnavailable     5   Kafka's jars are neither cached nor available
         ├── PortTaken           6   another process listens on the port
-        ├── DataFolderUnusable  7   the folder of the broker, or of the API's store, cannot be written or is in use
-        ├── BrokerFailed        8   Kafka itself did not start, or died
+        ├── DataFolderUnusable  7   the folder of the broker, or of the API's store, is not writable or is in use
+        ├── BrokerFailed        8   Kafka did not start, or died
         ├── TopicsUnfit         9   Riverwatch's topics have a number of partitions that cannot be used
         ├── ApiUnreachable     10   no answer from the API, or it is not ready
-        ├── AccessDenied       11   the API wants other credentials, or more permissions
+        ├── AccessDenied       11   the API requires other credentials, or more permissions
         └── NotFound           12   there is no such detector or topic
 
 Every message says what to do.
@@ -52,7 +52,7 @@ class PortTaken(DeployError):
 
 
 class DataFolderUnusable(DeployError):
-    """The data folder cannot be written or is in use."""
+    """The data folder is not writable or is in use."""
 
     exit_code = 7
 

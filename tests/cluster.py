@@ -19,7 +19,7 @@ from typing import Any, Self
 
 from confluent_kafka import Message, TopicPartition
 
-from deploy import topics
+from deploy.topics.apply import apply
 from tests import kafka
 from tests.deadlines import EVENT, REQUEST
 from tests.processes import bound
@@ -161,7 +161,7 @@ class Cluster:
         client = {"bootstrap.servers": self.bootstrap}
         partitions = int(self.environment["RIVERWATCH_MODEL_PARTITIONS"])
         replication = int(self.environment["RIVERWATCH_REPLICATION"])
-        topics.apply(client, prefix=self.prefix, model_partitions=partitions, replication=replication)
+        apply(client, prefix=self.prefix, model_partitions=partitions, replication=replication)
         return self
 
     def __exit__(

@@ -13,9 +13,11 @@ The broker starts when the first test asks for it. ``RIVERWATCH_TEST_BROKERS`` u
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import os
+import signal
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -27,7 +29,7 @@ from confluent_kafka import KafkaError, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 from hypothesis import HealthCheck, settings
 
-from deploy.broker import LocalBroker, free_port
+from deploy.local_kafka.broker import LocalBroker, free_port
 from tests import kafka
 from tests.deadlines import EVENT, REQUEST, eventually
 
@@ -192,3 +194,13 @@ def new_topic(broker: Broker) -> Callable[..., TopicUnderTest]:
 def topic(new_topic: Callable[..., TopicUnderTest], topic_prefix: str) -> TopicUnderTest:
     """A new topic of one partition."""
     return new_topic(topic_prefix + "topic")
+
+
+@pytest.fixture
+def pid_file(tmp_path: Path) -> Iterator[Path]:
+    """Where a ``tests.pids.SLEEPER`` writes its process id; one that is left at the end is killed."""
+    file = tmp_path / "pid"
+    yield file
+    if file.exists():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(file.read_text()), signal.SIGKILL)

@@ -1,8 +1,8 @@
 """Processes of tests, none of which outlives the test run: ``processes.py PARENT_PID COMMAND...`` becomes the command.
 
 ``kill -9`` of pytest runs no handler and no fixture. So the kernel is told to end the command with its parent, before
-the command itself begins. ``deploy/guard.py`` does more, but stands in between: a test that pauses or kills a worker
-means the worker, whose process id is that of the one started here.
+the command itself begins. ``deploy/supervision/guard.py`` does more, but stands in between: a test that pauses or
+kills a worker means the worker, whose process id is that of the one started here.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from api.settings import Settings as ApiSettings
-from deploy.client_settings import VARIABLE, ClientSettings
+from deploy.api_client.settings import VARIABLE, ClientSettings
 from streams.settings import Settings as WorkerSettings
 
 PAGE = Path(__file__).parent.parent / "docs" / "settings.md"

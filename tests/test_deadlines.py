@@ -12,10 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.deadlines import REQUEST, eventually
-from tests.deploy.test_guard import SLEEPER, is_alive, pid_file, read_pid
+from tests.pids import SLEEPER, is_alive, read_pid
 from tests.processes import bound
-
-__all__ = ["pid_file"]
 
 TESTS = Path(__file__).parent
 FILES = sorted(set(TESTS.rglob("*.py")) - set((TESTS / "bench").rglob("*.py")) - {TESTS / "deadlines.py"})

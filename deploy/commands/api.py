@@ -8,9 +8,13 @@ from pathlib import Path
 
 import click
 
-from deploy.environment import kafka_options, overlay, read_settings
+from api.http.server import run
+from api.results.store_file import StoreUnusable
+from api.settings import Settings
+from deploy.command_line.environment import kafka_options, overlay, read_settings
 from deploy.errors import DataFolderUnusable
-from deploy.signals import stoppable
+from deploy.supervision.signals import stoppable
+from deploy.topics.preparation import TopicsInBackground
 
 
 @click.command("api")
@@ -19,11 +23,11 @@ from deploy.signals import stoppable
 @click.option(
     "--data",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for the store of results. [RIVERWATCH_DATA; default: the user's data folder]",
+    help="Folder for the results store. [RIVERWATCH_DATA; default: the user's data folder]",
 )
 @kafka_options
 @click.option(
-    "--apply-topics/--no-apply-topics", default=None, help="See to the topics first. [RIVERWATCH_APPLY_TOPICS]"
+    "--apply-topics/--no-apply-topics", default=None, help="Create and repair the topics. [RIVERWATCH_APPLY_TOPICS]"
 )
 def command(
     host: str | None,
@@ -35,11 +39,8 @@ def command(
 ) -> None:
     """Run the REST API until Ctrl-C or SIGTERM.
 
-    It answers 503 while Kafka is down or its views are not complete yet.
+    It answers 503 while Kafka is down or its views are incomplete.
     """
-    from api.settings import Settings
-    from deploy.preparation import TopicsInBackground
-
     environment = overlay(
         os.environ,
         api_host=host,
@@ -51,12 +52,9 @@ def command(
     )
     settings = read_settings(Settings, environment)
     with stoppable():
-        # Beside it, not before it: without Kafka the API has to answer 503, not to be absent.
+        # In the background: without Kafka the API must answer 503, not be absent.
         topics = TopicsInBackground(environment, click.echo)
         topics.start()
-
-        from api.http.server import run
-        from api.results.store_file import StoreUnusable
 
         try:
             code = run(settings)

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import click
 
-from deploy.environment import data_folder
-from deploy.signals import stoppable
+from deploy.command_line.environment import data_folder
+from deploy.local_kafka.broker import LocalBroker
+from deploy.supervision.signals import stoppable
 
 
 @click.command("broker")
-@click.option("--port", type=click.IntRange(1, 65535), default=9092, show_default=True, help="Where it listens.")
+@click.option("--port", type=click.IntRange(1, 65535), default=9092, show_default=True, help="Port to listen on.")
 @click.option(
     "--data",
     type=click.Path(file_okay=False, path_type=Path),
@@ -23,11 +24,9 @@ def command(port: int, data: Path | None) -> None:
 
     It listens on 127.0.0.1 only, without security: for development and small set-ups. The first start fetches
     Kafka's jars (45 MB) into the user's cache folder; later ones need no network. Java comes with Riverwatch;
-    RIVERWATCH_JAVA chooses another one (17 or newer).
+    RIVERWATCH_JAVA names another one (17 or newer).
     """
-    from deploy.broker import LocalBroker
-
-    broker = LocalBroker(port, data_folder(data) / "kafka", say=click.echo)
+    broker = LocalBroker(port, data_folder(data) / "kafka", report=click.echo)
     with stoppable(), broker:
         click.echo(f"broker ready on {broker.bootstrap} (topics in {broker.data_dir}, log in {broker.log_file})")
         while True:

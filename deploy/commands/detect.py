@@ -50,7 +50,7 @@ def command(
     import numpy as np
 
     from deploy import offline
-    from deploy.times import parse_interval
+    from deploy.command_line.times import parse_interval
     from schemas.errors import Refused
     from schemas.result import encode_result
     from streams.forest import ForestSpec

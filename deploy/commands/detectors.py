@@ -1,4 +1,4 @@
-"""``riverwatch detectors``: create, start, stop and look at detectors, through the API."""
+"""``riverwatch detectors``: create, start, stop and inspect detectors through the API."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ COMMANDS = {
     "delete": "detectors_manage",
     "start": "detectors_jobs",
     "stop": "detectors_jobs",
-    "history": "detectors_jobs",
+    "history": "detectors_history",
     "results": "detectors_results",
     "top": "detectors_results",
 }
-"""Each lies in that module of this folder, as ``NAME_command``."""
+"""The module of each; there it is ``NAME_command``."""
 
 
 class _Group(click.Group):
@@ -40,7 +40,7 @@ def command() -> None:
     riverwatch detectors create --topic metrics --time timestamp --by host --feature avg:cpu --interval 10s
     riverwatch detectors start metrics-avg_cpu
 
-    A DETECTOR is given by its id or its name. The API is asked at --url; who asks is said by --user, --api-key,
-    --token or --certificate, better by their variables: other users of the machine can read flags. --json prints the
+    A DETECTOR is given by its id or its name. --url is where the API listens. Credentials are --user, --api-key,
+    --token or --certificate, or better their variables: other users of the machine can read flags. --json prints the
     API's documents. Exit codes are those of riverwatch --help; 10, 11 and 12 are about the API.
     """

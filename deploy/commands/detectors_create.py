@@ -7,7 +7,10 @@ from collections.abc import Sequence
 
 import click
 
-from deploy.client_settings import ClientSettings, api_options
+from deploy.api_client.detector_document import detector_document
+from deploy.api_client.detectors import DetectorsApi
+from deploy.api_client.settings import ClientSettings, api_options
+from schemas.errors import Refused
 
 
 @click.command("create")
@@ -19,13 +22,13 @@ from deploy.client_settings import ClientSettings, api_options
     required=True,
     multiple=True,
     metavar="[NAME=]KIND:FIELD",
-    help="What to watch: avg, sum, min, max, count, distinct or p95 of a field; repeatable.",
+    help="Quantity to watch: avg, sum, min, max, count, distinct or p95 of a field; repeatable.",
 )
 @click.option("--interval", required=True, metavar="10s", help="Length of a window (s, m, h, d).")
 @click.option("--by", multiple=True, metavar="FIELD", help="One model for each value of the field; repeatable.")
 @click.option("--name", help="Unique; made from topic and features if not given.")
-@click.option("--description", default="", help="What it is for.")
-@click.option("--delay", metavar="30s", help="How late records may come; the API's default is 0.")
+@click.option("--description", default="", help="Free text.")
+@click.option("--delay", metavar="30s", help="How late records may arrive; by default this is measured.")
 @click.option("--where", metavar="QUERY", help="Only records that match, as in: status:200 AND NOT host:test*")
 @click.option("--start", "start", is_flag=True, help="Start real-time detection at once.")
 @click.option("--json", "as_json", is_flag=True, help="The detector as the API shows it.")
@@ -49,10 +52,6 @@ def create_command(
     \b
     riverwatch detectors create --topic metrics --time timestamp --by host --feature avg:cpu --interval 10s
     """
-    from deploy.detector_document import detector_document
-    from deploy.detectors_api import DetectorsApi
-    from schemas.errors import Refused
-
     try:
         document = detector_document(
             topics=topics,

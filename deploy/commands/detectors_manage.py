@@ -10,7 +10,10 @@ from typing import Any
 
 import click
 
-from deploy.client_settings import ClientSettings, api_options
+from api.nodes.view import NO_WORKER
+from deploy.api_client.detectors import DetectorsApi
+from deploy.api_client.settings import ClientSettings, api_options
+from deploy.command_line.table import print_table
 from schemas.task import HISTORICAL_TYPES, LIVE_STATES, REALTIME_TYPES
 
 
@@ -18,10 +21,7 @@ from schemas.task import HISTORICAL_TYPES, LIVE_STATES, REALTIME_TYPES
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @api_options
 def list_command(as_json: bool, client: ClientSettings) -> None:
-    """Show all detectors and what they are doing."""
-    from deploy.detectors_api import DetectorsApi
-    from deploy.table import print_table
-
+    """Show all detectors with their states."""
     with DetectorsApi(client) as api:
         found = api.all()
         kinds = [*REALTIME_TYPES, *HISTORICAL_TYPES]
@@ -66,9 +66,6 @@ def list_command(as_json: bool, client: ClientSettings) -> None:
 @api_options
 def get_command(detector: str, as_json: bool, client: ClientSettings) -> None:
     """Show DETECTOR (an id or a name) with its job and its latest tasks."""
-    from deploy.detectors_api import DetectorsApi
-    from deploy.table import print_table
-
     with DetectorsApi(client) as api:
         id = api.find(detector)
         found = api.get(id)
@@ -80,12 +77,10 @@ def get_command(detector: str, as_json: bool, client: ClientSettings) -> None:
 
 @click.command("delete")
 @click.argument("detectors", nargs=-1, required=True, metavar="DETECTOR...")
-@click.option("--yes", is_flag=True, help="Do not ask; also taken when nobody can be asked.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation; implied without a terminal.")
 @api_options
 def delete_command(detectors: Sequence[str], yes: bool, client: ClientSettings) -> None:
     """Delete each DETECTOR (ids or names), with its job and tasks; results are kept. Refused while it runs."""
-    from deploy.detectors_api import DetectorsApi
-
     with DetectorsApi(client) as api:
         ids = [api.find(detector) for detector in detectors]
         if not yes and sys.stdin.isatty():
@@ -96,7 +91,7 @@ def delete_command(detectors: Sequence[str], yes: bool, client: ClientSettings) 
 
 
 def rows(found: dict[str, Any], window_delay: str) -> list[tuple[str, object]]:
-    """What is to be said about a detector, as the API shows it."""
+    """Names and values to show for a detector, from the API's document."""
     document = found["anomaly_detector"]
     shown: list[tuple[str, object]] = [
         ("name", document["name"]),
@@ -120,7 +115,7 @@ def rows(found: dict[str, Any], window_delay: str) -> list[tuple[str, object]]:
 
 
 def feature_text(feature: dict[str, Any]) -> str:
-    """A feature in short: ``load=avg:cpu``; what is not that simple keeps its JSON.
+    """A feature in short, such as ``load=avg:cpu``; one that has no short form is its JSON.
 
     >>> feature_text({"feature_name": "load", "aggregation_query": {"load": {"avg": {"field": "cpu"}}}})
     'load=avg:cpu'
@@ -144,12 +139,11 @@ def interval_text(interval: dict[str, Any]) -> str:
 
 
 NOTE_LENGTH = 60
+"""Characters."""
 
 
 def _notes(tasks: Sequence[dict[str, Any]], idle: bool) -> dict[str, str]:
-    """What is to be known of each detector whose latest tasks these are; ``idle`` says that there is no worker."""
-    from api.nodes.view import NO_WORKER
-
+    """Notes on each detector, from the latest tasks; ``idle`` means that no worker is running."""
     notes: dict[str, list[str]] = {}
     for task in sorted(tasks, key=lambda task: task["task_type"] not in REALTIME_TYPES):
         of_detector = notes.setdefault(task["detector_id"], [])
@@ -157,11 +151,11 @@ def _notes(tasks: Sequence[dict[str, Any]], idle: bool) -> dict[str, str]:
             of_detector.append(NO_WORKER)
         if task.get("error") and (task["state"] in LIVE_STATES or task["task_type"] in REALTIME_TYPES):
             of_detector.append(task["error"])
-    return {id: "; ".join(dict.fromkeys(said)) for id, said in notes.items() if said}
+    return {id: "; ".join(dict.fromkeys(texts)) for id, texts in notes.items() if texts}
 
 
 def note_text(error: str) -> str:
-    """An error in short: what its first sentence says, and how many more there are.
+    """An error in short: its first part, and how many more there are.
 
     >>> note_text("412 records of metrics were late (a longer window_delay would take them in); no disk")
     '412 records of metrics were late (+1)'
@@ -169,9 +163,9 @@ def note_text(error: str) -> str:
     'no worker is running'
     """
     first, *more = error.split("; ")
-    said = re.split(r" \(|: ", first)[0]
-    said = said if len(said) <= NOTE_LENGTH else said[: NOTE_LENGTH - 1] + "…"
-    return f"{said} (+{len(more)})" if more else said
+    short = re.split(r" \(|: ", first)[0]
+    short = short if len(short) <= NOTE_LENGTH else short[: NOTE_LENGTH - 1] + "…"
+    return f"{short} (+{len(more)})" if more else short
 
 
 def _analysis(task: dict[str, Any] | None) -> str | None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import click
 
-from deploy.client_settings import ClientSettings, api_options
-from deploy.times import parse_time, utc
+from deploy.api_client.detectors import DetectorsApi
+from deploy.api_client.settings import ClientSettings, api_options
+from deploy.command_line.table import print_table
+from deploy.command_line.times import parse_range, utc
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -38,7 +39,7 @@ def _span(command: _F) -> _F:
 @click.option("--anomalies", is_flag=True, help="Only those with a grade above 0.")
 @click.option("--entity", "entities", multiple=True, metavar="FIELD=VALUE", help="Only of this entity; repeatable.")
 @click.option("--worst", is_flag=True, help="The highest grades first, not the latest.")
-@click.option("--size", type=click.IntRange(1, 10_000), default=20, show_default=True, help="How many at most.")
+@click.option("--size", type=click.IntRange(1, 10_000), default=20, show_default=True, help="At most this many.")
 @_span
 @click.option("--json", "as_json", is_flag=True, help="One result document a line.")
 @api_options
@@ -56,12 +57,9 @@ def results_command(
 ) -> None:
     """Show the results of DETECTOR (an id or a name), the latest first.
 
-    riverwatch tail follows them as they come.
+    riverwatch tail follows them as they arrive.
     """
-    from deploy.detectors_api import DetectorsApi
-    from deploy.table import print_table
-
-    start_ms, end_ms = _times(begin, end)
+    start_ms, end_ms = parse_range(begin, end)
     filters: list[dict[str, Any]] = [{"range": {"data_end_time": {"gte": start_ms, "lt": end_ms}}}]
     filters += [_entity_query(text) for text in entities]
     if anomalies:
@@ -90,7 +88,7 @@ def results_command(
 @click.argument("detector")
 @click.option("--by", multiple=True, metavar="FIELD", help="Of the detector's category fields; all if not given.")
 @click.option("--most", is_flag=True, help="The most anomalies first, not the worst.")
-@click.option("--size", type=click.IntRange(1, 1000), default=10, show_default=True, help="How many at most.")
+@click.option("--size", type=click.IntRange(1, 1000), default=10, show_default=True, help="At most this many.")
 @_span
 @click.option("--json", "as_json", is_flag=True, help="One bucket a line.")
 @api_options
@@ -106,10 +104,7 @@ def top_command(
     client: ClientSettings,
 ) -> None:
     """Show the entities of DETECTOR (an id or a name) with the worst anomalies."""
-    from deploy.detectors_api import DetectorsApi
-    from deploy.table import print_table
-
-    start_ms, end_ms = _times(begin, end)
+    start_ms, end_ms = parse_range(begin, end)
     body: dict[str, Any] = {
         "start_time_ms": start_ms,
         "end_time_ms": end_ms,
@@ -134,18 +129,10 @@ def top_command(
     )
 
 
-def _times(begin: str, end: str) -> tuple[int, int]:
-    now = int(time.time() * 1000)
-    try:
-        return parse_time(begin, now), parse_time(end, now)
-    except ValueError as error:
-        raise click.UsageError(f"{error}: use epoch ms, ISO 8601, now, or -6h") from error
-
-
 def _entity_query(text: str) -> dict[str, Any]:
     name, equals, value = text.partition("=")
     if not equals:
-        raise click.UsageError(f"--entity {text}: say FIELD=VALUE")
+        raise click.UsageError(f"--entity {text}: FIELD=VALUE is expected")
     both = [{"term": {"entity.name": {"value": name}}}, {"term": {"entity.value": {"value": value}}}]
     return {"nested": {"path": "entity", "query": {"bool": {"filter": both}}}}
 

@@ -6,27 +6,26 @@ import os
 
 import click
 
-from deploy.environment import kafka_options, overlay, read_settings
-from deploy.signals import stoppable
+from deploy.command_line.environment import kafka_options, overlay, read_settings
+from deploy.supervision.signals import stoppable
+from deploy.topics.results import ResultReader, readable
+from streams.settings import Settings
 
 
 @click.command("tail")
 @click.argument("what", type=click.Choice(["results", "anomalies"]))
 @click.option("--detector", "detector_id", help="Only those of this detector.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document a line, as it stands in the topic.")
-@click.option("--from-beginning", is_flag=True, help="Also what is there already (about 30 days).")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document a line, as in the topic.")
+@click.option("--from-beginning", is_flag=True, help="Begin with what the topic holds (about 30 days).")
 @kafka_options
 def command(
     what: str, detector_id: str | None, as_json: bool, from_beginning: bool, brokers: str | None, prefix: str | None
 ) -> None:
-    """Print each result (or anomaly) as it comes, until Ctrl-C.
+    """Print each result (or anomaly) as it arrives, until Ctrl-C.
 
     A readable line shows the end of the window, the detector, the entity, the features' values, and the anomaly's
     grade and confidence.
     """
-    from deploy.tail import ResultReader, readable
-    from streams.settings import Settings
-
     settings = read_settings(Settings, overlay(os.environ, brokers=brokers, prefix=prefix))
     with stoppable():
         reader = ResultReader(settings.client(), settings.topic(what), from_beginning=from_beginning)

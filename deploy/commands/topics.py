@@ -1,4 +1,4 @@
-"""``riverwatch topics``: see to Riverwatch's own topics."""
+"""``riverwatch topics``: Riverwatch's own topics."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import os
 
 import click
 
-from deploy.environment import kafka_options, overlay, read_settings
+from deploy.command_line.environment import kafka_options, overlay, read_settings
+from deploy.topics.apply import apply
+from streams.settings import Settings
 
 
 @click.group("topics")
 def command() -> None:
-    """Create, repair and show Riverwatch's topics."""
+    """Create and repair Riverwatch's topics."""
 
 
 @command.command("apply")
@@ -34,9 +36,6 @@ def apply_topics(
 
     Nothing is done at all when a topic has a number of partitions that cannot be used (exit code 9).
     """
-    from deploy.topics import apply
-    from streams.settings import Settings
-
     environment = overlay(
         os.environ, brokers=brokers, prefix=prefix, model_partitions=model_partitions, replication=replication
     )

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import click
 
-from deploy.environment import data_folder, overlay
-from deploy.signals import stoppable
+from deploy.command_line.environment import data_folder, overlay
+from deploy.supervision.signals import stoppable
+from deploy.supervision.stack import Stack
 
 
 @click.command("up")
-@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="How many workers.")
+@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Number of workers.")
 @click.option("--broker-port", type=click.IntRange(1, 65535), default=9092, show_default=True, help="Port of Kafka.")
 @click.option(
     "--api-port",
@@ -36,15 +37,13 @@ def command(
 ) -> None:
     """Run Kafka, the topics, workers and the API until Ctrl-C or SIGTERM.
 
-    What dies is reported and started again, after a pause that grows. At the end the API is stopped first, then
-    the workers, then Kafka; nothing is left behind, even if this process is killed.
+    A part that dies is reported and restarted, after a growing pause. At the end the API stops first, then the
+    workers, then Kafka; nothing is left behind, even if this process is killed.
     """
-    from deploy.stack import Stack
-
     environment = overlay(
         os.environ, api_port=api_port, data=data_folder(data).absolute(), brokers=brokers, prefix=prefix
     )
-    stack = Stack(environment, workers=workers, broker_port=broker_port, say=click.echo, hear=click.echo)
+    stack = Stack(environment, workers=workers, broker_port=broker_port, report=click.echo, detail=click.echo)
     with stoppable(), stack:
         click.echo(f"up ready: API on {stack.api_url}, Kafka on {stack.settings.brokers}")
         stack.watch()

@@ -8,7 +8,7 @@ import httpx
 
 from api.services import Services
 from api.settings import Settings
-from deploy.broker import free_port
+from deploy.local_kafka.broker import free_port
 from tests.api.conftest import AD, RunningApi, serving
 from tests.deadlines import REQUEST, eventually
 

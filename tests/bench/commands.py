@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from deploy.broker import LocalBroker, free_port
+from deploy.local_kafka.broker import LocalBroker, free_port
 from tests.bench.throughput import create
 from tests.cluster import Cluster, document
 

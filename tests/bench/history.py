@@ -23,7 +23,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
 
-from deploy.broker import LocalBroker, free_port
+from deploy.local_kafka.broker import LocalBroker, free_port
 from tests.bench.measure import cpu_seconds
 from tests.bench.throughput import START, count, create, fill, send
 from tests.cluster import Cluster

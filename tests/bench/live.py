@@ -17,7 +17,7 @@ from pathlib import Path
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from deploy.broker import LocalBroker, free_port
+from deploy.local_kafka.broker import LocalBroker, free_port
 from tests.bench.measure import cpu_seconds, resident_bytes
 from tests.bench.throughput import create, send
 from tests.cluster import PARTITIONS, Cluster

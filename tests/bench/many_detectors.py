@@ -19,7 +19,7 @@ from pathlib import Path
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from deploy.broker import LocalBroker, free_port
+from deploy.local_kafka.broker import LocalBroker, free_port
 from streams.settings import Settings
 from tests.bench.measure import cpu_seconds, peak_bytes, resident_bytes
 from tests.bench.throughput import send

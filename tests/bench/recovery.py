@@ -18,7 +18,7 @@ from pathlib import Path
 
 from confluent_kafka import Consumer, TopicPartition
 
-from deploy.broker import LocalBroker, free_port
+from deploy.local_kafka.broker import LocalBroker, free_port
 from tests.bench.live import produce
 from tests.bench.throughput import PARTITIONS, count, create
 from tests.cluster import Cluster, WorkerProcess

@@ -28,7 +28,7 @@ import httpx
 import uvloop
 from confluent_kafka import Producer
 
-from deploy.broker import LocalBroker, free_port
+from deploy.local_kafka.broker import LocalBroker, free_port
 from schemas.state import StoredTask, encode
 from schemas.task import Task
 from tests.bench.measure import cpu_seconds, peak_bytes

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from deploy.broker import HOST, LocalBroker, free_port
+from deploy.local_kafka.broker import HOST, LocalBroker, free_port
 from tests.broker.test_life import points
 from tests.cluster import Cluster
 from tests.conftest import Broker
@@ -63,7 +63,7 @@ class Secured:
             folder / "kafka",
             quick=True,
             heap="512m",
-            more={
+            properties={
                 "listeners": f"PLAINTEXT://{HOST}:{port},CONTROLLER://{HOST}:{controller},SECURED://{self.address}",
                 "controller.quorum.voters": f"1@{HOST}:{controller}",
                 "advertised.listeners": f"PLAINTEXT://{HOST}:{port},SECURED://{self.address}",

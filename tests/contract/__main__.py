@@ -22,7 +22,7 @@ from pathlib import Path
 
 import httpx
 
-from deploy.broker import free_port
+from deploy.local_kafka.broker import free_port
 from tests.deadlines import EVENT, REQUEST
 from tests.processes import bound
 

@@ -15,8 +15,8 @@ from schemas.node import Node, encode_node
 from schemas.state import StoredTask, encode
 from schemas.task import Task
 from tests.api.conftest import RunningApi, minute_records, running_api
+from tests.command_line import detectors
 from tests.conftest import Broker
-from tests.deploy.test_detectors import detectors
 
 LATE = "412 records of metrics were late (a longer window_delay would take them in)"
 UNREAD = "2,000 records of metrics/3 were deleted by retention before they were read"

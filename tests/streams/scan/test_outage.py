@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.broker import LocalBroker, free_port
+from deploy.local_kafka.broker import LocalBroker, free_port
 from tests.cluster import Cluster
 from tests.conftest import Broker, TopicUnderTest
 from tests.deadlines import SLOW_TEST

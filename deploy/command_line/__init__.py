@@ -1,0 +1,1 @@
+"""What the subcommands share: flags and settings, tables, times as people write them."""

@@ -1,0 +1,1 @@
+"""``riverwatch demo``: real metrics through a real Kafka, with its data."""

@@ -1,0 +1,1 @@
+"""Riverwatch's own topics: created and repaired, and the results read from them."""

@@ -1,0 +1,96 @@
+"""Reading the topics ``results`` and ``anomalies`` as they grow, and showing a result to people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from deploy.command_line.times import utc
+from deploy.errors import DeployError, KafkaUnreachable
+from schemas.result import Result, decode_result
+
+TIMEOUT_SECONDS = 15.0
+BATCH = 10_000
+
+
+class ResultReader:
+    """Reads all partitions of a topic of results, from its end as it is now or from its beginning.
+
+    The position is fixed on construction: nothing written later is missed. ``unreadable`` counts records that are no
+    results. Raises ``KafkaUnreachable``, or ``DeployError`` when there is no such topic.
+    """
+
+    def __init__(self, client: Mapping[str, Any], topic: str, *, from_beginning: bool) -> None:
+        self._consumer = Consumer(
+            {
+                "log_level": 2,
+                **client,
+                "group.id": "riverwatch-tail",
+                "enable.auto.commit": False,
+                "fetch.wait.max.ms": 100,
+                "error_cb": lambda _error: None,
+            }
+        )
+        try:
+            self._consumer.assign(self._positions(topic, from_beginning))
+        except KafkaException as error:
+            self._consumer.close()
+            raise KafkaUnreachable(
+                f"Kafka does not answer at {client['bootstrap.servers']} ({error.args[0].str()}). Check --brokers"
+                " (RIVERWATCH_BROKERS)."
+            ) from error
+        except DeployError:
+            self._consumer.close()
+            raise
+        self.unreadable = 0
+
+    def _positions(self, topic: str, from_beginning: bool) -> list[TopicPartition]:
+        found = self._consumer.list_topics(topic, timeout=TIMEOUT_SECONDS).topics[topic]
+        if found.error is not None:
+            raise DeployError(f"Kafka has no topic {topic} to read ({found.error.str()}): run riverwatch topics apply")
+        positions: list[TopicPartition] = []
+        for partition in found.partitions:
+            low, high = self._consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=TIMEOUT_SECONDS)
+            positions.append(TopicPartition(topic, partition, low if from_beginning else high))
+        return positions
+
+    def poll(self, seconds: float) -> list[tuple[Result, bytes]]:
+        """Results that arrive within ``seconds``, with their bytes. Unreadable records are skipped and counted."""
+        results: list[tuple[Result, bytes]] = []
+        for message in self._consumer.consume(BATCH, timeout=seconds):
+            if message.error() is not None:
+                if message.error().code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                    raise DeployError(f"the topic {message.topic()} has been deleted")
+                continue
+            try:
+                results.append((decode_result(message.value() or b""), message.value()))
+            except msgspec.DecodeError:
+                self.unreadable += 1
+        return results
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._consumer.close()
+
+
+def readable(result: Result) -> str:
+    """One line for people: end of the window (UTC), detector, entity, values, grade and confidence.
+
+    >>> from schemas.result import FeatureData
+    >>> readable(Result(id="d|", detector_id="d", data_start_time=0, data_end_time=60_000, anomaly_grade=0.5,
+    ...     confidence=0.9, feature_data=[FeatureData("f", "cpu", 93.25)]))
+    '1970-01-01 00:01:00  d  -  cpu=93.25  grade 0.50 confidence 0.90'
+    """
+    entity = ",".join(f"{each.name}={each.value}" for each in result.entity or []) or "-"
+    values = " ".join(f"{each.feature_name}={each.data:.6g}" for each in result.feature_data or []) or "-"
+    if result.error:
+        verdict = f"error: {result.error}"
+    elif isinstance(result.anomaly_grade, float):
+        confidence = result.confidence if isinstance(result.confidence, float) else 0.0
+        verdict = f"grade {result.anomaly_grade:.2f} confidence {confidence:.2f}"
+    else:
+        verdict = "still learning"
+    return f"{utc(result.data_end_time)}  {result.detector_id}  {entity}  {values}  {verdict}"
