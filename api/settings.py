@@ -4,7 +4,7 @@
 Every field carries its documentation and the variable it is read from, so that docs/settings.md can be checked
 against this file.
 
->>> Settings.from_environment({"RIVERWATCH_API_PORT": "9300"}).port
+>>> ApiSettings.from_environment({"RIVERWATCH_API_PORT": "9300"}).port
 9300
 """
 
@@ -30,7 +30,7 @@ def _setting(default: Any, variable: str, doc: str, **bounds: int) -> Any:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class ApiSettings:
     """What an API process needs to know. Times are seconds, sizes bytes."""
 
     brokers: str = _setting("127.0.0.1:9092", "RIVERWATCH_BROKERS", "Kafka bootstrap servers, comma separated")
@@ -161,7 +161,7 @@ class Settings:
             raise SettingInvalid("RIVERWATCH_TLS_CLIENT_CA needs RIVERWATCH_TLS_CERTIFICATE and RIVERWATCH_TLS_KEY")
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> Settings:
+    def from_environment(cls, environment: Mapping[str, str]) -> ApiSettings:
         """Read the settings. Raises ``SettingInvalid`` for a value that cannot be used."""
         values: dict[str, Any] = {"kafka": _kafka(environment)}
         for each in fields(cls):

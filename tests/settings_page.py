@@ -8,7 +8,7 @@ from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import Any
 
-from api.settings import Settings as ApiSettings
+from api.settings import ApiSettings
 from deploy.api_client.settings import VARIABLE, ClientSettings
 from streams.settings import Settings as WorkerSettings
 

@@ -18,7 +18,7 @@ from schemas.task import HISTORICAL_TYPES, REALTIME_TYPES, Task
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
+class StoredDocument:
     """A document as the API shows it. ``seq_no`` is the offset of its record.
 
     ``automatic_delay`` says that a detector's ``window_delay`` is only shown: it is measured.
@@ -48,10 +48,10 @@ class Catalog:
     """
 
     def __init__(self) -> None:
-        self.detectors: DocumentTable[Document] = DocumentTable(("name",))
-        self.jobs: dict[str, Document] = {}
-        self.tasks: DocumentTable[Document] = DocumentTable(("detector_id", "parent_task_id", "state", "task_type"))
-        self.hidden_tasks: dict[str, Document] = {}
+        self.detectors = DocumentTable[StoredDocument](("name",))
+        self.jobs: dict[str, StoredDocument] = {}
+        self.tasks = DocumentTable[StoredDocument](("detector_id", "parent_task_id", "state", "task_type"))
+        self.hidden_tasks: dict[str, StoredDocument] = {}
         self.analyses_deleted = 0
         self._names: dict[str, str] = {}
         self._many: set[str] = set()
@@ -69,7 +69,7 @@ class Catalog:
         if stored is not None:
             automatic = "window_delay" not in stored.document
             shown = shown_document(stored.document)
-            self.detectors.put(Document(key, stored.version, offset, shown, automatic))
+            self.detectors.put(StoredDocument(key, stored.version, offset, shown, automatic))
             self._names[stored.document.get("name", "")] = key
             if stored.document.get("category_field"):
                 self._many.add(key)
@@ -81,7 +81,7 @@ class Catalog:
         stored = None if value is None else decode_state(value)
         self.hidden_tasks.pop(key, None)
         if isinstance(stored, StoredTask):
-            task = Document(key, stored.version, offset, _shown_task(stored.document))
+            task = StoredDocument(key, stored.version, offset, _shown_task(stored.document))
             if stored.document.detector_id.startswith(HIDDEN):
                 self.hidden_tasks[key] = task
                 return
@@ -89,7 +89,7 @@ class Catalog:
             if stored.document.parent_task_id is None:
                 self._parents.setdefault(stored.document.detector_id, set()).add(key)
         elif isinstance(stored, StoredJob):
-            self.jobs[key] = Document(key, stored.version, offset, msgspec.to_builtins(stored.document))
+            self.jobs[key] = StoredDocument(key, stored.version, offset, msgspec.to_builtins(stored.document))
         else:
             self.jobs.pop(key, None)
             before = self.tasks.delete(key)
@@ -97,7 +97,7 @@ class Catalog:
                 self._drop_parent(before)
                 self.analyses_deleted += before.source["task_type"] in HISTORICAL_TYPES
 
-    def _drop_parent(self, task: Document) -> None:
+    def _drop_parent(self, task: StoredDocument) -> None:
         detector_id = task.source["detector_id"]
         parents = self._parents.get(detector_id, set())
         parents.discard(task.id)
@@ -108,7 +108,7 @@ class Catalog:
         """The id of the detector that has exactly this name."""
         return self._names.get(name)
 
-    def _latest(self, detector_id: str, types: frozenset[str]) -> Document | None:
+    def _latest(self, detector_id: str, types: frozenset[str]) -> StoredDocument | None:
         tasks = (self.tasks.get(id) for id in self._parents.get(detector_id, ()))
         found = [
             task
@@ -117,15 +117,15 @@ class Catalog:
         ]
         return max(found, key=lambda task: (task.source["execution_start_time"], task.seq_no), default=None)
 
-    def realtime_task(self, detector_id: str) -> Document | None:
+    def realtime_task(self, detector_id: str) -> StoredDocument | None:
         """The latest task of real-time detection."""
         return self._latest(detector_id, REALTIME_TYPES)
 
-    def historical_task(self, detector_id: str) -> Document | None:
+    def historical_task(self, detector_id: str) -> StoredDocument | None:
         """The latest task of historical analysis, the parent where there are entity tasks."""
         return self._latest(detector_id, HISTORICAL_TYPES)
 
-    def entity_tasks(self, parent_id: str) -> Candidates[Document]:
+    def entity_tasks(self, parent_id: str) -> Candidates[StoredDocument]:
         """The entity tasks of a historical analysis."""
         return self.tasks.having("parent_task_id", parent_id)
 
@@ -141,6 +141,6 @@ def _shown_task(task: Task) -> dict[str, Any]:
     return source
 
 
-def task_document(task: Document) -> dict[str, Any]:
+def task_document(task: StoredDocument) -> dict[str, Any]:
     """A task as GET and the profile show it: with its id, which is not stored in it."""
     return {"task_id": task.id, **task.source}

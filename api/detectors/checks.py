@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from api.detectors.catalog import Catalog, Document
+from api.detectors.catalog import Catalog, StoredDocument
 from api.detectors.sample import Sample, kind_of
 from api.http.json_position import locate
-from api.kafka.source import Sources
-from api.settings import Settings
+from api.http.requests import Request
+from api.kafka.source_topics import SourceTopics
+from api.settings import ApiSettings
 from schemas.aggregation import Aggregation
 from schemas.command import User
-from schemas.detector import Detector, read_detector
+from schemas.detector import DEFAULT_INTERVAL, Detector, read_detector
 from schemas.detector_check import DetectorLimits, check_name
 from schemas.errors import DetectorInvalid, Refused
 from schemas.feature import check_features
@@ -31,20 +32,20 @@ RUNTIME = "Feature has an invalid query causing a runtime exception"
 class Checks:
     """The checks of one API process."""
 
-    def __init__(self, settings: Settings, catalog: Catalog, sources: Sources) -> None:
+    def __init__(self, settings: ApiSettings, catalog: Catalog, source_topics: SourceTopics) -> None:
         self._settings = settings
         self._catalog = catalog
-        self._sources = sources
+        self._source_topics = source_topics
         self.limits = DetectorLimits(
             max_features=settings.max_features, category_field_limit=settings.category_field_limit
         )
 
-    async def check(self, detector: Detector, before: Document | None = None) -> None:
+    async def check(self, detector: Detector, before: StoredDocument | None = None) -> None:
         """Check a detector that is to be created, or to replace ``before``. Raises ``Refused``."""
         samples: Sequence[Sample] | None = None
         if self._settings.check_sources:
-            topics = await self._sources.topics(detector.indices)
-            samples = await self._sources.samples(topics)
+            topics = await self._source_topics.topics(detector.indices)
+            samples = await self._source_topics.samples(topics)
         check_name(detector.name, self.limits)
         if samples is not None:
             _check_time_field(detector, samples)
@@ -68,18 +69,17 @@ class Checks:
             raise _invalid("name", f"{reason} as it's already used by another detector", 409)
 
     def read(
-        self, document: Mapping[str, Any], *, body: bytes, user: User | None, default_interval: Interval | None
+        self, document: Mapping[str, Any], request: Request, default_interval: Interval | None = DEFAULT_INTERVAL
     ) -> Detector:
-        """Read a detector document; ids of features do not matter here.
+        """Read a detector document in the body of a request; ids of features do not matter here. Raises ``Refused``.
 
-        ``body`` is the text that the document was read from: a parsing error says where in it. ``_validate`` asks with
-        ``default_interval`` None: there a detection interval must be given.
+        Where ``default_interval`` is None, as for ``_validate``, a detection interval must be given.
         """
         try:
-            return self._read(document, user, default_interval)
+            return self._read(document, request.user, default_interval)
         except Refused as refused:
             if refused.kind == "parsing_exception":
-                self._place(refused, document, body)
+                self._place(refused, document, request.body)
             raise
 
     def _read(self, document: Mapping[str, Any], user: User | None, default_interval: Interval | None) -> Detector:

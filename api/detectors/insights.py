@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from api.http.requests import Answer, Request
-from api.services import Services
 from schemas.errors import Refused
 
 
-async def insights(_request: Request, _services: Services) -> Answer:
+async def insights(_request: Request) -> Answer:
     """``POST /insights/_start``, ``GET /insights/_status``, ``POST /insights/_stop``."""
     raise Refused(
         500,

@@ -6,10 +6,14 @@ from typing import Any
 
 import msgspec
 
+from api.detectors.catalog import Catalog
+from api.detectors.checks import Checks
+from api.detectors.previews import Previews
 from api.detectors.routes import new_id
 from api.http.errors import Text
 from api.http.requests import Answer, Request, milliseconds
-from api.services import Services
+from api.kafka.readiness import Readiness
+from api.security.access import Access
 from schemas.detector import load_detector, shown_document, stored_document
 from schemas.errors import Refused
 from schemas.result import Result
@@ -18,21 +22,24 @@ from schemas.token import as_object
 _LEFT_OUT = ("id", "task_id", "execution_start_time", "execution_end_time", "model_id", "detector_id")
 
 
-async def preview(request: Request, services: Services) -> Answer:
+async def preview(
+    request: Request, access: Access, catalog: Catalog, checks: Checks, previews: Previews, readiness: Readiness
+) -> Answer:
     """``POST /detectors/{detectorID}/_preview`` and ``POST /detectors/_preview``."""
     body = request.json_object()
     start, end = _range(body)
     id = request.path_parameters.get("detectorID") or body.get("detector_id")
     if id is not None:
-        stored = services.catalog.detectors.get(str(id))
+        stored = catalog.detectors.get(str(id))
         if stored is None:
             raise Refused(404, f"Can't find anomaly detector with id:{id}")
-        services.allow(stored, request)
-        services.allow_topics(stored.source["indices"], request)
+        access.allow(stored, request)
+        access.allow_topics(stored.source["indices"], request)
         document = stored.definition
     elif body.get("detector") is not None:
         given = as_object(body["detector"])
-        detector = services.read_detector(given, request)
+        detector = checks.read(given, request)
+        access.allow_topics(detector.indices, request)
         document = stored_document(detector)
         document.pop("last_update_time", None)
         for feature in document["feature_attributes"]:
@@ -40,10 +47,10 @@ async def preview(request: Request, services: Services) -> Answer:
             feature["feature_id"] = feature["feature_id"] or new_id()
     else:
         raise Text(400, "Must set detector id or detector")
-    services.require_results()
+    readiness.require_results()
     if not document["feature_attributes"]:
         raise Refused(400, "Can't preview detector without feature")
-    found = await services.previews.run(document, start, end, request.user)
+    found = await previews.run(document, start, end, request.user)
     return Answer(
         {
             "anomaly_result": [_shown(result, None if id is None else str(id)) for result in found.shown()],
@@ -52,27 +59,27 @@ async def preview(request: Request, services: Services) -> Answer:
     )
 
 
-async def run(request: Request, services: Services) -> Answer:
+async def run(request: Request, access: Access, catalog: Catalog, previews: Previews, readiness: Readiness) -> Answer:
     """``POST /detectors/{detectorID}/_run``: the verdict on one period, with the history before it as cold start.
 
     A model of its own is trained on the detector's history before the period and gives the verdict on its last
     window. Nothing is kept and the models of a running job are left alone.
     """
     start, end = _range(request.json_object())
-    stored = services.catalog.detectors.get(request.path_parameters["detectorID"])
+    stored = catalog.detectors.get(request.path_parameters["detectorID"])
     if stored is None:
         raise Refused(500, "config is not available.", "end_run_exception")
-    services.allow(stored, request)
-    services.require_results()
+    access.allow(stored, request)
+    readiness.require_results()
     detector = load_detector(stored.definition)
-    services.allow_topics(detector.indices, request)
+    access.allow_topics(detector.indices, request)
     if not detector.enabled_features:
         raise Refused(500, "Having trouble querying data because all of your features have been disabled.")
     interval = detector.window_interval_ms
     if detector.category_fields:
         return Answer(verdict(None, 0, interval, "a detector with category fields has no single result: use _preview"))
     begin = start // interval * interval - detector.history * interval
-    found = await services.previews.run(stored.definition, begin, end, request.user)
+    found = await previews.run(stored.definition, begin, end, request.user)
     count, last = found.last()
     if last is None or last.data_end_time <= start:
         return Answer(verdict(None, count, interval, "No data in current detection window"))

@@ -16,9 +16,9 @@ import structlog
 
 from api.detectors.catalog import Catalog
 from api.detectors.preview_results import PreviewResults
-from api.kafka.commands import Control
-from api.kafka.follower import Record
-from api.settings import Settings
+from api.kafka.commands import Commands
+from api.kafka.follower import KafkaRecord
+from api.settings import ApiSettings
 from schemas.command import DetectorDelete, DetectorPut, HistoryStart, HistoryStop, User
 from schemas.errors import Refused
 from schemas.result import decode_result
@@ -30,7 +30,7 @@ log = structlog.get_logger()
 _MARK = b'"detector_id":"' + HIDDEN.encode()
 
 
-def is_preview(record: Record) -> bool:
+def is_preview(record: KafkaRecord) -> bool:
     """Whether a record of the results topic belongs to a preview."""
     return record.value is not None and _MARK in record.value
 
@@ -39,15 +39,15 @@ class Previews:
     """The previews under way in this process. All methods belong to the event loop."""
 
     def __init__(
-        self, settings: Settings, control: Control, catalog: Catalog, results_read: Callable[[], Awaitable[None]]
+        self, settings: ApiSettings, commands: Commands, catalog: Catalog, results_read: Callable[[], Awaitable[None]]
     ) -> None:
         self._settings = settings
-        self._control = control
+        self._commands = commands
         self._catalog = catalog
         self._results_read = results_read
         self._found: dict[str, PreviewResults] = {}
 
-    def take(self, record: Record) -> None:
+    def take(self, record: KafkaRecord) -> None:
         """A result of some preview came in; other processes' previews are dropped."""
         result = decode_result(record.value or b"")
         if result.detector_id in self._found:
@@ -64,10 +64,10 @@ class Previews:
         found = self._found[id] = PreviewResults(self._settings.preview_entities, self._settings.preview_results)
         hidden = {**document, "name": id, "result_index": None}
         try:
-            await self._control.submit(DetectorPut(detector_id=id, detector=hidden, mode="create", user=user))
+            await self._commands.submit(DetectorPut(detector_id=id, detector=hidden, mode="create", user=user))
             async with asyncio.timeout(self._settings.preview_timeout):
                 command = HistoryStart(detector_id=id, start_time=start, end_time=end, user=user)
-                reply = await self._control.submit(command)
+                reply = await self._commands.submit(command)
                 await self._ended(reply.id)
                 await self._results_read()
             return found
@@ -88,7 +88,7 @@ class Previews:
     async def _clean(self, id: str, user: User | None) -> None:
         for command in (HistoryStop(detector_id=id, user=user), DetectorDelete(detector_id=id, user=user)):
             try:
-                await self._control.submit(command)
+                await self._commands.submit(command)
             except Refused as refused:
                 if isinstance(command, DetectorDelete):
                     log.warning("a preview's detector could not be deleted", id=id, reason=refused.reason)

@@ -5,10 +5,14 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
-from api.detectors.catalog import Document, task_document
+from api.detectors.catalog import Catalog, StoredDocument, task_document
+from api.detectors.checks import Checks
 from api.http.errors import unknown_detector
 from api.http.requests import Answer, Request
-from api.services import Services, index_names
+from api.kafka.commands import Commands
+from api.kafka.readiness import Readiness
+from api.nodes.view import Nodes
+from api.security.access import Access
 from schemas.command import DetectorDelete, DetectorPut, Reply
 from schemas.document_id import ID_BYTES, document_id
 from schemas.errors import Refused
@@ -25,27 +29,31 @@ def new_id() -> str:
     return document_id(secrets.token_bytes(ID_BYTES))
 
 
-async def create(request: Request, services: Services) -> Answer:
+async def create(request: Request, access: Access, checks: Checks, commands: Commands) -> Answer:
     """``POST /detectors``."""
     document = request.json_object()
     request.refresh()
-    services.allow_owning(request)
-    await services.checks.check(services.read_detector(document, request))
+    access.allow_owning(request)
+    detector = checks.read(document, request)
+    access.allow_topics(detector.indices, request)
+    await checks.check(detector)
     id = new_id()
-    await services.control.submit(DetectorPut(detector_id=id, detector=document, mode="create", user=request.user))
-    return Answer(_written(services.detector(id, request)), 201, {"Location": f"{TWIN}/{id}"})
+    await commands.submit(DetectorPut(detector_id=id, detector=document, mode="create", user=request.user))
+    return Answer(_written(access.detector(id, request)), 201, {"Location": f"{TWIN}/{id}"})
 
 
-async def update(request: Request, services: Services) -> Answer:
+async def update(request: Request, access: Access, checks: Checks, commands: Commands, readiness: Readiness) -> Answer:
     """``PUT /detectors/{detectorID}``: the whole document is replaced."""
     id = request.path_parameters["detectorID"]
     document = request.json_object()
     request.refresh()
     seq_no, primary_term = _concurrency(request)
-    services.require_detectors(resource=None)
-    before = services.detector(id, request)
-    await services.checks.check(services.read_detector(document, request), before)
-    await services.control.submit(
+    readiness.require_detectors(resource=None)
+    before = access.detector(id, request)
+    detector = checks.read(document, request)
+    access.allow_topics(detector.indices, request)
+    await checks.check(detector, before)
+    await commands.submit(
         DetectorPut(
             detector_id=id,
             detector=document,
@@ -55,15 +63,15 @@ async def update(request: Request, services: Services) -> Answer:
             if_primary_term=primary_term,
         )
     )
-    return Answer(_written(services.detector(id, request)))
+    return Answer(_written(access.detector(id, request)))
 
 
-async def get(request: Request, services: Services) -> Answer:
+async def get(request: Request, access: Access, catalog: Catalog, nodes: Nodes) -> Answer:
     """``GET /detectors/{detectorID}``, with ``job`` and ``task`` as asked for."""
     id = request.path_parameters["detectorID"]
     job, task = request.flag("job"), request.flag("task")
     version = request.whole_number("version")
-    detector = services.detector(id, request)
+    detector = access.detector(id, request)
     if version not in (None, ANY_VERSION, detector.version):
         raise unknown_detector(id)
     shown: dict[str, Any] = {
@@ -74,25 +82,27 @@ async def get(request: Request, services: Services) -> Answer:
         "anomaly_detector": detector.source,
     }
     if job:
-        stored = services.catalog.jobs.get(id)
+        stored = catalog.jobs.get(id)
         shown["anomaly_detector_job"] = None if stored is None else stored.source
     if task:
-        realtime = _shown_task(services.catalog.realtime_task(id), services)
+        realtime = _shown_task(catalog.realtime_task(id), nodes, request.now)
         shown["realtime_task"] = realtime
         if request.search_guard:
             shown["realtime_detection_task"] = realtime
-        shown["historical_analysis_task"] = _shown_task(services.catalog.historical_task(id), services)
+        shown["historical_analysis_task"] = _shown_task(catalog.historical_task(id), nodes, request.now)
     return Answer(shown)
 
 
-async def delete(request: Request, services: Services) -> Answer:
+async def delete(
+    request: Request, access: Access, catalog: Catalog, commands: Commands, readiness: Readiness
+) -> Answer:
     """``DELETE /detectors/{detectorID}``; an unknown id gets ``not_found`` and 200, as the anchor's does."""
     id = request.path_parameters["detectorID"]
-    services.require_detectors()
-    before = services.catalog.detectors.get(id)
-    services.allow(before, request)
+    readiness.require_detectors()
+    before = catalog.detectors.get(id)
+    access.allow(before, request)
     try:
-        reply = await services.control.submit(DetectorDelete(detector_id=id, user=request.user))
+        reply = await commands.submit(DetectorDelete(detector_id=id, user=request.user))
     except Refused as refused:
         if refused.status != 404:
             raise
@@ -101,24 +111,24 @@ async def delete(request: Request, services: Services) -> Answer:
     return Answer(_deleted(request, id, "deleted", version, _offset(reply)))
 
 
-async def count(request: Request, services: Services) -> Answer:
-    """``GET /detectors/count``: of those that are shown to who asks."""
-    visibility = services.visibility(request)
-    shown = services.catalog.detectors if visibility.everything else visibility.detectors()
+async def count(request: Request, access: Access, catalog: Catalog) -> Answer:
+    """``GET /detectors/count``: of those that the user sees."""
+    visibility = access.visibility(request)
+    shown = catalog.detectors if visibility.everything else visibility.detectors()
     return Answer({"count": len(shown), "match": False})
 
 
-async def match(request: Request, services: Services) -> Answer:
+async def match(request: Request, catalog: Catalog, readiness: Readiness) -> Answer:
     """``GET /detectors/match``: whether a detector has exactly this name."""
     name = request.parameters.get("name")
     if name is None:
-        if not services.ever_written("detectors"):
+        if not readiness.ever_written("detectors"):
             return Answer({"count": 0, "match": False})
         raise Refused(400, "request parameter [name] is required", "illegal_argument_exception")
-    return Answer({"count": 0, "match": services.catalog.id_of_name(name) is not None})
+    return Answer({"count": 0, "match": catalog.id_of_name(name) is not None})
 
 
-def _written(detector: Document) -> dict[str, Any]:
+def _written(detector: StoredDocument) -> dict[str, Any]:
     return {
         "_id": detector.id,
         "_version": detector.version,
@@ -128,17 +138,17 @@ def _written(detector: Document) -> dict[str, Any]:
     }
 
 
-def _shown_task(task: Document | None, services: Services) -> dict[str, Any] | None:
+def _shown_task(task: StoredDocument | None, nodes: Nodes, now: int) -> dict[str, Any] | None:
     if task is None:
         return None
     shown = task_document(task)
-    error = services.nodes.error(shown.get("error"), services.now())
+    error = nodes.error(shown.get("error"), now)
     return {**shown, "error": error} if error and shown["state"] in LIVE_STATES else shown
 
 
 def _deleted(request: Request, id: str, result: str, version: int, seq_no: int) -> dict[str, Any]:
     return {
-        "_index": index_names(request).detectors,
+        "_index": request.index_names.detectors,
         "_id": id,
         "_version": version,
         "result": result,

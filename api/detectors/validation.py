@@ -1,13 +1,14 @@
-"""Validate and suggest (anchor sections 1.9 and 1.10)."""
+"""Validate and suggest."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from api.detectors.checks import feature_matchers, issue_of
+from api.detectors.checks import Checks, feature_matchers, issue_of
 from api.detectors.density import SUGGESTIONS, Data, model_issue, suggestions, timed
 from api.http.requests import Answer, Request
-from api.services import Services
+from api.kafka.source_topics import SourceTopics
+from api.security.access import Access
 from schemas.detector import Detector
 from schemas.errors import Refused
 from schemas.interval import Interval
@@ -17,57 +18,51 @@ NEWEST = 20_000
 """Records of each partition that are read to judge how dense the data are."""
 
 
-async def validate(request: Request, services: Services) -> Answer:
+async def validate(request: Request, access: Access, checks: Checks, source_topics: SourceTopics) -> Answer:
     """``POST /detectors/_validate[/{type}]``: 200 with the first issue, or with nothing."""
     asked = set(request.path_parameters.get("type", "detector").split(","))
     document = request.json_object()
     if not asked & {"detector", "model"}:
         raise Refused(500, "The given validation type doesn't exist", "illegal_state_exception")
     try:
-        detector = services.read_detector(document, request, default_interval=None)
-        await services.checks.check(detector)
+        detector = checks.read(document, request, default_interval=None)
+        access.allow_topics(detector.indices, request)
+        await checks.check(detector)
     except Refused as refused:
         return Answer(issue_of(refused))
     if "model" not in asked:
         return Answer({})
-    issue = model_issue(
-        detector,
-        await _data(detector, services),
-        services.now(),
-        compile_query(detector.filter_query),
-        feature_matchers(detector),
-    )
-    return Answer(issue or {})
+    data = await _data(detector, source_topics)
+    matches = compile_query(detector.filter_query)
+    return Answer(model_issue(detector, data, request.now, matches, feature_matchers(detector)) or {})
 
 
-async def suggest(request: Request, services: Services) -> Answer:
+async def suggest(request: Request, access: Access, checks: Checks, source_topics: SourceTopics) -> Answer:
     """``POST /detectors/_suggest/{types}``."""
     asked = [name for name in request.path_parameters["types"].split(",") if name in SUGGESTIONS]
     document = request.json_object()
     if not asked:
         raise _failed("The given suggest type doesn't exist", "validation_exception")
     try:
-        detector = services.checks.read(
-            document, body=request.body, user=request.user, default_interval=Interval(1, "Minutes")
-        )
+        detector = checks.read(document, request, default_interval=Interval(1, "Minutes"))
     except Refused as refused:
         raise _failed(refused.reason, "illegal_argument_exception") from None
-    services.allow_topics(detector.indices, request)
-    return Answer(suggestions(detector, asked, await _data(detector, services), services.now()))
+    access.allow_topics(detector.indices, request)
+    return Answer(suggestions(detector, asked, await _data(detector, source_topics), request.now))
 
 
 def _failed(reason: str, kind: str) -> Refused:
     return Refused(400, f"Validation Failed: 1: {reason};", kind)
 
 
-async def _data(detector: Detector, services: Services) -> Data | None:
+async def _data(detector: Detector, source_topics: SourceTopics) -> Data | None:
     """The newest records of the detector's topics, None when there are none with a time."""
-    topics = await services.sources.topics(detector.indices)
-    samples = await services.sources.samples(topics, NEWEST)
+    topics = await source_topics.topics(detector.indices)
+    samples = await source_topics.samples(topics, NEWEST)
     records = timed((record for sample in samples for record in sample.records), detector.time_field)
     if not records:
         return None
-    first: list[Any] = [record for sample in await services.sources.oldest(topics) for record in sample.records]
+    first: list[Any] = [record for sample in await source_topics.oldest(topics) for record in sample.records]
     oldest = timed(first, detector.time_field)
     complete = all(sample.total <= len(sample.records) for sample in samples)
     return Data(records, min(records[0][0], oldest[0][0] if oldest else records[0][0]), complete)

@@ -2,42 +2,49 @@
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Sequence
+from functools import cached_property
 from importlib.resources import files
+from typing import Any
 
-from api.documents.asyncapi import document as asyncapi_document
+from api.documents import asyncapi as topics
+from api.documents import openapi as api
 from api.http.requests import Answer, Request
-from api.services import Services
+from api.http.route import Route
 
 
-async def openapi(_request: Request, _services: Services) -> Answer:
+class ApiDocuments:
+    """The documents, each made when it is first asked for."""
+
+    def __init__(self, routes: Sequence[Route], prefix: str) -> None:
+        self._routes, self._prefix = routes, prefix
+
+    @cached_property
+    def openapi(self) -> dict[str, Any]:
+        """The routes as an OpenAPI document."""
+        return api.document(self._routes)
+
+    @cached_property
+    def asyncapi(self) -> dict[str, Any]:
+        """The topics as an AsyncAPI document, under the prefix that this API works with."""
+        return topics.document(self._prefix)
+
+    @cached_property
+    def page(self) -> bytes:
+        """A page with a form for each route."""
+        return files("api.documents").joinpath("explorer.html").read_bytes()
+
+
+async def openapi(_request: Request, documents: ApiDocuments) -> Answer:
     """``GET /_openapi.json``."""
-    return Answer(_document())
+    return Answer(documents.openapi)
 
 
-async def asyncapi(_request: Request, services: Services) -> Answer:
-    """``GET /_asyncapi.json``: the topics, under the prefix that this API works with."""
-    return Answer(_topics(services.settings.prefix))
+async def asyncapi(_request: Request, documents: ApiDocuments) -> Answer:
+    """``GET /_asyncapi.json``."""
+    return Answer(documents.asyncapi)
 
 
-async def page(_request: Request, _services: Services) -> Answer:
-    """``GET /_docs``: the document as a page with a form for each route."""
-    return Answer(_page(), headers={"Content-Type": "text/html; charset=UTF-8"})
-
-
-@cache
-def _document() -> dict[str, object]:
-    # Here, since the table of routes names this module's handlers.
-    from api.documents.openapi import document
-
-    return document()
-
-
-@cache
-def _topics(prefix: str) -> dict[str, object]:
-    return asyncapi_document(prefix)
-
-
-@cache
-def _page() -> bytes:
-    return files("api.documents").joinpath("explorer.html").read_bytes()
+async def page(_request: Request, documents: ApiDocuments) -> Answer:
+    """``GET /_docs``."""
+    return Answer(documents.page, headers={"Content-Type": "text/html; charset=UTF-8"})

@@ -39,7 +39,7 @@ class Filter:
     >>> Filter("-b.c").apply({"a": 1, "b": {"c": 2}})
     {'a': 1}
 
-    Raises ``Refused`` (400) for an expression that would take too long, and 504 when it is given up.
+    Raises ``Refused`` (400) for an expression that would take too long, and 504 when it is cancelled.
     """
 
     def __init__(self, expression: str) -> None:
@@ -57,8 +57,8 @@ class Filter:
         # The keys of an answer repeat, hit after hit.
         self._known: dict[Patterns, dict[str, tuple[bool, Patterns]]] = {}
 
-    def give_up(self) -> None:
-        """Break off what goes on in another thread."""
+    def cancel(self) -> None:
+        """End what goes on in another thread."""
         self._deadline.give_up()
 
     def apply(self, payload: Any) -> Any:

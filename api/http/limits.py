@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from schemas.errors import Refused
 
 
-class Places:
+class Quota:
     """``most`` of something may be taken at once by each one who takes; ``reason`` refuses what is above it.
 
-    >>> places = Places(1, "too many")
-    >>> with places.taken("a"), places.taken("b"):
-    ...     with places.taken("a"):
+    >>> quota = Quota(1, "too many")
+    >>> with quota.taken("a"), quota.taken("b"):
+    ...     with quota.taken("a"):
     ...         pass
     Traceback (most recent call last):
     schemas.errors.Refused: too many

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
+from api.http.index_names import OPENSEARCH, SEARCH_GUARD, IndexNames
 from api.security.permissions import Identity
 from schemas.command import User
 from schemas.errors import Refused
@@ -22,7 +24,7 @@ RESPONSE_PARAMETERS = (*FLAGS, "filter_path", "format")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What goes back. ``payload`` is rendered as JSON; a ``str`` goes out as plain text, None without a body."""
+    """What goes back. ``payload`` is rendered as JSON; ``bytes`` go out as they are, with their ``Content-Type``."""
 
     payload: Any
     status: int = 200
@@ -41,17 +43,24 @@ class Request:
     headers: Mapping[str, str]
     body: bytes
     identity: Identity | None = None
-    """Who asks; None where nobody is asked who they are."""
+    """The authenticated user; None without authentication."""
+    now: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
+    """When the request came, epoch ms."""
 
     @property
     def user(self) -> User | None:
-        """The user who asks, as documents record it."""
+        """The user, as documents record it."""
         return None if self.identity is None else self.identity.user
 
     @property
     def search_guard(self) -> bool:
         """Whether the request came in by Search Guard's prefix, whose names and stats differ."""
         return self.prefix.startswith("/_anomaly_detection")
+
+    @property
+    def index_names(self) -> IndexNames:
+        """The index names of the dialect that the request speaks."""
+        return SEARCH_GUARD if self.search_guard else OPENSEARCH
 
     def flag(self, name: str, default: bool = False) -> bool:
         """A boolean parameter; without a value it is true. Anything else is refused as OpenSearch does."""

@@ -5,61 +5,15 @@ The router, docs/routes.md, the OpenAPI document and the permission check are de
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
-from typing import Literal
-
 from api.detectors import insights, preview, validation
 from api.detectors import routes as detectors
+from api.detectors import search as detector_search
 from api.documents import routes as documentation
-from api.http.requests import Answer, Request
+from api.http.route import Body, Route
 from api.jobs import routes as jobs
-from api.nodes import health as root
-from api.nodes import profile, stats
+from api.nodes import health, profile, stats
 from api.results import routes as results
-from api.services import Services
-from api.tasks import search
-
-Handler = Callable[[Request, Services], Awaitable[Answer]]
-Body = Literal["none", "optional", "required", "search"]
-"""``search``: a body or the ``source`` parameter. ``required`` and ``search`` are refused by the handler."""
-
-PREFIXES = ("/_plugins/_anomaly_detection", "/_anomaly_detection/api")
-TWIN_PREFIX = "/_opendistro/_anomaly_detection"
-"""OpenSearch's old prefix: the original routes have a twin there, later ones have none."""
-
-SEARCH_PARAMETERS = ("source", "source_content_type")
-
-
-@dataclass(frozen=True)
-class Route:
-    """One route. ``tail`` follows a prefix, or is the whole path when ``prefixed`` is False.
-
-    ``permission`` is the tail of the anchor's action name (section 1.20), "" for what everybody may ask.
-    ``gated`` routes are answered with 503 while the views are not there. ``urgent`` ones have small answers that are at
-    hand: they are given whatever else is under way.
-    """
-
-    methods: tuple[str, ...]
-    tail: str
-    handler: Handler
-    summary: str
-    permission: str
-    parameters: tuple[str, ...] = ()
-    body: Body = "none"
-    original: bool = True
-    prefixed: bool = True
-    gated: bool = True
-    urgent: bool = False
-
-    def paths(self) -> Iterator[tuple[str, str]]:
-        """The paths of the route, each with its prefix."""
-        if not self.prefixed:
-            yield "", self.tail
-            return
-        for prefix in (*PREFIXES, *((TWIN_PREFIX,) if self.original else ())):
-            yield prefix, prefix + self.tail
-
+from api.tasks import search as task_search
 
 _ID = "/detectors/{detectorID}"
 
@@ -90,9 +44,23 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(("DELETE",), _ID, detectors.delete, "Delete a detector", "detector/delete"),
     Route(
-        ("GET", "POST"), "/detectors/_search", search.detectors, "Search the detectors", "detector/search", (), "search"
+        ("GET", "POST"),
+        "/detectors/_search",
+        detector_search.search,
+        "Search the detectors",
+        "detector/search",
+        (),
+        "search",
     ),
-    Route(("GET", "POST"), "/detectors/tasks/_search", search.tasks, "Search the tasks", "tasks/search", (), "search"),
+    Route(
+        ("GET", "POST"),
+        "/detectors/tasks/_search",
+        task_search.search,
+        "Search the tasks",
+        "tasks/search",
+        (),
+        "search",
+    ),
     Route(
         ("POST",),
         _ID + "/_preview",
@@ -234,11 +202,11 @@ ROUTES: tuple[Route, ...] = (
         "detector/stats",
         ("timeout",),
     ),
-    Route(("GET", "HEAD"), "/", root.root, "Name and version", "", prefixed=False, gated=False, urgent=True),
+    Route(("GET", "HEAD"), "/", health.root, "Name and version", "", prefixed=False, gated=False, urgent=True),
     Route(
         ("GET",),
         "/_health",
-        root.health,
+        health.health,
         "Whether requests can be answered",
         "",
         prefixed=False,
@@ -248,7 +216,7 @@ ROUTES: tuple[Route, ...] = (
     Route(
         ("GET",),
         "/_cluster/health",
-        root.health,
+        health.health,
         "The same, where OpenSearch clients ask",
         "",
         ("timeout", "wait_for_status"),

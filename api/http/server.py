@@ -15,10 +15,9 @@ import uvicorn
 from cryptography import x509
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from api.http.app import Application
+from api.process import ApiProcess
 from api.results.store_file import StoreUnusable
-from api.services import Services
-from api.settings import SettingInvalid, Settings
+from api.settings import ApiSettings, SettingInvalid
 
 SWITCH_SECONDS = 0.0005
 """Python's 5 ms let the thread that takes in results hold up every step of every request, each for that long."""
@@ -27,9 +26,9 @@ SWITCH_SECONDS = 0.0005
 class _Server(uvicorn.Server):
     """Says where it listens once it does, and leaves the views alone once they are built."""
 
-    def __init__(self, config: uvicorn.Config, address: str, services: Services) -> None:
+    def __init__(self, config: uvicorn.Config, address: str, process: ApiProcess) -> None:
         super().__init__(config)
-        self._address, self._services = address, services
+        self._address, self._process = address, process
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
@@ -39,7 +38,7 @@ class _Server(uvicorn.Server):
             self._freezing = asyncio.create_task(self._freeze())
 
     async def _freeze(self) -> None:
-        while self._services.why_unavailable() is not None:  # noqa: ASYNC110 -- threads build them
+        while self._process.readiness.why_not() is not None:  # noqa: ASYNC110 -- threads build them
             await asyncio.sleep(0.5)
         # Python's collector would look through all documents again and again: 170 ms each time for 100,000 tasks, in
         # which nobody is answered. They have no cycles, so that it finds nothing in them.
@@ -65,7 +64,7 @@ class _Protocol(HttpToolsProtocol):
             self.scope["extensions"] = {"tls": {"client_cert_name": self._subject}}
 
 
-def run(settings: Settings) -> int:
+def run(settings: ApiSettings) -> int:
     """Serve until SIGTERM or SIGINT; prints one line when the API listens. 0 after a clean stop, 1 otherwise.
 
     Raises ``SettingInvalid`` when it would listen elsewhere than on this machine without authentication, or for TLS
@@ -86,9 +85,9 @@ def run(settings: Settings) -> int:
     port = listener.getsockname()[1]
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     tls = settings.tls_certificate is not None
-    services = Services(settings)
+    process = ApiProcess(settings)
     config = uvicorn.Config(
-        Application(services),
+        process.application,
         loop="uvloop",
         http=_Protocol,
         ws="none",
@@ -110,11 +109,11 @@ def run(settings: Settings) -> int:
         files = "RIVERWATCH_TLS_CERTIFICATE, RIVERWATCH_TLS_KEY or RIVERWATCH_TLS_CLIENT_CA"
         raise SettingInvalid(f"{files} is no file that can be used: {error}") from error
     try:
-        services.open_results()
+        process.results.open()
     except StoreUnusable:
         listener.close()
         raise
-    server = _Server(config, f"{'https' if tls else 'http'}://{host}:{port}", services)
+    server = _Server(config, f"{'https' if tls else 'http'}://{host}:{port}", process)
     with contextlib.closing(listener), contextlib.suppress(KeyboardInterrupt):
         server.run(sockets=[listener])
     # What was left out of collections would be left at the exit, too, and DuckDB's binding then prints pages of leaks.
@@ -139,7 +138,7 @@ def configure_log(level: str) -> None:
     )
 
 
-def check_exposure(settings: Settings) -> None:
+def check_exposure(settings: ApiSettings) -> None:
     """Refuse to listen where others can reach an API that asks nobody who they are."""
     if settings.users is None and not _is_loopback(settings.host):
         raise SettingInvalid(

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from api.detectors.catalog import Catalog
 from api.http.requests import Answer, Request, as_object, milliseconds, parse_json
-from api.services import Services
+from api.kafka.commands import Commands
+from api.kafka.readiness import Readiness
+from api.security.access import Access
 from schemas.command import HistoryStart, HistoryStop, JobStart, JobStop, Reply
 from schemas.token import illegal_argument
 
 
-async def start(request: Request, services: Services) -> Answer:
+async def start(request: Request, access: Access, catalog: Catalog, commands: Commands, readiness: Readiness) -> Answer:
     """``POST /detectors/{detectorID}/_start``: without a body real-time detection, with a range an analysis.
 
     ``from=earliest`` (an extension) begins real-time detection at the topics' beginning.
@@ -20,30 +23,30 @@ async def start(request: Request, services: Services) -> Answer:
     begin = request.parameters.get("from", "now")
     if begin not in ("now", "earliest"):
         raise illegal_argument(f"Failed to parse value [{begin}] as only [now] or [earliest] are allowed.")
-    services.require_detectors()
-    detector = services.catalog.detectors.get(id)
-    services.allow(detector, request)
+    readiness.require_detectors()
+    detector = catalog.detectors.get(id)
+    access.allow(detector, request)
     if detector is not None:
-        services.allow_topics(detector.source["indices"], request)
+        access.allow_topics(detector.source["indices"], request)
     if bounds is None:
         command: JobStart | HistoryStart = JobStart(
             detector_id=id, user=request.user, from_="earliest" if begin == "earliest" else "now"
         )
     else:
         command = HistoryStart(detector_id=id, user=request.user, start_time=bounds[0], end_time=bounds[1])
-    return Answer(_started(await services.control.submit(command)))
+    return Answer(_started(await commands.submit(command)))
 
 
-async def stop(request: Request, services: Services) -> Answer:
+async def stop(request: Request, access: Access, catalog: Catalog, commands: Commands, readiness: Readiness) -> Answer:
     """``POST /detectors/{detectorID}/_stop``, with ``historical`` the analysis in place of the job."""
     id = request.path_parameters["detectorID"]
     historical = request.flag("historical")
-    services.require_detectors()
-    services.allow(services.catalog.detectors.get(id), request)
+    readiness.require_detectors()
+    access.allow(catalog.detectors.get(id), request)
     if historical:
-        reply = await services.control.submit(HistoryStop(detector_id=id, user=request.user))
+        reply = await commands.submit(HistoryStop(detector_id=id, user=request.user))
     else:
-        reply = await services.control.submit(JobStop(detector_id=id, user=request.user))
+        reply = await commands.submit(JobStop(detector_id=id, user=request.user))
     return Answer({"_id": reply.id or id, "_version": 0, "_seq_no": 0, "_primary_term": 0})
 
 

@@ -38,7 +38,7 @@ def _about(command: Command) -> dict[str, str | None]:
     }
 
 
-class Control:
+class Commands:
     """Writes commands and matches replies. All methods but ``start`` and ``stop`` belong to the event loop."""
 
     def __init__(self, client: Mapping[str, str], topic: str, timeout: float) -> None:

@@ -6,9 +6,10 @@ follower starts; it is *caught up* once all of them have been passed, and the AP
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -34,7 +35,7 @@ class NotNow(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class KafkaRecord:
     """One record: ``topic`` is the short name, ``value`` None a tombstone, ``time`` Kafka's timestamp (ms)."""
 
     topic: str
@@ -73,7 +74,7 @@ class Follower:
         self,
         client: Mapping[str, str],
         topics: Sequence[Followed],
-        deliver: Callable[[list[Record]], None],
+        deliver: Callable[[list[KafkaRecord]], None],
         *,
         batch: int = BATCH,
         pause: float = 0.0,
@@ -85,6 +86,7 @@ class Follower:
         self._positions: dict[tuple[str, int], int] = {}
         self._ends: dict[tuple[str, int], int] | None = None
         self._caught_up = False
+        self._written: set[str] = set()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="follower", daemon=True)
         self.problem: str | None = "Kafka has not been reached yet"
@@ -107,17 +109,30 @@ class Follower:
             self._caught_up = all(self._positions.get(at, 0) >= end for at, end in self._ends.items())
         return self._caught_up
 
-    def behind(self) -> int:
-        """How many records of those present at the start are still to be read."""
-        return sum(max(0, end - self._positions.get(at, 0)) for at, end in (self._ends or {}).items())
+    def why_incomplete(self) -> str | None:
+        """Why what follows is not complete now, None when it is."""
+        if self.failure is not None:
+            return f"reading Kafka has failed for good: {self.failure}"
+        if self.problem is not None or self.caught_up:
+            return self.problem
+        left = sum(max(0, end - self._positions.get(at, 0)) for at, end in (self._ends or {}).items())
+        return f"the views are being built: {left} records to go"
 
-    def passed(self, name: str, ends: Mapping[int, int]) -> bool:
-        """Whether the records of a topic before these offsets, by partition, have been delivered."""
-        return all(self._positions.get((name, partition), 0) >= end for partition, end in ends.items())
+    async def until_passed(self, name: str, ends: Mapping[int, int]) -> None:
+        """Wait until the records of a topic before these offsets, by partition, have been delivered."""
+        positions = self._positions
+        while any(positions.get((name, at), 0) < end for at, end in ends.items()):  # noqa: ASYNC110 -- a thread moves it
+            await asyncio.sleep(0.02)
 
     def ever_written(self, name: str) -> bool:
-        """Whether the topic has ever held a record, be it gone by now."""
-        return any(topic == name and position > 0 for (topic, _), position in self._positions.items())
+        """Whether the topic has ever held a record, even one that is gone by now."""
+        return name in self._written or any(
+            topic == name and position > 0 for (topic, _), position in self._positions.items()
+        )
+
+    def note_written(self, names: Iterable[str]) -> None:
+        """Records of these topics are being delivered: whoever is told of them must find them written."""
+        self._written.update(names)
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -214,7 +229,7 @@ class Follower:
             self.problem = "Kafka cannot be reached: all brokers are down"
 
     def _take(self, messages: list[Message]) -> None:
-        records: list[Record] = []
+        records: list[KafkaRecord] = []
         moved: dict[tuple[str, int], int] = {}
         for message in messages:
             error = message.error()
@@ -225,7 +240,7 @@ class Follower:
             if error is None:
                 _, stamp = message.timestamp()
                 key = (message.key() or b"").decode("utf-8", "replace")
-                records.append(Record(topic.name, at[1], message.offset(), key, message.value(), stamp))
+                records.append(KafkaRecord(topic.name, at[1], message.offset(), key, message.value(), stamp))
                 moved[at] = message.offset() + 1
             elif error.code() == KafkaError._PARTITION_EOF:
                 moved[at] = message.offset()

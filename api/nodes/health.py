@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from api.detectors.catalog import Catalog
 from api.http.requests import Answer, Request
-from api.services import Services
+from api.kafka.readiness import Readiness
+from api.nodes.view import Nodes
+from api.settings import ApiSettings
 
 COMPATIBLE_VERSION = "3.6.0"
 """The OpenSearch whose anomaly detection this API speaks; clients check it."""
 
 
-async def root(_request: Request, services: Services) -> Answer:
+async def root(_request: Request, settings: ApiSettings) -> Answer:
     """``GET /``: name and version, in the form that OpenSearch clients expect."""
     return Answer(
         {
             "name": "riverwatch",
-            "cluster_name": services.settings.prefix.rstrip(".-_") or "riverwatch",
+            "cluster_name": settings.prefix.rstrip(".-_") or "riverwatch",
             "cluster_uuid": "riverwatch",
             "version": {
                 "distribution": "opensearch",
@@ -28,21 +31,23 @@ async def root(_request: Request, services: Services) -> Answer:
     )
 
 
-async def health(_request: Request, services: Services) -> Answer:
+async def health(
+    request: Request, catalog: Catalog, nodes: Nodes, readiness: Readiness, settings: ApiSettings
+) -> Answer:
     """``GET /_health`` and ``GET /_cluster/health``: 200 when requests can be answered, else 503 and why."""
-    why = services.why_unavailable()
-    nodes = services.nodes.live(services.now())
+    why = readiness.why_not()
+    live = nodes.live(request.now)
     body = {
-        "cluster_name": services.settings.prefix.rstrip(".-_") or "riverwatch",
-        "status": "red" if why else ("green" if nodes else "yellow"),
+        "cluster_name": settings.prefix.rstrip(".-_") or "riverwatch",
+        "status": "red" if why else ("green" if live else "yellow"),
         "timed_out": False,
-        "number_of_nodes": len(nodes),
-        "number_of_data_nodes": len(nodes),
+        "number_of_nodes": len(live),
+        "number_of_data_nodes": len(live),
     }
-    if services.settings.users is None:  # everybody may ask: how many detectors there are is for those who are known
-        body["detectors"] = len(services.catalog.detectors)
+    if settings.users is None:  # everybody may ask: how many detectors there are is for those who are known
+        body["detectors"] = len(catalog.detectors)
     if why is not None:
         body["reason"] = why
-    elif not nodes:
+    elif not live:
         body["reason"] = "no worker has been heard from: detectors can be read, but nothing runs"
     return Answer(body, 503 if why else 200)

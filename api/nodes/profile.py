@@ -7,10 +7,12 @@ from typing import Any
 
 import msgspec
 
-from api.detectors.catalog import Document, task_document
+from api.detectors.catalog import Catalog, StoredDocument, task_document
 from api.http.requests import Answer, Request, as_object, parse_json
+from api.nodes.view import Nodes
+from api.results.queries import Queries
 from api.search.index import Candidates
-from api.services import Services
+from api.security.access import Access
 from schemas.errors import Refused
 from schemas.node import Model, Node, RunStatistics
 from schemas.task import LIVE_STATES, ROWS_TO_INIT
@@ -41,16 +43,25 @@ DIRECT = 128
 Runs = list[tuple[Node, RunStatistics]]
 
 
-async def profile(request: Request, services: Services) -> Answer:
+async def profile(request: Request, access: Access, catalog: Catalog, nodes: Nodes, queries: Queries) -> Answer:
     """``GET|POST /detectors/{detectorID}/_profile[/{type}]``."""
     id = request.path_parameters["detectorID"]
     entity = _entity(request)
     known = ENTITY_TYPES if entity is not None else TYPES
     asked = _asked(request, known, frozenset({"state"}) if entity is not None else DEFAULT_TYPES)
-    detector = services.detector(id, request)
+    detector = access.detector(id, request)
     if entity is not None:
-        return Answer(await _entity_profile(detector, entity, asked, services))
-    return Answer(await _detector_profile(detector, asked, request.flag("_all"), services))
+        return Answer(_entity_profile(detector, entity, asked, catalog.realtime_task(id), nodes, request.now))
+    profile = _detector_profile(detector, asked, request, catalog, nodes)
+    historical = catalog.historical_task(id)
+    if "ad_task" in asked and historical is not None:
+        entities = catalog.entity_tasks(historical.id)
+        if len(entities) <= DIRECT:
+            profile["ad_task"] = _task_profile(historical, entities)
+        else:
+            profile["ad_task"] = await queries.documents(lambda _: _task_profile(historical, entities))
+    order = [*TYPES, "model_count"]
+    return Answer(dict(sorted(profile.items(), key=lambda item: order.index(item[0]))))
 
 
 def _asked(request: Request, known: tuple[str, ...], default: frozenset[str]) -> frozenset[str]:
@@ -64,14 +75,15 @@ def _asked(request: Request, known: tuple[str, ...], default: frozenset[str]) ->
     return asked
 
 
-async def _detector_profile(
-    detector: Document, asked: frozenset[str], everything: bool, services: Services
+def _detector_profile(
+    detector: StoredDocument, asked: frozenset[str], request: Request, catalog: Catalog, nodes: Nodes
 ) -> dict[str, Any]:
-    job = services.catalog.jobs.get(detector.id)
+    """All but the historical task."""
+    job = catalog.jobs.get(detector.id)
     enabled = job is not None and bool(job.source.get("enabled"))
-    task = services.catalog.realtime_task(detector.id)
-    historical = services.catalog.historical_task(detector.id)
-    if job is None and historical is None and everything:
+    task = catalog.realtime_task(detector.id)
+    historical = catalog.historical_task(detector.id)
+    if job is None and historical is None and request.flag("_all"):
         return {}
     profile: dict[str, Any] = {}
     if "state" in asked:
@@ -79,10 +91,10 @@ async def _detector_profile(
     if "error" in asked and task is not None:
         error = task.source.get("error") or ""
         if enabled:
-            error = services.nodes.error(error, services.now())
+            error = nodes.error(error, request.now)
         if enabled or error:
             profile["error"] = error
-    runs = list(services.nodes.runs(detector.id, services.now())) if enabled else []
+    runs = list(nodes.runs(detector.id, request.now)) if enabled else []
     many = bool(detector.source.get("category_field"))
     if "window_delay" in asked:
         profile["window_delay"] = window_delay(detector, [run for _, run in runs])
@@ -90,22 +102,15 @@ async def _detector_profile(
         profile |= _run_profile(detector, task, runs, many, asked)
     elif historical is not None and "total_size_in_bytes" in asked:
         profile["total_size_in_bytes"] = 0
-    if "ad_task" in asked and historical is not None:
-        entities = services.catalog.entity_tasks(historical.id)
-        if len(entities) <= DIRECT:
-            profile["ad_task"] = _task_profile(historical, entities)
-        else:
-            profile["ad_task"] = await services.ask_documents(lambda _: _task_profile(historical, entities))
-    order = [*TYPES, "model_count"]
-    return dict(sorted(profile.items(), key=lambda item: order.index(item[0])))
+    return profile
 
 
-def window_delay(detector: Document, runs: Sequence[RunStatistics]) -> str:
+def window_delay(detector: StoredDocument, runs: Sequence[RunStatistics]) -> str:
     """How long windows wait for late records: what was given, or what is measured now where the detector runs.
 
-    >>> window_delay(Document("d", 1, 0, {"window_delay": {"period": {"interval": 2, "unit": "Minutes"}}}), [])
+    >>> window_delay(StoredDocument("d", 1, 0, {"window_delay": {"period": {"interval": 2, "unit": "Minutes"}}}), [])
     '120 s'
-    >>> window_delay(Document("d", 1, 0, {}, automatic_delay=True), [])
+    >>> window_delay(StoredDocument("d", 1, 0, {}, automatic_delay=True), [])
     'auto'
     """
     if not detector.automatic_delay:
@@ -116,12 +121,12 @@ def window_delay(detector: Document, runs: Sequence[RunStatistics]) -> str:
     return f"auto, now {max(run.window_delay_ms for run in runs) / 1000:.1f} s"
 
 
-def _state(task: Document | None) -> str:
+def _state(task: StoredDocument | None) -> str:
     return "RUNNING" if task is not None and task.source["state"] == "RUNNING" else "INIT"
 
 
 def _run_profile(
-    detector: Document, task: Document | None, runs: Runs, many: bool, asked: frozenset[str]
+    detector: StoredDocument, task: StoredDocument | None, runs: Runs, many: bool, asked: frozenset[str]
 ) -> dict[str, Any]:
     """What only the workers know about a running detector."""
     profile: dict[str, Any] = {}
@@ -177,7 +182,7 @@ def _model(model: Model, size: int, node_id: str) -> dict[str, Any]:
     return {**shown, "model_size_in_bytes": size, "node_id": node_id}
 
 
-def _task_profile(task: Document, candidates: Candidates[Document]) -> dict[str, Any]:
+def _task_profile(task: StoredDocument, candidates: Candidates[StoredDocument]) -> dict[str, Any]:
     """The historical task, and while it runs what its models are doing."""
     profile: dict[str, Any] = {"ad_task": task_document(task)}
     if task.source["state"] not in LIVE_STATES:
@@ -209,14 +214,14 @@ def _task_profile(task: Document, candidates: Candidates[Document]) -> dict[str,
     }
 
 
-def _entity_text(task: Document) -> str:
+def _entity_text(task: StoredDocument) -> str:
     entity = task.source.get("entity") or []
     if len(entity) == 1:
         return str(entity[0]["value"])
     return msgspec.json.encode(entity).decode()
 
 
-def _entity_task(task: Document, node: str) -> dict[str, Any]:
+def _entity_task(task: StoredDocument, node: str) -> dict[str, Any]:
     rows = round(task.source.get("init_progress", 0.0) * ROWS_TO_INIT)
     return {
         "rcf_total_updates": rows,
@@ -247,8 +252,13 @@ def _entity(request: Request) -> dict[str, str] | None:
     return None
 
 
-async def _entity_profile(
-    detector: Document, entity: dict[str, str], asked: frozenset[str], services: Services
+def _entity_profile(
+    detector: StoredDocument,
+    entity: dict[str, str],
+    asked: frozenset[str],
+    task: StoredDocument | None,
+    nodes: Nodes,
+    now: int,
 ) -> dict[str, Any]:
     fields = detector.source.get("category_field") or []
     if not fields:
@@ -257,8 +267,7 @@ async def _entity_profile(
         if field not in entity:
             raise Refused(400, f"Cannot find {field}")
     profile: dict[str, Any] = {}
-    found = _find(detector, entity, services)
-    task = services.catalog.realtime_task(detector.id)
+    found = _find(detector.id, entity, nodes, now)
     running = found is not None and _state(task) == "RUNNING"
     if "entity_info" in asked:
         profile["is_active"] = found is not None
@@ -276,10 +285,10 @@ async def _entity_profile(
     return profile
 
 
-def _find(detector: Document, entity: dict[str, str], services: Services) -> tuple[Node, RunStatistics, Model] | None:
-    for node, run in services.nodes.runs(detector.id, services.now()):
+def _find(detector_id: str, entity: dict[str, str], nodes: Nodes, now: int) -> tuple[Node, RunStatistics, Model] | None:
+    for node, run in nodes.runs(detector_id, now):
         for model in node.models:
-            if model.detector_id == detector.id and model.entity is not None:
+            if model.detector_id == detector_id and model.entity is not None:
                 values = {each.name: each.value for each in model.entity}
                 if values == entity:
                     return node, run, model

@@ -7,10 +7,13 @@ from typing import Any
 
 import msgspec
 
+from api.detectors.catalog import Catalog
 from api.http.requests import Answer, Request, unrecognized
+from api.kafka.readiness import Readiness
+from api.nodes.view import Nodes
 from api.search.request import check_timeout
+from api.security.access import Access
 from api.security.visibility import Visibility
-from api.services import Services
 from schemas.node import Node
 from schemas.token import illegal_argument
 
@@ -55,17 +58,17 @@ CLUSTER_STATS = (
 LEGACY_CLUSTER_STATS = ("single_entity_detector_count", "multi_entity_detector_count")
 
 
-async def stats(request: Request, services: Services) -> Answer:
+async def stats(request: Request, access: Access, catalog: Catalog, nodes: Nodes, readiness: Readiness) -> Answer:
     """``GET [/{nodeId}]/stats[/{stat}]``."""
     names = _names(request)
     check_timeout(request.parameters.get("timeout"), "StatsRequest.timeout")
-    visibility = services.visibility(request)
-    cluster = _cluster(services, visibility, legacy=request.search_guard)
+    visibility = access.visibility(request)
+    cluster = _cluster(catalog, readiness, visibility, legacy=request.search_guard)
     answer = {name: value for name, value in cluster.items() if name in names}
-    nodes = _nodes(request.path_parameters.get("nodeId"), services)
+    chosen = _chosen(request.path_parameters.get("nodeId"), nodes.live(request.now))
     shown = [name for name in NODE_STATS if name in names]
     answer["nodes"] = {
-        id: _node(_seen(node, visibility), shown, legacy=request.search_guard) for id, node in nodes.items()
+        id: _node(_seen(node, visibility), shown, legacy=request.search_guard) for id, node in chosen.items()
     }
     return Answer(answer)
 
@@ -84,17 +87,17 @@ def _names(request: Request) -> set[str]:
     return asked
 
 
-def _cluster(services: Services, visibility: Visibility, *, legacy: bool) -> dict[str, Any]:
+def _cluster(catalog: Catalog, readiness: Readiness, visibility: Visibility, *, legacy: bool) -> dict[str, Any]:
     def status(*topics: str) -> str:
-        return "green" if any(services.ever_written(topic) for topic in topics) else "non-existent"
+        return "green" if any(readiness.ever_written(topic) for topic in topics) else "non-existent"
 
-    single, many = detector_counts(services, visibility)
+    single, many = detector_counts(catalog, visibility)
     answer = {
         "anomaly_detectors_index_status": status("detectors"),
         "anomaly_results_index_status": status("results"),
-        "models_checkpoint_index_status": "green" if services.catalog.jobs else "non-existent",
+        "models_checkpoint_index_status": "green" if catalog.jobs else "non-existent",
         "anomaly_detection_state_status": status("state"),
-        "anomaly_detection_job_index_status": "green" if services.catalog.jobs else "non-existent",
+        "anomaly_detection_job_index_status": "green" if catalog.jobs else "non-existent",
         "forecast_config_index_status": "non-existent",
         "detector_count": single + many,
         "single_stream_detector_count": single,
@@ -106,17 +109,16 @@ def _cluster(services: Services, visibility: Visibility, *, legacy: bool) -> dic
     return answer
 
 
-def detector_counts(services: Services, visibility: Visibility) -> tuple[int, int]:
+def detector_counts(catalog: Catalog, visibility: Visibility) -> tuple[int, int]:
     """How many detectors without and with category fields are shown."""
     if visibility.everything:
-        return services.catalog.counts()
+        return catalog.counts()
     shown = visibility.detectors()
     many = sum(bool(each.source.get("category_field")) for each in shown)
     return len(shown) - many, many
 
 
-def _nodes(asked: str | None, services: Services) -> dict[str, Node]:
-    live = services.nodes.live(services.now())
+def _chosen(asked: str | None, live: dict[str, Node]) -> dict[str, Node]:
     if asked is None:
         return live
     wanted = set(asked.split(","))

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 import duckdb
 import structlog
 
-from api.kafka.follower import Record
+from api.kafka.follower import KafkaRecord
 from api.results.store_file import StoreUnusable
 from api.search.binding import bind
 from api.search.conditions import Condition
@@ -33,24 +33,30 @@ Delete = Callable[[Condition, Mapping[int, int]], Awaitable[int]]
 class Deletions:
     """The deletions of one API process. All methods belong to the event loop.
 
-    ``publish`` writes a record to the topic, ``read`` returns once the store has the results before the offsets that it
-    is given, and ``delete`` deletes from it.
+    ``publish`` writes a record to the topic. ``ends`` are the ends of the topic of results, ``read`` returns once the
+    store has the results before the offsets that it is given, and ``delete`` deletes from it.
     """
 
     def __init__(
         self,
         publish: Callable[[str, bytes], Awaitable[None]],
+        ends: Callable[[], Awaitable[Mapping[int, int]]],
         read: Callable[[Mapping[int, int]], Awaitable[None]],
         delete: Delete,
         timeout: float,
     ) -> None:
-        self._publish, self._read, self._delete, self._timeout = publish, read, delete, timeout
+        self._publish, self._ends, self._read = publish, ends, read
+        self._delete, self._timeout = delete, timeout
         self._asked: dict[str, asyncio.Future[int]] = {}
         self._under_way: set[asyncio.Task[None]] = set()
 
-    async def submit(self, query: Query, before: Mapping[int, int], now: int, user: User | None) -> int:
-        """Delete what a query matches; how many results of this process's store it were. Raises ``Refused``."""
-        deletion = Deletion(id=uuid.uuid4().hex, time=now, query=to_document(query), before=dict(before), user=user)
+    async def submit(self, query: Query, now: int, user: User | None) -> int:
+        """Delete what a query matches from the stores of all API processes; how many results there were in ours.
+
+        Raises ``Refused``.
+        """
+        before = dict(await self._ends())
+        deletion = Deletion(id=uuid.uuid4().hex, time=now, query=to_document(query), before=before, user=user)
         done = self._asked[deletion.id] = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(self._timeout):
@@ -64,7 +70,7 @@ class Deletions:
         log.info("results deleted", user=None if user is None else user.name, action="results.delete", count=deleted)
         return deleted
 
-    def take(self, record: Record) -> None:
+    def take(self, record: KafkaRecord) -> None:
         """A record of the topic came in: it is carried out in the background."""
         if record.value is not None:
             task = asyncio.create_task(self._carry_out(decode_deletion(record.value)))

@@ -1,4 +1,4 @@
-"""Questions to the results store and long searches of the other documents, in threads: the event loop never waits."""
+"""Queries of the results store and long searches of documents, in threads: the event loop never waits."""
 
 from __future__ import annotations
 
@@ -10,42 +10,44 @@ from typing import Any, TypeVar
 
 import duckdb
 
-from api.results.store import ResultsStore
+from api.results.store import CANCELLED, ResultsStore
 from api.search.deadline import Deadline
 from api.search.sql_slice import Run
 from schemas.errors import Refused
 
 T = TypeVar("T")
 
-BROKEN_OFF = "The search took too long and was broken off"
 
+class Queries:
+    """At most ``threads`` are under way at once; each may use several cores. Searches of documents take ``seconds``.
 
-class Questions:
-    """At most ``threads`` questions are under way at once; each may use several cores."""
+    ``store`` gives the results store, or raises ``Refused`` while it is not complete.
+    """
 
-    def __init__(self, threads: int) -> None:
-        self._threads = ThreadPoolExecutor(threads, "results")
+    def __init__(self, threads: int, seconds: float, store: Callable[[], ResultsStore]) -> None:
+        self._threads = ThreadPoolExecutor(threads, "queries")
+        self._seconds, self._store = seconds, store
 
-    async def ask(self, store: ResultsStore, question: Callable[[Run], T]) -> T:
-        """The answer to a question. One that nobody waits for any more is broken off, or not begun."""
-        asked = _Asked()
-        return await self._work(lambda: asked.answer(store, question), asked.give_up)
+    async def results(self, query: Callable[[Run], T]) -> T:
+        """What a query of the results store finds. It is cancelled, or never begun, when its caller is cancelled."""
+        store, cancellable = self._store(), _Query()
+        return await self._in_thread(lambda: cancellable.run(store, query), cancellable.cancel)
 
-    async def search(self, seconds: float, search: Callable[[Deadline], T]) -> T:
-        """What a search of documents in memory finds. It is broken off when nobody waits for it any more."""
-        deadline = Deadline(seconds)
-        return await self._work(lambda: search(deadline), deadline.give_up)
+    async def documents(self, search: Callable[[Deadline], T]) -> T:
+        """What a search of documents in memory finds. It is cancelled when its caller is."""
+        deadline = Deadline(self._seconds)
+        return await self._in_thread(lambda: search(deadline), deadline.give_up)
 
-    async def _work(self, work: Callable[[], T], give_up: Callable[[], None]) -> T:
-        answer = asyncio.get_running_loop().run_in_executor(self._threads, work)
+    async def _in_thread(self, work: Callable[[], T], cancel: Callable[[], None]) -> T:
+        found = asyncio.get_running_loop().run_in_executor(self._threads, work)
         try:
-            return await asyncio.shield(answer)
+            return await asyncio.shield(found)
         except asyncio.CancelledError:
-            give_up()
+            cancel()
             # A thread that still reads keeps its place: whoever comes next must not find the store overrun.
-            await asyncio.wait([answer])
-            if not answer.cancelled():
-                answer.exception()
+            await asyncio.wait([found])
+            if not found.cancelled():
+                found.exception()
             raise
 
     def close(self) -> None:
@@ -53,37 +55,38 @@ class Questions:
         self._threads.shutdown(wait=True)
 
 
-class _Asked:
-    """One question: begun in one thread, given up by another."""
+class _Query:
+    """One query of the results store: begun in one thread, cancelled by another."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._cursor: duckdb.DuckDBPyConnection | None = None
-        self._given_up = False
+        self._cancelled = False
 
-    def answer(self, store: ResultsStore, question: Callable[[Run], T]) -> T:
-        """Read from the store. Raises ``Refused`` (408) when it was given up."""
+    def run(self, store: ResultsStore, query: Callable[[Run], T]) -> T:
+        """Read from the store. Raises ``Refused`` (408) when cancelled."""
         with store.reading() as cursor:
             with self._lock:
-                if self._given_up:
-                    raise Refused(408, BROKEN_OFF, "timeout_exception")
+                self._check()
                 self._cursor = cursor
 
             def run(sql: str, values: Mapping[str, Any]) -> list[Any]:
-                # Between two of its statements there is nothing to interrupt.
-                if self._given_up:
-                    raise Refused(408, BROKEN_OFF, "timeout_exception")
+                self._check()  # between two of its statements there is nothing to interrupt
                 return cursor.execute(sql, values).fetchall()
 
             try:
-                return question(run)
+                return query(run)
             finally:
                 with self._lock:
                     self._cursor = None
 
-    def give_up(self) -> None:
-        """Break it off."""
+    def _check(self) -> None:
+        if self._cancelled:
+            raise Refused(408, CANCELLED, "timeout_exception")
+
+    def cancel(self) -> None:
+        """End it."""
         with self._lock:
-            self._given_up = True
+            self._cancelled = True
             if self._cursor is not None:
                 self._cursor.interrupt()

@@ -8,7 +8,6 @@ and workers may write a last result after the end of a task that was stopped and
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections.abc import Awaitable, Callable
 
@@ -16,7 +15,7 @@ import duckdb
 import structlog
 
 from api.detectors.catalog import Catalog
-from api.results.store import ResultsStore
+from api.results.feed import ResultsFeed
 from api.results.store_file import StoreUnusable
 from schemas.errors import Refused
 
@@ -29,18 +28,18 @@ EVERYTHING_SECONDS = 60.0
 class Retention:
     """Drops results in the background. ``state_read`` returns when the catalog knows what is on the topic now.
 
-    ``writing`` is the lock of whoever writes to the store; ``interval`` is in seconds.
+    ``interval`` is in seconds.
     """
 
     def __init__(
-        self, catalog: Catalog, writing: threading.Lock, state_read: Callable[[], Awaitable[None]], interval: float
+        self, catalog: Catalog, results: ResultsFeed, state_read: Callable[[], Awaitable[None]], interval: float
     ) -> None:
         self._catalog = catalog
-        self._writing = writing
+        self._results = results
         self._state_read = state_read
         self._interval = interval
 
-    async def run(self, store: ResultsStore) -> None:
+    async def run(self) -> None:
         """Go on until cancelled."""
         ended, looked = -1, time.monotonic()
         while True:
@@ -50,29 +49,21 @@ class Retention:
                 continue
             try:
                 deleted = self._catalog.analyses_deleted
-                await self._drop_orphans(store)
+                await self._drop_orphans()
                 if everything:
-                    await asyncio.to_thread(self._retain, store)
+                    await self._results.write(lambda store: store.retain(int(time.time() * 1000)))
                     looked = time.monotonic()
                 ended = deleted
             # Kafka is away, a search has taken the memory, the disk is full: later.
             except (Refused, duckdb.Error, OSError, StoreUnusable) as error:
                 log.warning("results could not be looked through", error=str(error)[:200])
 
-    async def _drop_orphans(self, store: ResultsStore) -> None:
-        found = await asyncio.to_thread(store.analyses)
+    async def _drop_orphans(self) -> None:
+        found = await asyncio.to_thread(self._results.store().analyses)
         # A task is written before its first result: once the catalog has read what is on the topic after the look
         # into the store, it knows the task, or its end.
         await self._state_read()
         gone = [task for task in found if self._catalog.tasks.get(task) is None]
         if gone:
-            dropped = await asyncio.to_thread(self._drop, store, gone)
+            dropped = await self._results.write(lambda store: store.drop_analyses(gone))
             log.info("results of deleted tasks are dropped", tasks=len(gone), results=dropped)
-
-    def _drop(self, store: ResultsStore, tasks: list[str]) -> int:
-        with self._writing:
-            return store.drop_analyses(tasks)
-
-    def _retain(self, store: ResultsStore) -> int:
-        with self._writing:
-            return store.retain(int(time.time() * 1000))

@@ -61,6 +61,9 @@ LEAST = 250_000
 """DuckDB frees space by whole groups of 122,880 rows: below two of them dropping rows makes nothing smaller."""
 
 
+CANCELLED = "The search took too long and was cancelled"
+
+
 class ResultRecord(Protocol):
     """A record of the topic ``results``."""
 
@@ -276,7 +279,7 @@ class ResultsStore:
             self._invalid = self._invalid or isinstance(error, duckdb.FatalException)
             raise _unreadable(error) from error
         except duckdb.InterruptException:
-            raise Refused(408, "The search took too long and was broken off", "timeout_exception") from None
+            raise Refused(408, CANCELLED, "timeout_exception") from None
         except duckdb.OutOfMemoryException:
             reason = "[results] Data too large: the search needs more memory than it may have"
             raise Refused(429, reason, "circuit_breaking_exception") from None

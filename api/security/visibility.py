@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from api.detectors.catalog import Catalog, Document
+from api.detectors.catalog import Catalog, StoredDocument
 from api.security.permissions import Identity
 
 
@@ -35,7 +35,7 @@ class Visibility:
         detector = self._catalog.detectors.get(detector_id)
         return detector is not None and self.shows_document(detector)
 
-    def shows_document(self, document: Document) -> bool:
+    def shows_document(self, document: StoredDocument) -> bool:
         """Whether a detector or a task is shown."""
         if self._identity is None or self._identity.sees_all:
             return True
@@ -44,6 +44,6 @@ class Visibility:
             return self.shows(document.source["detector_id"])
         return self._identity.sees(document.source.get("user"))
 
-    def detectors(self) -> list[Document]:
+    def detectors(self) -> list[StoredDocument]:
         """The detectors that are shown."""
         return [each for each in self._catalog.detectors if self.shows_document(each)]

@@ -10,7 +10,7 @@ import click
 
 from api.http.server import run
 from api.results.store_file import StoreUnusable
-from api.settings import Settings
+from api.settings import ApiSettings
 from deploy.command_line.environment import kafka_options, overlay, read_settings
 from deploy.errors import DataFolderUnusable
 from deploy.supervision.signals import stoppable
@@ -50,7 +50,7 @@ def command(
         prefix=prefix,
         apply_topics=apply_topics,
     )
-    settings = read_settings(Settings, environment)
+    settings = read_settings(ApiSettings, environment)
     with stoppable():
         # In the background: without Kafka the API must answer 503, not be absent.
         topics = TopicsInBackground(environment, click.echo)

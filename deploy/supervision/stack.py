@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from api.settings import Settings as ApiSettings
+from api.settings import ApiSettings
 from deploy.command_line.environment import overlay, read_settings
 from deploy.errors import DeployError, PortTaken
 from deploy.local_kafka.broker import LocalBroker, port_is_free

@@ -21,9 +21,8 @@ import httpx
 import pytest
 import uvicorn
 
-from api.http.app import Application
-from api.services import Services
-from api.settings import Settings
+from api.process import ApiProcess
+from api.settings import ApiSettings
 from schemas.topics import TOPICS
 from tests.api.coordinator import Coordinator
 from tests.conftest import Broker, TopicUnderTest
@@ -37,7 +36,7 @@ class RunningApi:
     """An API in this process, and the topics under its prefix."""
 
     client: httpx.Client
-    services: Services
+    process: ApiProcess
     url: str
     broker: Broker
     prefix: str
@@ -99,18 +98,18 @@ def running_api(broker: Broker, **settings: object) -> Iterator[RunningApi]:
     coordinator.start()
     with tempfile.TemporaryDirectory() as data:
         given = {"brokers": broker.bootstrap, "prefix": prefix, "data": Path(data), **settings}
-        services = Services(Settings(**given))  # type: ignore[arg-type]
-        with serving(services) as url, httpx.Client(base_url=url, timeout=REQUEST) as client:
+        process = ApiProcess(ApiSettings(**given))  # type: ignore[arg-type]
+        with serving(process) as url, httpx.Client(base_url=url, timeout=REQUEST) as client:
             wait_ready(client)
-            yield RunningApi(client, services, url, broker, prefix, topics)
+            yield RunningApi(client, process, url, broker, prefix, topics)
     coordinator.stop()
 
 
 @contextlib.contextmanager
-def serving(services: Services) -> Iterator[str]:
+def serving(process: ApiProcess) -> Iterator[str]:
     """The application behind a socket, in a thread; gives its address."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        config = uvicorn.Config(Application(services), lifespan="on", log_level="warning", ws="none")
+        config = uvicorn.Config(process.application, lifespan="on", log_level="warning", ws="none")
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from api.settings import SettingInvalid, Settings
+from api.settings import ApiSettings, SettingInvalid
 
 
 @pytest.mark.parametrize(
@@ -24,11 +24,11 @@ from api.settings import SettingInvalid, Settings
 )
 def test_a_value_that_cannot_be_used_is_named(variable: str, text: str, expected: str) -> None:
     with pytest.raises(SettingInvalid, match=f"^{variable}=.*{text}.*: expected {expected}"):
-        Settings.from_environment({variable: text})
+        ApiSettings.from_environment({variable: text})
 
 
 def test_limits_may_be_zero_and_the_port_may_be_free() -> None:
-    settings = Settings.from_environment({"RIVERWATCH_API_PORT": "0", "RIVERWATCH_MAX_PREVIEWS": "0"})
+    settings = ApiSettings.from_environment({"RIVERWATCH_API_PORT": "0", "RIVERWATCH_MAX_PREVIEWS": "0"})
     assert (settings.port, settings.max_previews) == (0, 0)
 
 
@@ -36,6 +36,6 @@ def test_tls_is_never_left_off_because_a_part_of_it_is_missing() -> None:
     certificate, key, authority = (f"RIVERWATCH_TLS_{name}" for name in ("CERTIFICATE", "KEY", "CLIENT_CA"))
     for given in ([certificate], [key], [authority], [certificate, authority], [key, authority]):
         with pytest.raises(SettingInvalid, match="RIVERWATCH_TLS_CERTIFICATE and RIVERWATCH_TLS_KEY"):
-            Settings.from_environment(dict.fromkeys(given, "x.pem"))
-    whole = Settings.from_environment(dict.fromkeys([certificate, key, authority], "x.pem"))
+            ApiSettings.from_environment(dict.fromkeys(given, "x.pem"))
+    whole = ApiSettings.from_environment(dict.fromkeys([certificate, key, authority], "x.pem"))
     assert whole.tls_client_ca == Path("x.pem")

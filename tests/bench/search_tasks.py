@@ -17,13 +17,13 @@ from typing import Any
 
 import orjson
 
-from api.detectors.catalog import Catalog, Document
+from api.detectors.catalog import Catalog, StoredDocument
 from api.search import TASKS, DocumentTable, parse_search, search_documents
 
 NOW = 1_795_493_335_499
 
 
-def table(tasks: int) -> DocumentTable[Document]:
+def table(tasks: int) -> DocumentTable[StoredDocument]:
     """So many tasks."""
     dice, found = random.Random(5), Catalog().tasks
     for number in range(tasks):
@@ -43,7 +43,7 @@ def table(tasks: int) -> DocumentTable[Document]:
         }
         if place > 1:
             source |= {"parent_task_id": f"task-{run * 25 + 1}", "entity": [{"name": "host", "value": f"host-{place}"}]}
-        found.put(Document(f"task-{number}", 3, number, source))
+        found.put(StoredDocument(f"task-{number}", 3, number, source))
     return found
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from api.services import Services
-from api.settings import Settings
+from api.process import ApiProcess
+from api.settings import ApiSettings
 from schemas.task import ROWS_TO_INIT
 from tests.api.conftest import AD, serving, wait_ready
 from tests.cluster import Cluster
@@ -27,8 +27,8 @@ PERIOD = {"period": {"interval": INTERVAL, "unit": "Seconds"}}
 def client(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """A client of an API beside the cluster."""
     data = tmp_path_factory.mktemp("api")
-    services = Services(Settings(brokers=cluster.bootstrap, prefix=cluster.prefix, data=data))
-    with serving(services) as url, httpx.Client(base_url=url, timeout=REQUEST) as client:
+    process = ApiProcess(ApiSettings(brokers=cluster.bootstrap, prefix=cluster.prefix, data=data))
+    with serving(process) as url, httpx.Client(base_url=url, timeout=REQUEST) as client:
         wait_ready(client)
         yield client
 

@@ -14,8 +14,8 @@ from typing import Any
 import httpx
 import pytest
 
-from api.services import Services
-from api.settings import Settings
+from api.process import ApiProcess
+from api.settings import ApiSettings
 from tests.api.conftest import AD, serving, wait_ready
 from tests.cluster import Cluster
 from tests.conftest import Broker, TopicUnderTest
@@ -39,8 +39,8 @@ def cluster(broker: Broker) -> Iterator[Cluster]:
 def client(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """A client of an API beside it."""
     data = tmp_path_factory.mktemp("api")
-    services = Services(Settings(brokers=cluster.bootstrap, prefix=cluster.prefix, data=data))
-    with serving(services) as url, httpx.Client(base_url=url + AD, timeout=REQUEST) as client:
+    process = ApiProcess(ApiSettings(brokers=cluster.bootstrap, prefix=cluster.prefix, data=data))
+    with serving(process) as url, httpx.Client(base_url=url + AD, timeout=REQUEST) as client:
         with httpx.Client(base_url=url) as root:
             wait_ready(root)
         yield client

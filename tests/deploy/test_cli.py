@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
-from api.settings import Settings as ApiSettings
+from api.settings import ApiSettings
 from deploy import errors
 from deploy.api_client.settings import VARIABLE, ClientSettings
 from deploy.cli import COMMANDS, riverwatch

@@ -64,7 +64,7 @@ def test_ways_through_a_document_do_not_multiply() -> None:
 
 def test_one_that_nobody_waits_for_is_broken_off() -> None:
     filter = Filter("**.x")
-    filter.give_up()
+    filter.cancel()
     with pytest.raises(Refused, match="not answered"):
         filter.apply(PAYLOAD)
 

@@ -100,7 +100,7 @@ def test_shapes_of_answers(api: RunningApi) -> None:
 
 
 def test_bodies_above_the_limit_are_refused(api: RunningApi) -> None:
-    body = b'{"a":"' + b"x" * api.services.settings.max_body_bytes + b'"}'
+    body = b'{"a":"' + b"x" * api.process.settings.max_body_bytes + b'"}'
     answer = api.client.post(AD + "/detectors", content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code == 413
     assert answer.json()["error"].keys() >= ENVELOPE

@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from api.detectors.catalog import Document
-from api.results.queries import Questions
+from api.detectors.catalog import StoredDocument
+from api.results.queries import Queries
 from api.results.store import ResultsStore
 from api.search import TASKS, search_documents
 from api.search.deadline import Deadline
@@ -196,10 +196,10 @@ def test_bodies_that_do_not_come_take_little_memory(hasty: RunningApi) -> None:
 @pytest.fixture
 def long_search(hasty: RunningApi) -> Iterator[dict[str, Any]]:
     """A search of tasks that takes longer than any request may."""
-    tasks = hasty.services.catalog.tasks
+    tasks = hasty.process.catalog.tasks
     source = {"task_type": "REALTIME_SINGLE_ENTITY", "detector_id": "x", "error": "so many words " * 40}
     for number in range(20_000):
-        tasks.put(Document(f"long-{number}", 1, number, source))
+        tasks.put(StoredDocument(f"long-{number}", 1, number, source))
     yield {"query": {"bool": {"should": [{"match": {"error": f"none{n}"}} for n in range(18)]}}}
     for number in range(20_000):
         tasks.delete(f"long-{number}")
@@ -260,7 +260,8 @@ def test_too_many_detectors(api: RunningApi) -> None:
 
 
 def test_a_search_that_nobody_waits_for_is_broken_off(tmp_path: Path) -> None:
-    store, questions = ResultsStore(tmp_path), Questions(1)
+    store = ResultsStore(tmp_path)
+    queries = Queries(1, REQUEST, lambda: store)
     begun = threading.Event()
 
     def endless(run: Run) -> int:
@@ -268,18 +269,18 @@ def test_a_search_that_nobody_waits_for_is_broken_off(tmp_path: Path) -> None:
         return len(run("SELECT count(*) FROM range(1000000) a, range(1000000) b WHERE a.range + b.range = 7", {}))
 
     async def ask() -> int:
-        first = asyncio.create_task(questions.ask(store, endless))
+        first = asyncio.create_task(queries.results(endless))
         await asyncio.to_thread(begun.wait)
-        behind = asyncio.create_task(questions.ask(store, endless))
+        behind = asyncio.create_task(queries.results(endless))
         await asyncio.sleep(0.1)
         for task in (first, behind):
             task.cancel()
         given_up = await asyncio.gather(first, behind, return_exceptions=True)
         assert [type(each) for each in given_up] == [asyncio.CancelledError, asyncio.CancelledError]
-        return await questions.ask(store, lambda run: run("SELECT 42", {})[0][0])
+        return await queries.results(lambda run: run("SELECT 42", {})[0][0])
 
     assert asyncio.run(ask()) == 42
-    questions.close()
+    queries.close()
     store.close()
 
 

@@ -1,56 +1,37 @@
-"""Literal segments win, parameters are tried next, whatever the order of registration."""
+"""Odd paths: literal segments win over parameters, empty segments don't count, ids may be encoded."""
 
 from __future__ import annotations
 
 import pytest
 
-from api.http.routing import Router
+from tests.api.conftest import AD, RunningApi
 
 
-def router() -> Router[str]:
-    made: Router[str] = Router()
-    for method, path, handler in [
-        ("GET", "/d/{id}", "get"),
-        ("DELETE", "/d/{id}", "delete"),
-        ("POST", "/d/_validate", "validate"),
-        ("POST", "/d/_validate/{type}", "validate-type"),
-        ("POST", "/d/{id}/_start", "start"),
-        ("GET", "/{node}/stats", "node-stats"),
-        ("GET", "/stats", "stats"),
-    ]:
-        made.add(method, path, handler)
-    return made
+@pytest.mark.parametrize("path", ["//detectors//x//", "/detectors/x/", "/detectors/%78"])
+def test_empty_segments_do_not_count(api: RunningApi, path: str) -> None:
+    answer = api.client.get(f"{api.url}{AD}{path}")
+    assert (answer.status_code, answer.json()["error"]["reason"]) == (404, "Can't find config with id: x")
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "handler", "parameters"),
-    [
-        ("GET", "/d/1", "get", {"id": "1"}),
-        ("GET", "//d//1//", "get", {"id": "1"}),
-        ("POST", "/d/_validate", "validate", {}),
-        ("POST", "/d/_validate/model", "validate-type", {"type": "model"}),
-        ("POST", "/d/_validate/_start", "validate-type", {"type": "_start"}),
-        ("POST", "/d/x/_start", "start", {"id": "x"}),
-        ("GET", "/d/stats", "get", {"id": "stats"}),
-        ("GET", "/n1/stats", "node-stats", {"node": "n1"}),
-        ("GET", "/stats", "stats", {}),
-        ("GET", "/d/%C3%A4%2F", "get", {"id": "ä/"}),
-    ],
+    ("path", "id"), [("%C3%A4%2F", "ä/"), ("stats", "stats"), ("a%2Fb%3Fc", "a/b?c"), ("%2525", "%25")]
 )
-def test_match(method: str, path: str, handler: str, parameters: dict[str, str]) -> None:
-    match = router().match(method, path)
-    assert match is not None
-    assert (match.handler, match.parameters) == (handler, parameters)
+def test_an_id_may_be_anything(api: RunningApi, path: str, id: str) -> None:
+    answer = api.call("GET", f"/detectors/{path}")
+    assert (answer.status_code, answer.json()["error"]["reason"]) == (404, f"Can't find config with id: {id}")
 
 
-def test_a_literal_hides_the_parameters_other_methods() -> None:
-    match = router().match("GET", "/d/_validate")
-    assert match is not None
-    assert (match.handler, match.allowed) == (None, ("POST",))
-    assert router().match("GET", "/nope/x/y") is None
+def test_a_parameter_takes_what_no_literal_does(api: RunningApi) -> None:
+    assert "_nodes" not in api.call("GET", "/stats").json()
+    assert api.call("GET", "/n1/stats").json()["nodes"] == {}
+    named = api.call("POST", "/detectors/_validate/_start", {})
+    assert named.json()["error"]["reason"] == "The given validation type doesn't exist"
 
 
-def test_twice_is_a_mistake() -> None:
-    made = router()
-    with pytest.raises(ValueError, match="registered twice"):
-        made.add("GET", "/stats", "again")
+def test_a_literal_hides_the_parameters_other_methods(api: RunningApi) -> None:
+    answer = api.call("GET", "/detectors/_validate")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+    assert api.call("PUT", "/detectors/count", {}).status_code == 405
+    assert api.call("GET", "/nope/x/y").json() == {
+        "error": f"no handler found for uri [{AD}/nope/x/y] and method [GET]"
+    }

@@ -15,9 +15,10 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from api.documents.openapi import document
+from api.http.routes import ROUTES
 from tests.api.conftest import RunningApi, minute_records
 
-schema = schemathesis.openapi.from_dict(document())
+schema = schemathesis.openapi.from_dict(document(ROUTES))
 load_all_checks()
 
 

@@ -21,7 +21,7 @@ def test_tls_files_that_cannot_be_used_are_told(tmp_path: Path, content: str | N
     given = {"RIVERWATCH_TLS_CERTIFICATE": str(file), "RIVERWATCH_TLS_KEY": str(file), "RIVERWATCH_API_PORT": "0"}
     script = (
         "import os; from api import settings; from api.http import server;"
-        " server.run(settings.Settings.from_environment(os.environ))"
+        " server.run(settings.ApiSettings.from_environment(os.environ))"
     )
     done = subprocess.run(
         bound([sys.executable, "-c", script]),

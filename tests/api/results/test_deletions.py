@@ -8,8 +8,8 @@ from pathlib import Path
 
 import httpx
 
-from api.services import Services
-from api.settings import Settings
+from api.process import ApiProcess
+from api.settings import ApiSettings
 from schemas.deletion import decode_deletion
 from tests.api.conftest import AD, RunningApi, serving, wait_ready
 from tests.api.results.test_routes import result, search, total, write
@@ -19,8 +19,8 @@ from tests.deadlines import REQUEST, eventually
 @contextmanager
 def another(api: RunningApi, data: Path) -> Iterator[httpx.Client]:
     """A second API process of the same Riverwatch, with a store of its own."""
-    services = Services(Settings(brokers=api.broker.bootstrap, prefix=api.prefix, data=data))
-    with serving(services) as url, httpx.Client(base_url=url, timeout=REQUEST) as client:
+    process = ApiProcess(ApiSettings(brokers=api.broker.bootstrap, prefix=api.prefix, data=data))
+    with serving(process) as url, httpx.Client(base_url=url, timeout=REQUEST) as client:
         wait_ready(client)
         yield client
 

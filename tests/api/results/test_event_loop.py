@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from api.detectors.catalog import Document
+from api.detectors.catalog import StoredDocument
 from tests.api.conftest import RunningApi
 from tests.api.results.test_routes import create
 from tests.deadlines import EVENT
@@ -40,7 +40,7 @@ class Watched:
 @pytest.fixture(scope="module")
 def parent(api: RunningApi) -> Iterator[str]:
     """The id of an analysis with a hundred thousand entity tasks, among as many others."""
-    id, tasks = create(api), api.services.catalog.tasks
+    id, tasks = create(api), api.process.catalog.tasks
     assert api.call("POST", f"/detectors/{id}/_start").status_code == 200
     source = {"task_type": "HISTORICAL_HC_ENTITY", "detector_id": id, "state": "RUNNING", "parent_task_id": "parent"}
     others = {**source, "parent_task_id": "another", "detector_id": "x"}
@@ -48,11 +48,11 @@ def parent(api: RunningApi) -> Iterator[str]:
         entity = [{"name": "host", "value": f"h{number}"}]
         tasks.put(Watched(f"e{number}", 1, number, {**source, "entity": entity}))  # type: ignore[arg-type]
     for number in range(1000):
-        tasks.put(Document(f"o{number}", 1, number, others))
+        tasks.put(StoredDocument(f"o{number}", 1, number, others))
     whole = {**source, "task_type": "HISTORICAL_HC_DETECTOR", "is_latest": True, "execution_start_time": 1}
     del whole["parent_task_id"]
-    tasks.put(Document("parent", 1, TASKS, whole))
-    api.services.catalog._parents.setdefault(id, set()).add("parent")
+    tasks.put(StoredDocument("parent", 1, TASKS, whole))
+    api.process.catalog._parents.setdefault(id, set()).add("parent")
     yield id
     for task in list(tasks):
         tasks.delete(task.id)
@@ -64,8 +64,9 @@ def loop_of(api: RunningApi) -> int:
     async def here() -> int:
         return threading.get_ident()
 
-    assert api.services._loop is not None
-    return asyncio.run_coroutine_threadsafe(here(), api.services._loop).result(EVENT)
+    loop = api.process.documents._loop
+    assert loop is not None
+    return asyncio.run_coroutine_threadsafe(here(), loop).result(EVENT)
 
 
 SEARCH = {"query": {"term": {"state": "RUNNING"}}, "sort": [{"execution_start_time": "desc"}], "size": 10}

@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from api.services import Services
-from api.settings import Settings
+from api.process import ApiProcess
+from api.settings import ApiSettings
 from schemas.result import Result, encode_result
 from tests.api.conftest import RunningApi, minute_records, running_api, serving, wait_ready
 from tests.conftest import Broker
@@ -70,8 +70,8 @@ def test_a_store_that_is_filled_again_does_not_keep_what_is_gone(
     write(api, detector, "a", task="of a task that was deleted before")
     stays_at(api, detector, {f"{task}|a", "of a task that was deleted before|a"})
     # Nothing is deleted now: only what another process finds when it begins tells it.
-    settings = Settings(brokers=broker.bootstrap, prefix=api.prefix, data=tmp_path, retention_interval=0.1)
-    second = Services(settings)
+    settings = ApiSettings(brokers=broker.bootstrap, prefix=api.prefix, data=tmp_path, retention_interval=0.1)
+    second = ApiProcess(settings)
     with serving(second) as url, httpx.Client(base_url=url, timeout=REQUEST) as client:
         wait_ready(client)
-        stays_at(replace(api, client=client, services=second, url=url), detector, {f"{task}|a"})
+        stays_at(replace(api, client=client, process=second, url=url), detector, {f"{task}|a"})

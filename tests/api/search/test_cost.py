@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from api.detectors.catalog import Document
+from api.detectors.catalog import StoredDocument
 from api.results.store import ResultsStore
 from api.search import RESULTS, TASKS, DocumentTable, parse_search, search_documents
 from api.search.cost import STORE
@@ -84,9 +84,9 @@ def test_patterns_in_aggregations_count(store: ResultsStore) -> None:
     ],
 )
 def test_what_is_asked_of_many_documents_is_refused_before_one_is_looked_at(body: dict[str, Any]) -> None:
-    table: DocumentTable[Document] = DocumentTable(("detector_id",))
+    table: DocumentTable[StoredDocument] = DocumentTable(("detector_id",))
     for number in range(3000):
-        table.put(Document(f"t{number}", 1, number, {"detector_id": f"d{number % 1000}", "state": "INIT"}))
+        table.put(StoredDocument(f"t{number}", 1, number, {"detector_id": f"d{number % 1000}", "state": "INIT"}))
     gone, allowed = Deadline(), Allowed(seconds=10.0)
     gone.give_up()
     for documents in (table, list(table)):

@@ -12,7 +12,7 @@ import pytest
 import structlog
 from argon2 import PasswordHasher
 
-from api.detectors.catalog import Document
+from api.detectors.catalog import StoredDocument
 from api.http.routes import ROUTES
 from schemas.command import User, decode_event
 from schemas.node import Model, Node, RunStatistics, encode_node
@@ -219,8 +219,8 @@ def test_tasks_are_shown_to_whom_the_detector_belongs(api: RunningApi, detector:
     """Whoever started them: an administrator, or nobody that is known."""
     source = {"task_type": "REALTIME_SINGLE_ENTITY", "detector_id": detector}
     theirs = {"name": "root", "backend_roles": ["b"]}
-    api.services.catalog.tasks.put(Document("t1", 1, 1, {**source, "user": theirs}))
-    api.services.catalog.tasks.put(Document("t2", 1, 2, {**source, "user": theirs, "detector_id": "gone"}))
+    api.process.catalog.tasks.put(StoredDocument("t1", 1, 1, {**source, "user": theirs}))
+    api.process.catalog.tasks.put(StoredDocument("t2", 1, 2, {**source, "user": theirs, "detector_id": "gone"}))
     for ids, aggregated in (["t1", "t2"], False), (["t1", "t2"], True):
         body: dict[str, object] = {"query": {"ids": {"values": ids}}}
         if aggregated:
@@ -233,12 +233,12 @@ def test_tasks_are_shown_to_whom_the_detector_belongs(api: RunningApi, detector:
         assert found == {"ada": ["t1"], "bob": []}
         assert not aggregated or answer["aggregations"]["all"]["doc_count"] == 0  # type: ignore[index]
     for id in ("t1", "t2"):
-        api.services.catalog.tasks.delete(id)
+        api.process.catalog.tasks.delete(id)
 
 
 def test_who_sees_only_theirs_searches_through_the_indexes_too(api: RunningApi, detector: str) -> None:
     looked = []
-    table = api.services.catalog.detectors
+    table = api.process.catalog.detectors
     candidates = table.candidates
     table.candidates = lambda condition: looked.append(found := candidates(condition)) or found  # type: ignore[method-assign, func-returns-value]
     try:

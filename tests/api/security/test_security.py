@@ -17,7 +17,7 @@ from structlog.testing import capture_logs
 
 from api.http.server import check_exposure
 from api.security.users import UsersInvalid, read_users
-from api.settings import SettingInvalid, Settings
+from api.settings import ApiSettings, SettingInvalid
 from tests.api.conftest import RunningApi, minute_records, running_api
 from tests.conftest import Broker
 
@@ -160,22 +160,22 @@ def test_the_user_is_recorded_and_decides_what_is_seen(api: RunningApi) -> None:
 
 
 def test_who_could_not_see_a_detector_of_their_own_makes_none(api: RunningApi) -> None:
-    before = len(api.services.catalog.detectors)
+    before = len(api.process.catalog.detectors)
     body = json.dumps(api.detector(api.source(minute_records())))
     headers = {"Authorization": basic("carl", "c"), "Content-Type": "application/json"}
     answer = api.client.post("/_plugins/_anomaly_detection/detectors", content=body, headers=headers)
     assert answer.status_code == 403
     assert "User carl does not have backend roles configured" in answer.json()["error"]["reason"]
-    assert len(api.services.catalog.detectors) == before
+    assert len(api.process.catalog.detectors) == before
 
 
 def test_without_users_only_this_machine_can_ask(tmp_path: Path) -> None:
-    check_exposure(Settings(host="127.0.0.1"))
-    check_exposure(Settings(host="::1"))
-    check_exposure(Settings(host="0.0.0.0", users=users_file(tmp_path)))
+    check_exposure(ApiSettings(host="127.0.0.1"))
+    check_exposure(ApiSettings(host="::1"))
+    check_exposure(ApiSettings(host="0.0.0.0", users=users_file(tmp_path)))
     for host in ("0.0.0.0", "::", "192.0.2.7", "example.org"):
         with pytest.raises(SettingInvalid, match="RIVERWATCH_USERS"):
-            check_exposure(Settings(host=host))
+            check_exposure(ApiSettings(host=host))
 
 
 @pytest.mark.parametrize(

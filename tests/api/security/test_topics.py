@@ -85,7 +85,7 @@ def test_topics_that_one_may_not_read_are_refused_everywhere(api: RunningApi, wh
     # Made by an administrator, for the team: what it reads is not for everybody in it to see.
     status, made = call(api, "root", "POST", "/detectors", api.detector(source))
     assert status == 201
-    stored = api.services.catalog.detectors.get(made["_id"])
+    stored = api.process.catalog.detectors.get(made["_id"])
     assert stored is not None
     stored.source.update(indices=named, user={"name": "root", "backend_roles": ["team"]})
     for method, path, body in looks_at(made["_id"], api.detector(source, indices=named)):

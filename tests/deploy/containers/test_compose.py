@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 import deploy
-from api.settings import Settings as ApiSettings
+from api.settings import ApiSettings
 from deploy.cli import riverwatch
 from deploy.local_kafka.broker import server_properties
 from deploy.local_kafka.jars import PINS, parse_pins

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import httpx
 
-from api.services import Services
-from api.settings import Settings
+from api.process import ApiProcess
+from api.settings import ApiSettings
 from deploy.local_kafka.broker import free_port
 from tests.api.conftest import AD, RunningApi, serving
 from tests.deadlines import REQUEST, eventually
@@ -29,8 +29,8 @@ def test_nothing_was_ever_made(api: RunningApi) -> None:
 
 
 def test_without_kafka(tmp_path: Path) -> None:
-    services = Services(Settings(brokers=f"127.0.0.1:{free_port()}", data=tmp_path))
-    with serving(services) as url, httpx.Client(base_url=url, timeout=REQUEST) as client:
+    process = ApiProcess(ApiSettings(brokers=f"127.0.0.1:{free_port()}", data=tmp_path))
+    with serving(process) as url, httpx.Client(base_url=url, timeout=REQUEST) as client:
         health = client.get("/_health")
         assert (health.status_code, health.json()["status"]) == (503, "red")
         assert client.get("/").status_code == 200
@@ -41,8 +41,8 @@ def test_without_kafka(tmp_path: Path) -> None:
 
 
 def test_topics_that_are_missing_are_named(api: RunningApi, tmp_path: Path) -> None:
-    services = Services(Settings(brokers=api.broker.bootstrap, prefix="nobody-made-these.", data=tmp_path))
-    with serving(services) as url, httpx.Client(base_url=url, timeout=REQUEST) as client:
+    process = ApiProcess(ApiSettings(brokers=api.broker.bootstrap, prefix="nobody-made-these.", data=tmp_path))
+    with serving(process) as url, httpx.Client(base_url=url, timeout=REQUEST) as client:
 
         def reason_given() -> str:
             reason = str(client.get(AD + "/detectors/count").json()["error"]["reason"])

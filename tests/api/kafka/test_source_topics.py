@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from api.kafka.source import chosen
+from api.kafka.source_topics import chosen
 from schemas.errors import Refused
 
 KNOWN = ["orders", "riverwatch.results", "__consumer_offsets"]

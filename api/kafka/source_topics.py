@@ -44,7 +44,7 @@ def chosen(indices: Sequence[str], known: Iterable[str], own_prefix: str) -> lis
     return list(found)
 
 
-class Sources:
+class SourceTopics:
     """Bounded reads of source topics, one at a time in a thread of their own."""
 
     def __init__(self, client: Mapping[str, str], own_prefix: str, newest: int, timeout: float) -> None:
