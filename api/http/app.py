@@ -25,7 +25,7 @@ from api.http.csrf import check_host, check_origin, client_of
 from api.http.errors import Challenge, Plain, error_body
 from api.http.limits import Quota
 from api.http.requests import FLAGS, Answer, Request, check_parameters
-from api.http.route import SEARCH_PARAMETERS, Route
+from api.http.route import PREFIXES, SEARCH_PARAMETERS, TWIN_PREFIX, Route
 from api.http.routes import ROUTES
 from api.kafka.readiness import Readiness
 from api.security.access import Access
@@ -35,6 +35,7 @@ from schemas.token import illegal_argument
 
 log = structlog.get_logger()
 
+_PREFIX_ORDER = (*PREFIXES, TWIN_PREFIX, "")
 _METHOD_ORDER = ("HEAD", "DELETE", "GET", "POST", "PUT")
 
 
@@ -76,7 +77,8 @@ class Application:
 
     async def respond(self, received: Received, methods: Mapping[str, _Bound]) -> Response:
         """The response to a request for a path that has these methods."""
-        settings, parameters = self._settings, dict(received.query_params)
+        settings = self._settings
+        parameters = dict(received.query_params) if received.scope["query_string"] else {}
         filter: Filter | None = None
         try:
             if "filter_path" in parameters:
@@ -109,7 +111,7 @@ class Application:
 
     async def _request(self, received: Received, found: _Bound, parameters: dict[str, str]) -> Request:
         """The request with its user and its whole body."""
-        headers = received.headers
+        headers = dict(received.headers.items())
         check_origin(headers)
         if self._settings.users is None:
             check_host(headers)
@@ -179,7 +181,14 @@ def by_path(parts: Mapping[type, object]) -> list[tuple[str, dict[str, _Bound]]]
         handler = route.bound(parts)
         for prefix, path in route.paths():
             found.setdefault(path, {}).update({method: _Bound(route, prefix, handler) for method in route.methods})
-    return sorted(found.items(), key=lambda item: [segment.startswith("{") for segment in item[0].split("/")])
+
+    def order(item: tuple[str, dict[str, _Bound]]) -> tuple[list[bool], int]:
+        path, methods = item
+        # One prefix after the other: a search under the first one is found after few other paths.
+        prefix = next(iter(methods.values())).prefix
+        return ["{" in segment for segment in path.split("/")] if "{" in path else [], _PREFIX_ORDER.index(prefix)
+
+    return sorted(found.items(), key=order)
 
 
 def _path(scope: Scope) -> str:
