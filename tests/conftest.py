@@ -33,14 +33,16 @@ from deploy.local_kafka.broker import LocalBroker, free_port
 from tests import kafka
 from tests.deadlines import EVENT, REQUEST, eventually
 
-# No test asserts how long something takes: the machine may be busy with others.
-settings.register_profile("riverwatch", deadline=None)
-settings.load_profile("riverwatch")
-
-
 # How long an example takes is the machine's business, not the test's.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what ``make quick`` leaves out: tests that use the broker."""
+    for item in items:
+        if isinstance(item, pytest.Function) and "broker" in item.fixturenames:
+            item.add_marker("kafka")
 
 
 @dataclass(frozen=True)
