@@ -57,10 +57,10 @@ class Worker:
         self._clock = clock
         self._stop: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._ledger = Ledger()
-        self._outbox = Outbox(settings)
+        self._outbox = Outbox(settings.client(), linger_ms=settings.linger_ms, compression=settings.compression)
         self._detectors = Detectors(settings)
         dead_letters = DeadLetters(settings, self._outbox)
-        kafka = KafkaLog(settings)
+        kafka = KafkaLog(settings.client())
         shares = Shares(settings, self._outbox, kafka, "windows", generation=self._generation)
         self._ingest = Ingest(
             settings,
@@ -151,7 +151,7 @@ class Worker:
     async def run(self, ready: Callable[[], None]) -> None:
         """Work until ``stop``. Raises the first failure of any part."""
         settings = self._settings
-        follower = Follower(settings, [settings.topic("detectors"), settings.topic("state")], self._apply)
+        follower = Follower(settings.client(), [settings.topic("detectors"), settings.topic("state")], self._apply)
         loops: list[asyncio.Task[None]] = []
         try:
             await self._first(follower.caught_up.wait(), follower.failed)

@@ -75,7 +75,7 @@ class KafkaJournal:
     def read(self) -> Iterator[Held]:
         try:
             for name in ("detectors", "state"):
-                for message in read_to_end(self._settings, self._settings.topic(name), [0]):
+                for message in read_to_end(self._settings.client(), self._settings.topic(name), [0]):
                     yield Held(name, message.key(), message.value(), message.offset())
         except KafkaException as error:
             raise JournalUnavailable(f"Kafka does not answer: {error.args[0].str()}") from error

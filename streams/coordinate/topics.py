@@ -18,7 +18,7 @@ class Topics:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._partitions = Partitions(settings)
+        self._partitions = Partitions(settings.client())
 
     def partitions(self) -> dict[str, list[int]]:
         """Every topic that detectors may read: neither Riverwatch's own nor Kafka's internal ones."""
@@ -66,7 +66,7 @@ class Topics:
 
 class _Reader:
     def __init__(self, settings: Settings) -> None:
-        self._consumer = Consumer(settings.client(**{"group.id": settings.group + "-reader"}), logger=None)
+        self._consumer = Consumer(settings.client(**{"group.id": "riverwatch-reader"}), logger=None)
 
     def __enter__(self) -> Consumer:
         return self._consumer

@@ -9,7 +9,7 @@ import msgspec
 
 from schemas.checkpoint import OpenWindow, RunCheckpoint, SourceCheckpoint
 from streams.features.columns import Column
-from streams.kafka.pieces import cut, joined, size
+from streams.features.pieces import cut, joined, size
 
 
 def grouped(runs: Iterable[tuple[RunCheckpoint, Sequence[Column]]], max_bytes: int) -> list[list[RunCheckpoint]]:

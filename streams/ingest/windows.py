@@ -17,10 +17,10 @@ import numpy.typing as npt
 from schemas.checkpoint import OpenWindow, RunCheckpoint
 from schemas.partial import NO_WINDOW, Partial, WindowPart
 from streams.features.columns import Input
+from streams.features.pieces import cut_partial
 from streams.features.plan import Plan
 from streams.ingest.entities import NO_ENTITY, Entities, EntityTable
 from streams.ingest.watermark import Watermark
-from streams.kafka.pieces import cut_partial
 
 Float64Array = npt.NDArray[np.float64]
 Int64Array = npt.NDArray[np.int64]

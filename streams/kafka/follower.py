@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from schemas.errors import RiverwatchError
-from streams.settings import Settings
 
 log = structlog.get_logger()
 
@@ -23,27 +23,26 @@ class KafkaUnreachable(RiverwatchError):
     """Kafka did not answer in time."""
 
 
-def _consumer(settings: Settings) -> Consumer:
+def _consumer(client: Mapping[str, Any]) -> Consumer:
     return Consumer(
-        settings.client(
-            **{
-                "group.id": settings.group + "-reader",  # required by the client; never joined, never committed
-                "enable.auto.commit": False,
-                "enable.partition.eof": False,
-                "fetch.message.max.bytes": 17_000_000,
-                "fetch.wait.max.ms": 100,
-            }
-        ),
+        dict(client)
+        | {
+            "group.id": "riverwatch-reader",  # required by the client; never joined, never committed
+            "enable.auto.commit": False,
+            "enable.partition.eof": False,
+            "fetch.message.max.bytes": 17_000_000,
+            "fetch.wait.max.ms": 100,
+        },
         logger=None,
     )
 
 
-def read_to_end(settings: Settings, topic: str, partitions: list[int]) -> Iterator[Message]:
+def read_to_end(client: Mapping[str, Any], topic: str, partitions: list[int]) -> Iterator[Message]:
     """Every record of the partitions, from their beginning to the end offset seen at the call.
 
     Blocking. Raises ``KafkaException`` when Kafka is away or the topic is unknown.
     """
-    consumer = _consumer(settings)
+    consumer = _consumer(client)
     try:
         ends: dict[int, int] = {}
         for partition in partitions:
@@ -91,8 +90,8 @@ class Follower:
     the start has been applied. Errors are logged and waited out.
     """
 
-    def __init__(self, settings: Settings, topics: list[str], apply: Callable[[Message], None]) -> None:
-        self._settings = settings
+    def __init__(self, client: Mapping[str, Any], topics: list[str], apply: Callable[[Message], None]) -> None:
+        self._client = client
         self._topics = topics
         self._apply = apply
         self._loop = asyncio.get_running_loop()
@@ -108,7 +107,7 @@ class Follower:
         self._thread.join(2.0)
 
     def _run(self) -> None:
-        consumer = _consumer(self._settings)
+        consumer = _consumer(self._client)
         try:
             ends = self._ends(consumer)
             consumer.assign([TopicPartition(topic, 0, OFFSET_BEGINNING) for topic in self._topics])

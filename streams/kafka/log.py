@@ -5,7 +5,7 @@ Everything here blocks, and is called in threads.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from confluent_kafka import Message
@@ -15,7 +15,6 @@ from streams.kafka.follower import read_to_end
 from streams.kafka.partitions import Partitions
 from streams.kafka.reader import PartitionReader
 from streams.kafka.tp import TP
-from streams.settings import Settings
 
 
 class Reader(Protocol):
@@ -52,13 +51,13 @@ class Log(Protocol):
 class KafkaLog:
     """The log that Kafka keeps."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._partitions = Partitions(settings)
+    def __init__(self, client: Mapping[str, Any]) -> None:
+        self._client = client
+        self._partitions = Partitions(client)
 
     def whole(self, topic: str, partitions: list[int]) -> Iterator[Message]:
         """See ``Log``."""
-        return read_to_end(self._settings, topic, partitions)
+        return read_to_end(self._client, topic, partitions)
 
     def extents(self, tps: Iterable[TP]) -> dict[TP, Extent]:
         """See ``Log``."""
@@ -66,4 +65,4 @@ class KafkaLog:
 
     def since(self, topic: str, partition: int, offset: int) -> Reader:
         """See ``Log``."""
-        return PartitionReader(self._settings, topic, partition, offset)
+        return PartitionReader(self._client, topic, partition, offset)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Mapping
 from typing import Any
 
 import structlog
 from confluent_kafka import KafkaError, Message, Producer
 
 from schemas.errors import RiverwatchError
-from streams.settings import Settings
 
 log = structlog.get_logger()
 
@@ -39,21 +39,20 @@ class Outbox:
     much is outstanding. A record that Kafka refuses (too large, topic gone for good) fails the barrier.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, client: Mapping[str, Any], *, linger_ms: int = 5, compression: str = "lz4") -> None:
         self._producer = Producer(
-            settings.client(
-                **{
-                    "enable.idempotence": True,
-                    "acks": "all",
-                    "linger.ms": settings.linger_ms,
-                    "compression.type": settings.compression,
-                    "partitioner": "murmur2_random",  # what Java clients use: any client finds the partition
-                    "message.timeout.ms": 0,  # without end: a record given up would be a result lost
-                    "message.max.bytes": 17_000_000,
-                    "queue.buffering.max.messages": 1_000_000,
-                    "queue.buffering.max.kbytes": 512_000,
-                }
-            ),
+            dict(client)
+            | {
+                "enable.idempotence": True,
+                "acks": "all",
+                "linger.ms": linger_ms,
+                "compression.type": compression,
+                "partitioner": "murmur2_random",  # what Java clients use: any client finds the partition
+                "message.timeout.ms": 0,  # without end: a record given up would be a result lost
+                "message.max.bytes": 17_000_000,
+                "queue.buffering.max.messages": 1_000_000,
+                "queue.buffering.max.kbytes": 512_000,
+            },
             logger=None,
         )
         self._loop = asyncio.get_running_loop()

@@ -12,7 +12,6 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 from streams.kafka.error_codes import GONE
 from streams.kafka.extent import Extent
 from streams.kafka.tp import TP
-from streams.settings import Settings
 
 LEADER_SECONDS = 30.0
 """A partition gets a new leader within so long."""
@@ -24,14 +23,14 @@ _NO_ID = str(Uuid(0, 0))
 class Partitions:
     """Asks Kafka, with one client for all questions. Blocking; raises ``KafkaException`` when Kafka is away."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, client: Mapping[str, Any]) -> None:
+        self._configuration = dict(client)
         self._admin: AdminClient | None = None
 
     @property
     def _client(self) -> AdminClient:
         if self._admin is None:
-            self._admin = AdminClient(self._settings.client(), logger=None)
+            self._admin = AdminClient(self._configuration, logger=None)
         return self._admin
 
     def ids(self, topics: Iterable[str]) -> dict[str, str]:

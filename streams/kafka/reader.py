@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
+from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from streams.ingest.record import Record
 from streams.kafka.error_codes import AWAY, GONE
-from streams.settings import Settings
+from streams.kafka.record import Record
 
 
 class PartitionReader:
@@ -18,7 +19,7 @@ class PartitionReader:
     offsets, first and next, that retention deleted before they could be read.
     """
 
-    def __init__(self, settings: Settings, topic: str, partition: int, offset: int) -> None:
+    def __init__(self, client: Mapping[str, Any], topic: str, partition: int, offset: int) -> None:
         self.position = offset
         self.lost: list[tuple[int, int]] = []
         self._place = TopicPartition(topic, partition)
@@ -26,17 +27,16 @@ class PartitionReader:
         # A scan is cancelled while a thread reads for it: closing the consumer under its hands crashes the process.
         self._in_use = threading.Lock()
         self._consumer = Consumer(
-            settings.client(
-                **{
-                    "group.id": settings.group + "-reader",  # required by the client; never joined, never committed
-                    "enable.auto.commit": False,
-                    "enable.partition.eof": True,
-                    "auto.offset.reset": "error",  # "earliest" would leave out silently what retention deletes
-                    "fetch.wait.max.ms": 50,
-                    # A consumer for each reader: the default of 64 MB for each of them would be gigabytes.
-                    "queued.max.messages.kbytes": 16_384,
-                }
-            ),
+            dict(client)
+            | {
+                "group.id": "riverwatch-reader",  # required by the client; never joined, never committed
+                "enable.auto.commit": False,
+                "enable.partition.eof": True,
+                "auto.offset.reset": "error",  # "earliest" would leave out silently what retention deletes
+                "fetch.wait.max.ms": 50,
+                # A consumer for each reader: the default of 64 MB for each of them would be gigabytes.
+                "queued.max.messages.kbytes": 16_384,
+            },
             logger=None,
         )
         self._consumer.assign([TopicPartition(topic, partition, offset)])

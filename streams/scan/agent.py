@@ -54,7 +54,7 @@ class Scans:
         self._outbox = outbox
         self._ledger = ledger
         self._dead_letters = dead_letters
-        self._partitions = Partitions(settings)
+        self._partitions = Partitions(settings.client())
         self._shares = shares
         self._busy = busy
         self._failed = failed

@@ -8,11 +8,11 @@ from confluent_kafka import KafkaException
 
 from schemas.errors import RiverwatchError
 from schemas.scan import Scan
-from streams.ingest.record import Record
 from streams.kafka.error_codes import GONE
 from streams.kafka.extent import is_another
 from streams.kafka.partitions import Partitions
 from streams.kafka.reader import PartitionReader
+from streams.kafka.record import Record
 from streams.settings import Settings
 
 CERTAIN = 2.0
@@ -31,7 +31,7 @@ class ScanReader(PartitionReader):
     """
 
     def __init__(self, settings: Settings, partitions: Partitions, scan: Scan, offset: int) -> None:
-        super().__init__(settings, scan.topic, scan.partition, offset)
+        super().__init__(settings.client(), scan.topic, scan.partition, offset)
         self.low = 0
         self._partitions = partitions
         self._scan = scan

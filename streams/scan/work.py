@@ -22,10 +22,10 @@ from streams.fencing.share import Share
 from streams.fencing.shares import Shares
 from streams.ingest.decode import Decoder
 from streams.ingest.entities import EntityTable
-from streams.ingest.record import Record
 from streams.ingest.windows import Closed
 from streams.kafka.outbox import Outbox
 from streams.kafka.partitions import Partitions
+from streams.kafka.record import Record
 from streams.running import Running
 from streams.scan.range import RangeWindows
 from streams.scan.reader import ScanReader

@@ -20,7 +20,7 @@ import numpy as np
 
 from schemas.partial import NO_WINDOW, Partial, WindowPart
 from streams.features.columns import Column
-from streams.kafka.pieces import joined
+from streams.features.pieces import joined
 
 Source = tuple[str, int]
 """Topic and partition."""

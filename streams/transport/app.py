@@ -88,7 +88,7 @@ class App:
         self._data = data
         self._named = {settings.topic(name): agent for name, agent in named.items()}
         self._failed = failed
-        self._partitions = Partitions(settings)
+        self._partitions = Partitions(settings.client())
         self.generation = -1
         self.assigned = asyncio.Event()
         self._settled = asyncio.Event()

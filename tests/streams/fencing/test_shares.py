@@ -22,9 +22,9 @@ def run(broker: Broker, prefix: str, main: Callable[[Shares, Outbox], Coroutine[
     apply(settings.client(), prefix=prefix, model_partitions=1, replication=1)
 
     async def work() -> None:
-        outbox = Outbox(settings)
+        outbox = Outbox(settings.client())
         try:
-            await main(Shares(settings, outbox, KafkaLog(settings), "windows", generation=lambda: 1), outbox)
+            await main(Shares(settings, outbox, KafkaLog(settings.client()), "windows", generation=lambda: 1), outbox)
         finally:
             outbox.close()
 

@@ -6,14 +6,13 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from streams.kafka.outbox import DeliveryFailed, Outbox
-from streams.settings import Settings
 from tests.conftest import Broker, TopicUnderTest
 from tests.deadlines import EVENT
 
 
 def test_a_barrier_returns_when_everything_before_it_has_arrived(broker: Broker, topic: TopicUnderTest) -> None:
     async def main() -> None:
-        outbox = Outbox(Settings(brokers=broker.bootstrap))
+        outbox = Outbox({"bootstrap.servers": broker.bootstrap})
         for number in range(5_000):
             await outbox.send(topic.name, str(number).encode())
         await outbox.barrier()
@@ -27,7 +26,7 @@ def test_a_barrier_returns_when_everything_before_it_has_arrived(broker: Broker,
 
 def test_barriers_wait_for_those_before_them(broker: Broker, topic: TopicUnderTest) -> None:
     async def main() -> None:
-        outbox = Outbox(Settings(brokers=broker.bootstrap, linger_ms=200))
+        outbox = Outbox({"bootstrap.servers": broker.bootstrap}, linger_ms=200)
         order: list[str] = []
 
         async def after(name: str) -> None:
@@ -47,7 +46,7 @@ def test_barriers_wait_for_those_before_them(broker: Broker, topic: TopicUnderTe
 
 def test_a_record_that_kafka_refuses_fails_the_barrier(broker: Broker, topic: TopicUnderTest) -> None:
     async def main() -> None:
-        outbox = Outbox(Settings(brokers=broker.bootstrap, compression="none"))
+        outbox = Outbox({"bootstrap.servers": broker.bootstrap}, compression="none")
         outbox.produce(topic.name, b"x" * 5_000_000)
         with pytest.raises(DeliveryFailed):
             await outbox.barrier()
@@ -58,7 +57,7 @@ def test_a_record_that_kafka_refuses_fails_the_barrier(broker: Broker, topic: To
 
 def test_a_record_that_the_client_refuses_is_not_waited_for(broker: Broker, topic: TopicUnderTest) -> None:
     async def main() -> None:
-        outbox = Outbox(Settings(brokers=broker.bootstrap))
+        outbox = Outbox({"bootstrap.servers": broker.bootstrap})
         outbox.produce(topic.name, b"before")
         with pytest.raises(KafkaException) as refused:
             await outbox.send(topic.name, b"x" * 17_000_001)

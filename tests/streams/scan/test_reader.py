@@ -31,7 +31,7 @@ def reader(topic: TopicUnderTest) -> closing[ScanReader]:
 
 def opened(topic: TopicUnderTest) -> ScanReader:
     settings = Settings(brokers=topic.bootstrap)
-    partitions = Partitions(settings)
+    partitions = Partitions(settings.client())
     scan = Scan(
         task_id="t",
         detector_id="d",

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.partial import NO_WINDOW, Partial, WindowPart
-from streams.kafka.pieces import cut_partial
+from streams.features.pieces import cut_partial
 from streams.score.merge import FinalWindow, RunMerge
 from tests.schemas.documents import feature
 from tests.streams.ingest.plans import plan

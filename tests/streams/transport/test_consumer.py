@@ -393,7 +393,7 @@ def test_a_topic_that_is_made_anew_is_read_from_its_beginning(
     new_topic: Callable[..., TopicUnderTest],
     records: int,
 ) -> None:
-    partitions = Partitions(Settings(brokers=broker.bootstrap))
+    partitions = Partitions({"bootstrap.servers": broker.bootstrap})
 
     async def main() -> None:
         async with reading(broker, topic_prefix, [topic.name]) as (_, recorder, _):

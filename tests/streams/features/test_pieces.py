@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.partial import NO_WINDOW, Partial, WindowPart, decode_partial, encode_partial
-from streams.kafka.pieces import cut, cut_partial, joined
+from streams.features.pieces import cut, cut_partial, joined
 from streams.score.merge import RunMerge
 from tests.streams.ingest.plans import ALL_KINDS, plan
 from tests.streams.ingest.test_source import said, source_of
