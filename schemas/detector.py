@@ -16,6 +16,7 @@ from schemas.interval import Interval, parse_interval
 from schemas.query import MatchAll, Query, compile_query, parse_query, to_document
 from schemas.suppression import Rule, default_rules, parse_rules
 from schemas.task import DateRange
+from schemas.time_unit import TIME_UNITS, TimeUnit
 from schemas.token import as_array, as_boolean, as_integer, as_object, as_text, illegal_argument, token
 from schemas.topic_pattern import matches_topic
 
@@ -57,8 +58,9 @@ class Detector(msgspec.Struct, frozen=True, kw_only=True):
     """A valid detector. Members are named as in the document; None where the document has none.
 
     ``description`` is the plain text: the document has it escaped for HTML. ``window_delay`` None is automatic: it
-    follows the delays of the records. ``model`` is an extension: which model scores, with its parameters, checked by
-    whoever builds the model.
+    follows the delays of the records. The last members are extensions: ``model`` is which model scores, with its
+    parameters, checked by whoever builds the model; ``time_unit`` is the unit of times that are numbers, None where
+    each number tells its own (``schemas.time_unit``).
     """
 
     name: str
@@ -90,6 +92,7 @@ class Detector(msgspec.Struct, frozen=True, kw_only=True):
     detection_date_range: DateRange | None = None
     rules: tuple[Rule, ...] = ()
     model: dict[str, Any] | None = None
+    time_unit: TimeUnit | None = None
 
     @property
     def detector_type(self) -> DetectorType:
@@ -210,7 +213,8 @@ def render_detector(detector: Detector) -> dict[str, Any]:
     }
     shown["description"] = _escape(detector.description)
     shown["filter_query"] = to_document(detector.filter_query)
-    model, rules = shown.pop("model"), shown.pop("rules")
+    extensions = {name: value for name in _EXTENSIONS if (value := shown.pop(name)) is not None}
+    rules = shown.pop("rules")
     optional = {name for name, value in shown.items() if value is None}
     if not detector.auto_created:
         optional.add("auto_created")
@@ -220,7 +224,7 @@ def render_detector(detector: Detector) -> dict[str, Any]:
     if date_range is not None:
         document["detection_date_range"] = date_range
     document["rules"] = rules
-    return document if model is None else {**document, "model": model}
+    return document | extensions
 
 
 def _shown(value: Any) -> Any:
@@ -311,12 +315,23 @@ def _read_range(value: Any) -> DateRange:
     return DateRange(start, end)
 
 
+def _read_time_unit(value: Any) -> TimeUnit | None:
+    name = as_text(value)
+    if name != "auto" and name not in TIME_UNITS:
+        raise DetectorInvalid("time_unit", f"time_unit must be one of: auto, {', '.join(TIME_UNITS)}; not [{name}]")
+    return TIME_UNITS.get(name)
+
+
 _OPTIONAL = """
 ui_metadata result_index result_index_min_size result_index_min_age result_index_ttl flatten_custom_result_index
 suggested_seasonality last_ui_breaking_change_time imputation_option frequency detection_date_range rules model
+time_unit
 """
 _NULLABLE = frozenset(_OPTIONAL.split())
 """Members for which null means the same as leaving them out."""
+
+_EXTENSIONS = ("model", "time_unit")
+"""Members that OpenSearch does not have, shown where they are set."""
 
 _READERS: dict[str, Callable[[Any], Any]] = {
     "name": as_text,
@@ -350,4 +365,5 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "detection_date_range": _read_range,
     "rules": parse_rules,
     "model": lambda value: dict(as_object(value)),
+    "time_unit": _read_time_unit,
 }

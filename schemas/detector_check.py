@@ -11,6 +11,8 @@ from schemas.errors import DetectorInvalid
 from schemas.feature import Feature, check_distinct
 from schemas.imputation import check_imputation
 from schemas.interval import Interval
+from schemas.kafka_fields import unknown_kafka_field
+from schemas.query import MatchAll
 from schemas.suppression import check_rules
 
 _NAME = re.compile(r"[a-zA-Z0-9._-]+")
@@ -61,6 +63,7 @@ def check_members(members: Mapping[str, Any], features: Sequence[Feature], limit
     if not members.get("indices"):
         raise DetectorInvalid("indices", "Indices should be set")
     _check_indices(members["indices"], limits.own_prefix)
+    _check_kafka_fields(members, features)
     shingle, seasonality = members["shingle_size"], members.get("suggested_seasonality")
     if seasonality is not None and not 2 <= seasonality <= 2 * limits.max_shingle:
         raise DetectorInvalid(
@@ -104,6 +107,23 @@ def _check_indices(names: Sequence[str], own_prefix: str) -> None:
         if own_prefix and name.startswith((own_prefix, "__")):
             whose = "Kafka's" if name.startswith("__") else "Riverwatch's"
             raise DetectorInvalid("indices", f"[{name}] is no data: topics whose names begin so are {whose} own")
+
+
+def _check_kafka_fields(members: Mapping[str, Any], features: Sequence[Feature]) -> None:
+    filter_ = members.get("filter_query")
+    named = [
+        ("time_field", (members["time_field"],)),
+        ("category_field", members.get("category_field") or ()),
+        ("filter_query", () if filter_ is None else filter_.fields()),
+        *(
+            ("feature_attributes", (each.aggregation.field, *(each.aggregation.filter or MatchAll()).fields()))
+            for each in features
+        ),
+    ]
+    for member, fields in named:
+        for field in fields:
+            if (problem := unknown_kafka_field(field)) is not None:
+                raise DetectorInvalid(member, problem)
 
 
 def _check_result_index(name: str | None, limits: DetectorLimits) -> None:

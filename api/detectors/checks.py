@@ -6,15 +6,18 @@ one issue that ``_validate`` reports.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from api.detectors.catalog import Catalog, StoredDocument
-from api.detectors.sample import Sample, kind_of
+from api.detectors.sample import Sample, kind_of, time_of, unit_in
 from api.http.json_position import locate
 from api.http.requests import Request
 from api.kafka.source_topics import SourceTopics
 from api.settings import ApiSettings
+from formats.time import moment_text
+from formats.values import shown
 from schemas.aggregation import Aggregation
 from schemas.command import User
 from schemas.detector import DEFAULT_INTERVAL, Detector, read_detector
@@ -22,11 +25,26 @@ from schemas.detector_check import DetectorLimits, check_name
 from schemas.errors import DetectorInvalid, Refused
 from schemas.feature import check_features
 from schemas.interval import Interval
+from schemas.kafka_fields import is_kafka_field
 from schemas.query import compile_query
 from schemas.query.values import field_values
+from schemas.time_unit import TimeUnit
+
+DAY = 86_400_000
+EARLIEST = 946_684_800_000
+"""The year 2000 in epoch ms."""
 
 EMPTY = "Feature has an invalid query returning empty aggregated data"
 RUNTIME = "Feature has an invalid query causing a runtime exception"
+
+
+@dataclasses.dataclass
+class Told:
+    """What the sampled records tell of a detector that is not refused: members of its document that it leaves open,
+    and what people should know of it."""
+
+    members: dict[str, Any] = dataclasses.field(default_factory=dict)
+    warnings: list[str] = dataclasses.field(default_factory=list)
 
 
 class Checks:
@@ -40,19 +58,22 @@ class Checks:
             max_features=settings.max_features, category_field_limit=settings.category_field_limit
         )
 
-    async def check(self, detector: Detector, before: StoredDocument | None = None) -> None:
-        """Check a detector that is to be created, or to replace ``before``. Raises ``Refused``."""
+    async def check(self, detector: Detector, now: int, before: StoredDocument | None = None) -> Told:
+        """Check, at ``now`` (epoch ms), a detector to be created or to replace ``before``. Raises ``Refused``."""
+        told = Told()
         samples: Sequence[Sample] | None = None
         if self._settings.check_sources:
             topics = await self._source_topics.topics(detector.indices)
             samples = await self._source_topics.samples(topics)
         check_name(detector.name, self.limits)
         if samples is not None:
-            _check_time_field(detector, samples)
+            unit = _check_time_field(detector, samples, now)
+            if unit is not None:
+                told.members["time_unit"] = unit
         if before is None:
             self._check_room(detector)
         if samples is not None:
-            _check_categories(detector, samples)
+            told.warnings += _check_categories(detector, samples)
             if not any(sample.total for sample in samples):
                 raise _invalid(
                     "indices",
@@ -67,6 +88,7 @@ class Checks:
         if owner is not None and (before is None or owner != before.id):
             reason = f"Cannot create anomaly detector with name [{detector.name}]"
             raise _invalid("name", f"{reason} as it's already used by another detector", 409)
+        return told
 
     def read(
         self, document: Mapping[str, Any], request: Request, default_interval: Interval | None = DEFAULT_INTERVAL
@@ -135,8 +157,10 @@ def _invalid(field: str, reason: str, status: int) -> DetectorInvalid:
     return DetectorInvalid(field, reason, status=status, kind="status_exception")
 
 
-def _check_time_field(detector: Detector, samples: Sequence[Sample]) -> None:
+def _check_time_field(detector: Detector, samples: Sequence[Sample], now: int) -> TimeUnit | None:
+    """The unit of the sampled times, None where they have none of their own."""
     field = detector.time_field
+    unit = None if is_kafka_field(field) else detector.time_unit or unit_in(samples, field)
     if not samples:
         problem = f"Timestamp field: ({field}) is not found in index mapping"
         raise _time_field(detector, problem)
@@ -148,29 +172,56 @@ def _check_time_field(detector: Detector, samples: Sequence[Sample]) -> None:
             raise _time_field(
                 detector, f"Timestamp field: ({field}) is not found in the ({sample.topic}) index mapping"
             )
-        if not sample.is_date(field):
+        if not sample.is_date(field, unit):
             raise _time_field(detector, f"Timestamp field: ({field}) must be of type date")
+        _check_plausible(detector, sample, unit, now)
+    return unit
 
 
-def _time_field(detector: Detector, problem: str) -> DetectorInvalid:
+def _check_plausible(detector: Detector, sample: Sample, unit: TimeUnit | None, now: int) -> None:
+    """Refuse times that can't be meant: a wrong unit would be told by nothing but empty results."""
+    field = detector.time_field
+    times = [(value, time) for value in sample.values(field) if (time := time_of(value, unit)) is not None]
+    wrong = [(value, time) for value, time in times if not EARLIEST <= time <= now + DAY]
+    if 2 * len(wrong) > len(times):
+        value, time = wrong[0]
+        read = "" if unit is None or (isinstance(value, str) and not value.isdecimal()) else f" read as {unit}"
+        raise _time_field(
+            detector,
+            f"Timestamp field: ({field}) holds {shown(value)} in {sample.topic}, which is {moment_text(time)}{read}:"
+            " times before 2000 or more than a day ahead are refused. time_unit says how numbers are to be read",
+            400,
+        )
+
+
+def _time_field(detector: Detector, problem: str, status: int = 500) -> DetectorInvalid:
     text = f"Validation failed for timefield of {detector.name},  Exceptions: [{problem}]"
-    return _invalid("time_field", text, 500)
+    return _invalid("time_field", text, status)
 
 
-def _check_categories(detector: Detector, samples: Sequence[Sample]) -> None:
+def _check_categories(detector: Detector, samples: Sequence[Sample]) -> list[str]:
+    """Warnings of fields of which some values, but not most, are no keywords."""
     read = [sample for sample in samples if sample.records]
     fields = detector.category_field or ()
     if not read or not fields:
-        return
+        return []
+    warnings = []
     found = False
     for field in fields:
-        kinds = set().union(*(sample.kinds(field) for sample in read))
-        found = found or bool(kinds)
-        if kinds - {"keyword"}:
+        values = [value for sample in read for value in sample.values(field)]
+        found = found or bool(values)
+        others = [] if is_kafka_field(field) else [value for value in values if kind_of(value) != "keyword"]
+        if 2 * len(others) > len(values):
             raise _invalid("category_field", f"Categorical field {field} must be of type keyword or ip.", 500)
+        if others:
+            warnings.append(
+                f"{len(others)} of {len(values)} sampled values of {field} are no texts, such as {shown(others[0])}:"
+                " objects and arrays make their records dead letters"
+            )
     if not found:
         reason = f"Can't find the categorical field {fields[0]} in index [{', '.join(detector.indices)}]"
         raise _invalid("category_field", reason, 500)
+    return warnings
 
 
 def _check_features_give_values(detector: Detector, samples: Sequence[Sample]) -> None:

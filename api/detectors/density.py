@@ -14,6 +14,7 @@ from api.detectors.sample import time_of
 from schemas.detector import Detector
 from schemas.interval import Interval
 from schemas.query.values import field_values
+from schemas.time_unit import TimeUnit
 
 MINUTE = 60_000
 MEASURED_DELAY = MINUTE
@@ -44,12 +45,12 @@ class Data:
         return self.records[-1][0]
 
 
-def timed(records: Iterable[Record], time_field: str) -> list[tuple[int, Record]]:
+def timed(records: Iterable[Record], time_field: str, unit: TimeUnit | None = None) -> list[tuple[int, Record]]:
     """The records that have a time, in its order."""
     found = []
     for record in records:
         for value in field_values(record, time_field):
-            moment = time_of(value)
+            moment = time_of(value, unit)
             if moment is not None:
                 found.append((moment, record))
                 break

@@ -6,7 +6,7 @@ import secrets
 from typing import Any
 
 from api.detectors.catalog import Catalog, StoredDocument, task_document
-from api.detectors.checks import Checks
+from api.detectors.checks import Checks, Told
 from api.http.errors import unknown_detector
 from api.http.requests import Answer, Request
 from api.kafka.commands import Commands
@@ -36,10 +36,11 @@ async def create(request: Request, access: Access, checks: Checks, commands: Com
     access.allow_owning(request)
     detector = checks.read(document, request)
     access.allow_topics(detector.indices, request)
-    await checks.check(detector)
+    told = await checks.check(detector, request.now)
     id = new_id()
+    document = {**document, **told.members}
     await commands.submit(DetectorPut(detector_id=id, detector=document, mode="create", user=request.user))
-    return Answer(_written(access.detector(id, request)), 201, {"Location": f"{TWIN}/{id}"})
+    return Answer(_written(access.detector(id, request)), 201, {"Location": f"{TWIN}/{id}", **_warning(told)})
 
 
 async def update(request: Request, access: Access, checks: Checks, commands: Commands, readiness: Readiness) -> Answer:
@@ -52,18 +53,18 @@ async def update(request: Request, access: Access, checks: Checks, commands: Com
     before = access.detector(id, request)
     detector = checks.read(document, request)
     access.allow_topics(detector.indices, request)
-    await checks.check(detector, before)
+    told = await checks.check(detector, request.now, before)
     await commands.submit(
         DetectorPut(
             detector_id=id,
-            detector=document,
+            detector={**document, **told.members},
             mode="update",
             user=request.user,
             if_seq_no=seq_no,
             if_primary_term=primary_term,
         )
     )
-    return Answer(_written(access.detector(id, request)))
+    return Answer(_written(access.detector(id, request)), headers=_warning(told))
 
 
 async def get(request: Request, access: Access, catalog: Catalog, nodes: Nodes) -> Answer:
@@ -126,6 +127,14 @@ async def match(request: Request, catalog: Catalog, readiness: Readiness) -> Ans
             return Answer({"count": 0, "match": False})
         raise Refused(400, "request parameter [name] is required", "illegal_argument_exception")
     return Answer({"count": 0, "match": catalog.id_of_name(name) is not None})
+
+
+def _warning(told: Told) -> dict[str, str]:
+    """The header with what people should know, as OpenSearch warns: it holds ASCII only, and no quotes."""
+    if not told.warnings:
+        return {}
+    text = "; ".join(told.warnings).replace('"', "'").replace("\\", "/")
+    return {"Warning": f'299 Riverwatch "{text.encode("ascii", "replace").decode()[:2_000]}"'}
 
 
 def _written(detector: StoredDocument) -> dict[str, Any]:

@@ -1,29 +1,36 @@
 """What records look like: which fields they have and of which kind, told from a sample.
 
 Kafka keeps no mapping, so the newest records take its place. Kinds are OpenSearch's, as far as JSON tells them
-apart: ``date`` (ISO 8601, or epoch milliseconds as a number or a string of digits), ``number``, ``keyword``,
+apart: ``date`` (ISO 8601, or a number or a string of digits that is a time of our age), ``number``, ``keyword``,
 ``boolean``, ``object``.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
-import orjson
-
+from formats.json import UNREADABLE, read_document
+from formats.kafka_value import kafka_members
+from formats.time import to_time, told_unit
+from formats.values import Unusable
 from schemas.query.values import field_values
+from schemas.time_unit import UNIT_RANGES, TimeUnit
 
-EARLIEST = 1_000_000_000
-"""Whole numbers below this are not taken for a time: 12 January 1970 in milliseconds."""
+_LEAST = UNIT_RANGES["seconds"][0]
+"""A number below is not taken for a time: it may be anything."""
 
-LATEST = 34_359_738_368_000
-"""Year 3058: workers take no later time (``streams.ingest.extract.MAX_TIME``)."""
 
-_ISO = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d([.,]\d+)?)?(Z|[+-]\d\d:?\d\d)?)?")
+@dataclass(frozen=True)
+class RawRecord:
+    """A record as Kafka gave it. ``timestamp`` is epoch ms, 0 or less for none."""
+
+    value: bytes | None
+    partition: int = 0
+    key: bytes | None = None
+    timestamp: int | None = None
+    headers: Sequence[tuple[str, bytes | None]] | None = None
 
 
 def kind_of(value: Any) -> str:
@@ -39,39 +46,17 @@ def kind_of(value: Any) -> str:
     return "keyword" if isinstance(value, str) else "object"
 
 
-def is_time(value: Any) -> bool:
-    """Whether a value can be read as a time.
+def time_of(value: Any, unit: TimeUnit | None = None) -> int | None:
+    """A value as epoch milliseconds, as workers read it; None when it is no time.
 
-    >>> is_time(1795493160667), is_time("1795493160667"), is_time("2026-11-24T00:00:00Z"), is_time(80), is_time("x")
-    (True, True, True, False, False)
+    >>> time_of("2026-11-24T00:00:00Z"), time_of("1795493160667"), time_of(1795493160), time_of("soon"), time_of(80)
+    (1795478400000, 1795493160667, 1795493160000, None, None)
     """
-    if isinstance(value, bool):
-        return False
-    if isinstance(value, int | float):
-        return EARLIEST <= value < LATEST and float(value).is_integer()
-    if isinstance(value, str):
-        # Python reads no integers of more than 4,300 digits.
-        digits = value.isdecimal() and len(value) < 20 and EARLIEST <= int(value) < LATEST
-        return digits or _ISO.fullmatch(value) is not None
-    return False
-
-
-def time_of(value: Any) -> int | None:
-    """A value as epoch milliseconds, None when it is no time.
-
-    >>> time_of("2026-11-24T00:00:00Z"), time_of("1795493160667"), time_of("soon")
-    (1795478400000, 1795493160667, None)
-    """
-    if not is_time(value):
+    try:
+        time = to_time(value, unit)
+    except Unusable:
         return None
-    if isinstance(value, str) and not value.isdecimal():
-        try:
-            moment = datetime.fromisoformat(value.replace(",", "."))
-        except ValueError:
-            return None
-        moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-        return round(moment.timestamp() * 1000)
-    return int(value)
+    return None if abs(time) < _LEAST else time
 
 
 @dataclass(frozen=True)
@@ -84,29 +69,43 @@ class Sample:
 
     def kinds(self, path: str) -> set[str]:
         """The kinds of the values at a path; empty when no record has it."""
-        return {kind_of(value) for record in self.records for value in field_values(record, path)}
+        return {kind_of(value) for value in self.values(path)}
 
-    def is_date(self, path: str) -> bool:
+    def values(self, path: str) -> list[Any]:
+        """All values at a path."""
+        return [value for record in self.records for value in field_values(record, path)]
+
+    def is_date(self, path: str, unit: TimeUnit | None = None) -> bool:
         """Whether most values at a path are times."""
-        values = [value for record in self.records for value in field_values(record, path)]
-        return bool(values) and sum(map(is_time, values)) * 2 > len(values)
+        values = self.values(path)
+        return bool(values) and sum(time_of(value, unit) is not None for value in values) * 2 > len(values)
 
 
-def read_records(values: Iterable[bytes | None]) -> list[Mapping[str, Any]]:
-    """The JSON objects of raw records; an array of points gives each of them; what is no JSON is left out.
+def unit_in(samples: Iterable[Sample], path: str) -> TimeUnit | None:
+    """The unit of the times at a path; None where they are texts, or differ from topic to topic."""
+    units = {unit for sample in samples if (unit := told_unit(sample.values(path))) is not None}
+    return units.pop() if len(units) == 1 else None
 
-    >>> read_records([b'[{"a":1},{"a":2}]', b"no", None])
-    [{'a': 1}, {'a': 2}]
+
+def read_records(records: Iterable[RawRecord]) -> list[Mapping[str, Any]]:
+    """The JSON objects of records, each with Kafka's fields; an array of points gives each of them.
+
+    What is no JSON is left out.
+
+    >>> found = read_records(map(RawRecord, [b'[{"a":1},{"a":2}]', b"no", None]))
+    >>> [record["a"] for record in found]
+    [1, 2]
     """
-    records: list[Mapping[str, Any]] = []
-    for value in values:
-        if value is None:
+    found: list[Mapping[str, Any]] = []
+    for record in records:
+        if record.value is None:
             continue
         try:
-            decoded = orjson.loads(value)
-        except orjson.JSONDecodeError:
+            decoded = read_document(record.value)
+        except UNREADABLE:
             continue
+        kafka = kafka_members(record, record.partition)
         for point in decoded if isinstance(decoded, list) else [decoded]:
             if isinstance(point, dict):
-                records.append(point)
-    return records
+                found.append({**point, "_kafka": kafka})
+    return found

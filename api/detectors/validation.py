@@ -27,7 +27,7 @@ async def validate(request: Request, access: Access, checks: Checks, source_topi
     try:
         detector = checks.read(document, request, default_interval=None)
         access.allow_topics(detector.indices, request)
-        await checks.check(detector)
+        await checks.check(detector, request.now)
     except Refused as refused:
         return Answer(issue_of(refused))
     if "model" not in asked:
@@ -59,10 +59,11 @@ async def _data(detector: Detector, source_topics: SourceTopics) -> Data | None:
     """The newest records of the detector's topics, None when there are none with a time."""
     topics = await source_topics.topics(detector.indices)
     samples = await source_topics.samples(topics, NEWEST)
-    records = timed((record for sample in samples for record in sample.records), detector.time_field)
+    newest = (record for sample in samples for record in sample.records)
+    records = timed(newest, detector.time_field, detector.time_unit)
     if not records:
         return None
     first: list[Any] = [record for sample in await source_topics.oldest(topics) for record in sample.records]
-    oldest = timed(first, detector.time_field)
+    oldest = timed(first, detector.time_field, detector.time_unit)
     complete = all(sample.total <= len(sample.records) for sample in samples)
     return Data(records, min(records[0][0], oldest[0][0] if oldest else records[0][0]), complete)

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from api.detectors.sample import Sample, read_records
+from api.detectors.sample import RawRecord, Sample, read_records
 from api.http.errors import index_not_found, unavailable
 from api.kafka.silence import SilentLogger
 from schemas.topic_pattern import matches_topic
@@ -123,18 +123,16 @@ class SourceTopics:
                 if high > low:
                     ends[topic, partition] = min(high, low + count) if oldest else high
                     begins.append(TopicPartition(topic, partition, low if oldest else max(low, high - count)))
-        values: dict[str, list[bytes | None]] = {topic: [] for topic in topics}
+        found: dict[str, list[RawRecord]] = {topic: [] for topic in topics}
         if begins:
             consumer.assign(begins)
             try:
-                self._read(consumer, ends, values)
+                self._read(consumer, ends, found)
             finally:
                 consumer.unassign()
-        return [Sample(topic, read_records(values[topic]), totals[topic]) for topic in topics]
+        return [Sample(topic, read_records(found[topic]), totals[topic]) for topic in topics]
 
-    def _read(
-        self, consumer: Consumer, ends: dict[tuple[str, int], int], values: dict[str, list[bytes | None]]
-    ) -> None:
+    def _read(self, consumer: Consumer, ends: dict[tuple[str, int], int], found: dict[str, list[RawRecord]]) -> None:
         """Read up to the ends, or for as long as the timeout allows: a sample that is cut off is still one."""
         until = time.monotonic() + self._timeout
         open_partitions = set(ends)
@@ -148,7 +146,8 @@ class SourceTopics:
                         open_partitions.discard(at)
                     continue
                 if message.offset() < ends[at]:
-                    values[at[0]].append(message.value())
+                    stamp = message.timestamp()[1]
+                    found[at[0]].append(RawRecord(message.value(), at[1], message.key(), stamp, message.headers()))
                 if message.offset() + 1 >= ends[at]:
                     open_partitions.discard(at)
 

@@ -10,11 +10,12 @@ from typing import Any
 
 import msgspec
 
+from formats.values import only
+from schemas.kafka_fields import is_kafka_field
 from schemas.query import Query
 from schemas.query.tree import Exists, MultiField, Nested
 from schemas.query.values import KEYWORD, values_at
 from streams.features.plan import Plan
-from streams.ingest.extract import only
 
 Getter = Callable[[Any], Any]
 
@@ -77,6 +78,8 @@ class Layout:
         self.decode_many: Callable[[bytes], list[Any]] = msgspec.json.Decoder(list[struct]).decode
 
     def _use(self, path: str, kind: str) -> None:
+        if is_kafka_field(path):
+            return
         self._uses.setdefault(path, set()).add(kind)
         if path.endswith(KEYWORD):
             self._use(path.removesuffix(KEYWORD), kind)
@@ -86,7 +89,9 @@ class Layout:
             return
         for path in query.fields():
             self._use(path, "any")
-        self._exist |= {clause.field for clause in query.walk() if isinstance(clause, Exists)}
+        self._exist |= {
+            clause.field for clause in query.walk() if isinstance(clause, Exists) and not is_kafka_field(clause.field)
+        }
         self.whole |= any(isinstance(clause, MultiField | Nested) for clause in query.walk())
 
     @staticmethod

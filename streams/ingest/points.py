@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from formats.json import UNREADABLE, complaint, read_document
+from formats.kafka_value import kafka_value
+from formats.values import only, shown
 from schemas.deadletter import DeadLetter, Reason
-from streams.ingest.extract import only, read_leniently, shown, values_of
+from schemas.kafka_fields import is_kafka_field
+from schemas.query.values import field_values
 from streams.ingest.layout import Layout
 
 Int64Array = npt.NDArray[np.int64]
@@ -23,7 +26,6 @@ UNSTAMPED = 2**62
 _offset = attrgetter("offset")
 _value = attrgetter("value")
 _timestamp = attrgetter("timestamp")
-_UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 
 
 class Odd:
@@ -36,7 +38,7 @@ class Odd:
 
     def get(self, path: str) -> Any:
         """The value of a path: None for nothing, a list where there are several."""
-        return only(values_of(self.document, path))
+        return only(field_values(self.document, path))
 
 
 @dataclass(frozen=True)
@@ -44,9 +46,11 @@ class Points:
     """The points of one call: ``indices``, ``offsets`` and Kafka timestamps (``written``, epoch ms) of the records they
     come from, places of the odd ones.
 
-    ``plain`` are the points once more, blank in place of the odd ones.
+    ``plain`` are the points once more, blank in place of the odd ones. ``getters`` get the values of a path from these.
     """
 
+    origin: Origin
+    getters: Mapping[str, Callable[[Any], Any]]
     points: Sequence[Any]
     indices: Int64Array
     offsets: Int64Array
@@ -54,12 +58,19 @@ class Points:
     odd: Sequence[int]
     plain: Sequence[Any]
 
-    def get(self, path: str, getter: Callable[[Any], Any]) -> list[Any]:
-        """The values of a path, which ``getter`` gets from the plain ones."""
-        values = list(map(getter, self.plain))
-        for place in self.odd:
+    def get(self, path: str) -> list[Any]:
+        """The values of a path: None for nothing, a list where there are several."""
+        values = self.of_plain(path)
+        for place in self.odd if not is_kafka_field(path) else ():
             values[place] = self.points[place].get(path)
         return values
+
+    def of_plain(self, path: str) -> list[Any]:
+        """As ``get``, with None for the odd points where the field lies in the record's value."""
+        if is_kafka_field(path):
+            records, partition = self.origin.records, self.origin.partition
+            return [kafka_value(records[index], partition, path) for index in self.indices.tolist()]
+        return list(map(self.getters[path], self.plain))
 
 
 @dataclass(frozen=True)
@@ -89,7 +100,7 @@ class PointReader:
         written = _written(records)
         read, unread = self._read(records)
         if not unread:
-            return Points(read, np.arange(len(records)), offsets, written, (), read)
+            return Points(origin, self._layout.getters, read, np.arange(len(records)), offsets, written, (), read)
         points: list[Any] = []
         plain: list[Any] = []
         indices: list[int] = []
@@ -104,7 +115,7 @@ class PointReader:
         plain += read[start:]
         at = np.array([*indices, *range(start, len(records))], np.int64)
         odd = [place for place, point in enumerate(points) if type(point) is Odd]
-        return Points(points, at, offsets[at], written[at], odd, plain)
+        return Points(origin, self._layout.getters, points, at, offsets[at], written[at], odd, plain)
 
     def _read(self, records: Sequence[Any]) -> tuple[list[Any], list[int]]:
         """The records as the layout reads them, blank where it can't, and which ones those are."""
@@ -118,7 +129,7 @@ class PointReader:
             try:
                 # What was read before an error stays in the list, and the next attempt goes on behind it.
                 read.extend(rest)
-            except (*_UNREADABLE, TypeError):
+            except (*UNREADABLE, TypeError):
                 unread.append(len(read))
                 read.append(blank)
             else:
@@ -142,12 +153,12 @@ class PointReader:
             try:
                 yield from self._layout.decode_many(value)
                 return
-            except _UNREADABLE:
+            except UNREADABLE:
                 pass
         try:
             document = read_document(value)
-        except _UNREADABLE as error:
-            letters.append(origin.letter(index, "malformed-json", _complaint(value, error)))
+        except UNREADABLE as error:
+            letters.append(origin.letter(index, "malformed-json", complaint(value, error)))
             return
         found = document if isinstance(document, list) else [document]
         others = [point for point in found if not isinstance(point, dict)]
@@ -177,22 +188,3 @@ def more_points(count: int) -> str:
     ('', ' (and 1 more of its points)')
     """
     return f" (and {count:,} more of its points)" if count else ""
-
-
-def read_document(value: bytes) -> Any:
-    """The JSON of a record, with the liberties of ``read_leniently`` where it needs them. Raises ``ValueError``,
-    ``msgspec.MsgspecError`` or ``RecursionError``.
-    """
-    try:
-        return msgspec.json.decode(value)
-    except (msgspec.MsgspecError, ValueError) as error:
-        try:
-            return read_leniently(value)
-        except (ValueError, RecursionError):
-            raise error from None
-
-
-def _complaint(value: bytes, error: Exception) -> str:
-    if not value.strip():
-        return "the record is empty"
-    return "the JSON is nested too deep" if isinstance(error, RecursionError) else str(error)[:200]

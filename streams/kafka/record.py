@@ -6,7 +6,10 @@ from confluent_kafka import Message
 
 
 class Record:
-    """A confluent message with the attributes of an aiokafka record; key and time are asked for only where needed."""
+    """A confluent message with the attributes of an aiokafka record.
+
+    Key, time and headers are asked for only where they are needed.
+    """
 
     __slots__ = ("_message", "offset", "value")
 
@@ -25,3 +28,9 @@ class Record:
     def timestamp(self) -> int:
         """Its Kafka timestamp, in epoch ms: -1 for none."""
         return int(self._message.timestamp()[1])
+
+    @property
+    def headers(self) -> list[tuple[str, bytes | None]] | None:
+        """Its headers."""
+        headers: list[tuple[str, bytes | None]] | None = self._message.headers()
+        return headers

@@ -21,8 +21,6 @@ BAD_RECORDS: list[tuple[bytes, str]] = [
     (b"\xff\xfe\x00", "malformed-json"),
     (b'{"time": 1700000000000, "host": "\xff", "value": 1}', "bad-category-value"),
     (b"", "malformed-json"),
-    (b'{"time": 1700000000000, "host": "x", "value": NaN}', "bad-feature-value"),
-    (b'{"time": 1700000000000, "host": "x", "value": Infinity}', "bad-feature-value"),
     (b"42", "not-an-object"),
     (b'{"host": "x", "value": 1}', "missing-time"),
     (b'{"time": null, "host": "x", "value": 1}', "missing-time"),
@@ -54,11 +52,12 @@ def test_each_bad_record_is_a_dead_letter_and_the_good_ones_count(
     huge = json.dumps({"time": START, "host": "big", "value": 2, "pad": "x" * 900_000}).encode()
     old = {"time": 1, "host": "a", "value": 1}
     yes = {"time": START, "host": "yes", "value": True}
+    none = b'{"time": 1700000000000, "host": "none", "value": NaN}'
     good = [{"time": START + second * 1000, "host": "a", "value": 1} for second in range(3)]
     mixed: list[bytes | dict[str, object]] = [old, good[0]]
     for value, _ in BAD_RECORDS:
         mixed += [value, good[0]]
-    cluster.produce(topic.name, [*mixed, huge, yes, *good[1:]])
+    cluster.produce(topic.name, [*mixed, huge, yes, none, *good[1:]])
     letters = letters_of(cluster, topic.name, len(BAD_RECORDS))
     assert [(message.value() or b"", dict(message.headers())["riverwatch.reason"].decode()) for message in letters] == (
         BAD_RECORDS
@@ -68,14 +67,15 @@ def test_each_bad_record_is_a_dead_letter_and_the_good_ones_count(
         assert headers["riverwatch.detail"]
         assert headers["riverwatch.partition"] == b"0"
         assert int(headers["riverwatch.offset"]) >= 2
-    # The old record has a window of its own; the huge one is good, and so is a boolean.
-    results = cluster.results(detector, 6)
+    # The old record has a window of its own; the huge one is good, and so is a boolean; NaN is no value.
+    results = cluster.results(detector, 7)
     assert sorted(results) == [
         f"{detector}|a|1000",
         f"{detector}|a|{START + 1000}",
         f"{detector}|a|{START + 2000}",
         f"{detector}|a|{START + 3000}",
         f"{detector}|big|{START + 1000}",
+        f"{detector}|none|{START + 1000}",
         f"{detector}|yes|{START + 1000}",
     ]
 

@@ -14,8 +14,9 @@ from schemas.detector import (
     load_detector,
     parse_detector,
     render_detector,
+    stored_document,
 )
-from schemas.errors import Refused
+from schemas.errors import DetectorInvalid, Refused
 from tests.schemas.documents import NOW, detector, feature, minutes, numbered, parsed, refusal
 
 
@@ -217,3 +218,23 @@ def test_any_document_is_either_refused_or_survives_a_round_trip(changed: dict[s
         return
     assert answer.reason
     assert 400 <= answer.status <= 500
+
+
+@pytest.mark.parametrize("unit", ["seconds", "milliseconds", "microseconds", "nanoseconds"])
+def test_a_unit_of_times_is_kept_and_shown(unit: str) -> None:
+    detector = parsed(time_unit=unit)
+    assert detector.time_unit == unit
+    assert render_detector(detector)["time_unit"] == unit
+    assert load_detector(stored_document(detector)) == detector
+
+
+@pytest.mark.parametrize("unit", ["auto", None, ...])
+def test_the_unit_of_times_is_open_unless_it_is_given(unit: Any) -> None:
+    detector = parsed(time_unit=unit)
+    assert detector.time_unit is None
+    assert "time_unit" not in render_detector(detector)
+
+
+def test_an_unknown_unit_is_refused_with_those_that_there_are() -> None:
+    with pytest.raises(DetectorInvalid, match=r"auto, seconds, milliseconds, microseconds, nanoseconds; not .minutes."):
+        parsed(time_unit="minutes")

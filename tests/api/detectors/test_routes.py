@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from tests.api.conftest import RunningApi, minute_records
 
 
@@ -65,6 +67,52 @@ def test_what_topics_and_other_detectors_refuse(api: RunningApi) -> None:
     text = {**feature, "aggregation_query": {"a": {"avg": {"field": "host"}}}}
     assert "causing a runtime exception: f" in refused(feature_attributes=[text])[2]
     assert api.call("GET", "/detectors/count").json()["count"] == before + 1
+
+
+def test_the_unit_of_times_is_told_from_the_sample_and_stored(api: RunningApi) -> None:
+    now = int(time.time())
+    for unit, factor in (("seconds", 1), ("milliseconds", 1_000), ("microseconds", 10**6), ("nanoseconds", 10**9)):
+        source = api.source([{"ts": (now - back) * factor, "host": "a", "value": 1.5} for back in range(5)])
+        detector = api.detector(source, name=f"in-{unit}", time_field="ts")
+        created = api.call("POST", "/detectors", detector)
+        assert created.status_code == 201, created.text
+        assert created.json()["anomaly_detector"]["time_unit"] == unit
+        path = f"/detectors/{created.json()['_id']}"
+        assert api.call("GET", path).json()["anomaly_detector"]["time_unit"] == unit
+        other = "seconds" if unit != "seconds" else "milliseconds"
+        wrong = api.call("PUT", path, {**detector, "time_unit": other})
+        assert "must be of type date" in wrong.json()["error"]["reason"]
+
+
+def test_times_that_can_not_be_meant_are_refused_with_what_they_were_read_as(api: RunningApi) -> None:
+    for value, told in (
+        (500_000_000, "holds 500000000 in {}, which is 1985-11-05T00:53:20Z read as seconds: times before 2000"),
+        ("1970-01-21T10:42:13Z", "holds '1970-01-21T10:42:13Z' in {}, which is 1970-01-21T10:42:13Z: times before"),
+        (int(time.time()) + 200_000, "read as seconds: times before 2000 or more than a day ahead are refused"),
+    ):
+        source = api.source([{"ts": value, "host": "a", "value": 1.5}])
+        answer = api.call("POST", "/detectors", api.detector(source, time_field="ts"))
+        assert answer.status_code == 400
+        assert told.format(source) in answer.json()["error"]["reason"]
+
+
+def test_few_categories_that_are_no_texts_are_a_warning(api: RunningApi) -> None:
+    records = [
+        {**record, "host": {"a": 1}} if number == 3 else record for number, record in enumerate(minute_records())
+    ]
+    answer = api.call("POST", "/detectors", api.detector(api.source(records), category_field=["host"]))
+    assert answer.status_code == 201
+    assert "sampled values of host are no texts, such as an object" in answer.headers["warning"]
+
+
+def test_the_fields_that_a_record_has_from_kafka_can_be_named(api: RunningApi) -> None:
+    source = api.source(minute_records())
+    members = {"time_field": "_kafka.timestamp", "category_field": ["_kafka.partition"]}
+    created = api.call("POST", "/detectors", api.detector(source, name="of-kafka", **members))
+    assert created.status_code == 201, created.text
+    assert "time_unit" not in created.json()["anomaly_detector"]
+    unknown = api.call("POST", "/detectors", api.detector(source, time_field="_kafka.time"))
+    assert "_kafka.time is no field: there are _kafka.timestamp, _kafka.key" in unknown.json()["error"]["reason"]
 
 
 def test_a_parsing_error_says_where(api: RunningApi) -> None:

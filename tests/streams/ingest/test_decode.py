@@ -15,7 +15,6 @@ from schemas.query import compile_query, parse_query
 from streams.features.plan import Plan
 from streams.ingest.decode import Decoded
 from streams.ingest.entities import NO_ENTITY
-from streams.ingest.extract import to_time
 from streams.ingest.points import UNSTAMPED
 from tests.schemas.documents import feature
 from tests.streams.ingest.plans import NOW, decode, decoder, letters, plan, records
@@ -74,8 +73,9 @@ BAD: list[tuple[Any, str, str]] = [
     ({**GOOD, "t": "nan"}, "bad-time", "nan"),
     ({**GOOD, "t": "-inf"}, "bad-time", "inf"),
     ({**GOOD, "t": ""}, "bad-time", ""),
-    ({**GOOD, "t": 10**17}, "bad-time", "years"),
-    ({**GOOD, "t": -(10**17)}, "bad-time", "years"),
+    ({**GOOD, "t": 10**20}, "bad-time", "years"),
+    ({**GOOD, "t": -(10**20)}, "bad-time", "years"),
+    ({**GOOD, "t": 10**11 - 1}, "bad-time", "years"),
     ({**GOOD, "t": -1e300}, "bad-time", "years"),
     (b'{"t": ' + b"9" * 400 + b', "host": "a", "v": 1}', "bad-time", "years"),
     (b'{"t": ' + b"9" * 5_000 + b', "host": "a", "v": 1}', "bad-time", ""),
@@ -83,16 +83,9 @@ BAD: list[tuple[Any, str, str]] = [
     (b'{"t": 1e999, "host": "a", "v": 1}', "bad-time", "inf"),
     ({**GOOD, "t": NOW + 600_001}, "time-too-far-ahead", "600001 ms"),
     ({**GOOD, "v": "fast"}, "bad-feature-value", "'fast'"),
-    ({**GOOD, "v": ""}, "bad-feature-value", "''"),
     ({**GOOD, "v": {"x": 1}}, "bad-feature-value", "object"),
-    ({**GOOD, "v": [1, "x"]}, "bad-feature-value", "'x'"),
-    ({**GOOD, "v": "NaN"}, "bad-feature-value", "NaN"),
-    ({**GOOD, "v": "1e999"}, "bad-feature-value", "1e999"),
-    (b'{"t": 1000, "host": "a", "v": NaN}', "bad-feature-value", "nan"),
-    (b'{"t": 1000, "host": "a", "v": -Infinity}', "bad-feature-value", "inf"),
-    (b'{"t": 1000, "host": "a", "v": 1e999}', "bad-feature-value", "inf"),
-    (b'{"t": 1000, "host": "a", "v": ' + b"9" * 400 + b"}", "bad-feature-value", "999"),
-    (b'{"t": 1000, "host": "a", "v": ' + b"9" * 5_000 + b"}", "bad-feature-value", ""),
+    ({**GOOD, "v": ["x", "y"]}, "bad-feature-value", "'x'"),
+    ({**GOOD, "v": "1_000"}, "bad-feature-value", "1_000"),
     (b'{"t": 1000, "host": ' + b"9" * 5_000 + b', "v": 1}', "bad-category-value", "inf"),
     (b'{"t": 1000, "host": "\\ud800", "v": 1}', "bad-category-value", "surrogate"),
     ({**GOOD, "host": "\u00fc" * 16_384}, "bad-category-value", "32,768"),
@@ -205,7 +198,7 @@ def test_forms_of_time(time: Any, wanted: int) -> None:
 @given(st.integers(-34_000_000_000_000, NOW))
 def test_iso_8601_is_exact_to_the_millisecond(time: int) -> None:
     moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=time)
-    assert one({**GOOD, "t": moment.isoformat()})[0] == to_time(time) == time
+    assert one({**GOOD, "t": moment.isoformat()})[0] == time
 
 
 @pytest.mark.parametrize(
@@ -315,8 +308,8 @@ def test_integers_beyond_a_double_are_compared_and_counted_or_cost_only_their_re
     decoded = decode(plans, [{**GOOD, "x": 7}, b'{"t": 1000, "host": "a", "v": 1, "x": %s}' % (b"9" * digits)])
     assert [row[2] for row in rows(decoded)] == ["a", "a"]
     reasons = {(reason, owner) for _, reason, owner in letters(decoded)}
-    unknown = {("bad-category-value", "f")} if digits > 4_300 else set()
-    assert reasons == unknown | ({("bad-feature-value", "e")} if digits > 308 else set())
+    assert reasons == ({("bad-category-value", "f")} if digits > 4_300 else set())
+    assert decoded.counts["e"]["missing"] == (digits > 308)
 
 
 def test_a_boolean_is_one_or_zero_whatever_its_neighbours_are() -> None:
@@ -391,9 +384,11 @@ def test_filters_see_the_whole_record(documents: list[dict[str, Any]], query: di
     decoded = decode([filtered], documents)
     matches = compile_query(parse_query(query))
     free = decode([plan(category_field=["h.n"])], documents)
-    wanted = [(at, time, name if matches(documents[at]) else None, found) for at, time, name, found in rows(free)]
-    assert rows(decoded) == wanted
-    assert letters(decoded) == letters(free)
+    assert [row for row in rows(decoded) if matches(documents[row[0]])] == [
+        row for row in rows(free) if matches(documents[row[0]])
+    ]
+    assert all(row[2] is None for row in rows(decoded) if not matches(documents[row[0]]))
+    assert letters(decoded) == [letter for letter in letters(free) if matches(documents[letter[0]])]
 
 
 @given(st.lists(DOCUMENTS, max_size=8))
@@ -427,7 +422,7 @@ def test_damaged_bytes_never_raise(noise: bytes, at: int, replace: bool) -> None
 def test_distinct_values_are_the_same_whatever_their_type() -> None:
     counting = plan(feature("c", "cardinality", "v"), feature("v", "value_count", "v"))
     decoded = decode([counting], [{**GOOD, "v": v} for v in (1, "1", 1.0, True, "true", None, ["a", 1], {"a": 1})])
-    assert letters(decoded) == [(7, "bad-feature-value", "d")]
+    assert letters(decoded) == []
     hashes = [row[3][0] for row in rows(decoded)]
     assert hashes[0] == hashes[1] == hashes[2] == hashes[7]
     assert hashes[3] == hashes[4]

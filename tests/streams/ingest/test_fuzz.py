@@ -10,12 +10,12 @@ import numpy as np
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from formats.json import read_document
 from schemas.errors import Refused
 from schemas.query import compile_query, parse_query
 from streams.features.plan import Plan
 from streams.ingest.decode import Decoded, Decoder
 from streams.ingest.entities import NO_ENTITY
-from streams.ingest.points import read_document
 from streams.ingest.windows import RunWindows
 from tests.schemas.documents import parsed
 from tests.schemas.foreign import DETECTORS, FILTERS, OBJECTS, RECORDS
@@ -123,5 +123,8 @@ def test_many_points_are_filtered_as_whole_documents_are(
     assume(accepted(document))
     filtered, free = (decode([plan(**each)], values) for each in (document, {**document, "filter_query": ...}))
     matches = compile_query(parse_query(document["filter_query"]))
-    wanted = [matches(read_document(values[offset])) for offset in free.batches["d"].offsets.tolist()]
+    within, free_offsets = (each.batches["d"].offsets.tolist() for each in (filtered, free))
+    wanted = [matches(read_document(values[offset])) for offset in within]
     assert (filtered.batches["d"].entities != NO_ENTITY).tolist() == wanted
+    matching = {offset for offset, matched in zip(within, wanted, strict=True) if matched}
+    assert matching == {offset for offset in free_offsets if matches(read_document(values[offset]))}
