@@ -67,9 +67,11 @@ class RunMerge:
 
     ``expected`` are the source partitions of the run: one that has never emitted anything holds every window back. A
     source that has been read to its end (``caught_up``) and whose windows are still more than ``trailing_limit_ms`` of
-    event time behind those of the others is not waited for: it is in ``trailing``. ``late`` counts, by source, the rows
-    of windows that were final without them, ``watermark`` is the end up to which windows are final. ``fences`` are
-    those that were known when the partials were read before.
+    event time behind those of the others is not waited for: it is in ``trailing``. One that has closed nothing yet is
+    not known to be behind: its first records are too few to tell, and it is soon idle if no more come.
+
+    ``late`` counts, by source, the rows of windows that were final without them, ``watermark`` is the end up to which
+    windows are final. ``fences`` are those that were known when the partials were read before.
     """
 
     def __init__(
@@ -148,7 +150,7 @@ class RunMerge:
         self.trailing = [
             source
             for source, state in sorted(self._sources.items())
-            if state.holds and state.caught_up and state.closed_until < limit
+            if state.holds and state.caught_up and NO_WINDOW < state.closed_until < limit
         ]
         left = set(self.trailing)
         ends = [state.closed_until for source, state in self._sources.items() if state.holds and source not in left]

@@ -182,6 +182,16 @@ def test_a_source_that_is_read_to_its_end_and_far_behind_is_named_and_not_waited
     assert merge.trailing == []
 
 
+def test_a_source_whose_first_records_close_nothing_yet_is_not_behind() -> None:
+    merge = RunMerge(COLUMNS, SOURCES, trailing_limit_ms=10_000)
+    merge.add(said(SOURCES[0], 20_000, part(20_000, a=1.0)), 0)
+    merge.add(said(SOURCES[1], 21_000), 1)
+    merge.add(said(SOURCES[2], NO_WINDOW, caught_up=True), 2)
+    assert (merge.watermark, merge.trailing) == (NO_WINDOW, [])
+    merge.add(said(SOURCES[2], 20_000, part(20_000, a=1.0), caught_up=True), 3)
+    assert (merge.watermark, merge.late.total()) == (20_000, 0)
+
+
 def test_a_single_source_that_is_ahead_leaves_nobody_behind() -> None:
     merge = RunMerge(COLUMNS, SOURCES, trailing_limit_ms=10_000)
     for at, (source, until) in enumerate(zip(SOURCES, (1_000, 2_000, 90_000), strict=True)):
