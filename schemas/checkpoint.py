@@ -42,8 +42,8 @@ class OpenWindow(msgspec.Struct, frozen=True, array_like=True):
 class WatermarkState(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """How far the event time of a run on a source has come: what ``streams/ingest/watermark.py`` needs to go on.
 
-    Times are epoch ms, ``held_until`` by Kafka's clock. ``ahead`` are the last records ahead of the watermark, at most
-    three, ``disorder`` and ``lag`` the peaks from which the automatic delay falls.
+    Times are epoch ms, ``held_since`` and ``held_until`` by Kafka's clock. ``ahead`` are the last records ahead of the
+    watermark, at most three, ``disorder`` and ``lag`` the peaks from which the automatic delay falls.
     """
 
     time: int | None
@@ -52,6 +52,7 @@ class WatermarkState(msgspec.Struct, frozen=True, array_like=True, kw_only=True)
     ahead_from: int | None
     disorder: int | None
     lag: int | None
+    held_since: int | None
     held_until: int | None
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from schemas.command import Progress, encode_event
 from schemas.node import Model, Node, RunStatistics, encode_node
 from schemas.task import ROWS_TO_INIT
@@ -51,7 +49,7 @@ class Statistics:
         self._dead_letters = dead_letters
         self._unreadable = unreadable
         self._clock = clock
-        self._started = int(time.time() * 1000)
+        self._started = clock.now()
         # By owner, run and model partition, of what this worker holds: what was reported, and when (monotonic).
         self._reported: dict[tuple[str, int, int], tuple[int, str, float]] = {}
 
@@ -76,7 +74,7 @@ class Statistics:
         if run.models is None or run.historical:
             return
         plan, partition = run.running.plan, key[2]
-        rows, note, now = min(run.models.most_rows_seen(), ROWS_TO_INIT), run.note, time.monotonic()
+        rows, note, now = min(run.models.most_rows_seen(), ROWS_TO_INIT), run.note, self._clock.monotonic()
         if key not in self._reported and rows == 0 and partition > 0 and not note:
             return
         rows_before, note_before, at = self._reported.get(key, (-1, "", -NOTE_SECONDS))

@@ -18,6 +18,7 @@ from confluent_kafka.admin import AdminClient
 
 from streams.coordinate.agent import Coordinate
 from streams.coordinate.kafka_journal import KafkaJournal
+from streams.coordinate.kafka_topics import KafkaTopics
 from streams.dead_letters import DeadLetters
 from streams.detectors import Detectors
 from streams.fencing.shares import Shares
@@ -26,6 +27,7 @@ from streams.ingest.agent import Ingest
 from streams.kafka.clock import KafkaClock
 from streams.kafka.follower import Follower
 from streams.kafka.log import KafkaLog
+from streams.kafka.outages import Outage
 from streams.kafka.outbox import Outbox
 from streams.kafka.tp import TP
 from streams.kafka.unreadable import Unreadable
@@ -35,7 +37,6 @@ from streams.settings import Settings
 from streams.statistics import Statistics
 from streams.transport import Ledger
 from streams.transport.app import App
-from streams.transport.outages import Outage
 
 log = structlog.get_logger()
 
@@ -79,6 +80,7 @@ class Worker:
             self._detectors,
             self._outbox,
             self._ledger,
+            clock=clock,
             open_shares=lambda number: Shares(
                 settings, self._outbox, kafka, "checkpoints", number, generation=self._generation
             ),
@@ -91,6 +93,8 @@ class Worker:
             KafkaJournal(settings),
             self._outbox,
             self._ledger,
+            clock=clock,
+            topics=KafkaTopics(settings),
             dead_letters=dead_letters,
             unreadable=self._unreadable,
         )
@@ -262,11 +266,13 @@ def _topics(settings: Settings) -> set[str]:
     return set(AdminClient(settings.client(), logger=None).list_topics(timeout=3.0).topics)
 
 
-async def _wait_for_kafka(settings: Settings) -> None:
+async def _wait_for_kafka(settings: Settings, clock: KafkaClock) -> None:
     told = False
+    clock.asked()
     while True:
         try:
             topics = await asyncio.to_thread(_topics, settings)
+            clock.answered()
             missing = [name for name in ("control", "state", "partials") if settings.topic(name) not in topics]
             if not missing:
                 return
@@ -281,14 +287,15 @@ async def _wait_for_kafka(settings: Settings) -> None:
 
 async def _main(settings: Settings, ready: Callable[[], None]) -> None:
     loop = asyncio.get_running_loop()
-    waiting = asyncio.ensure_future(_wait_for_kafka(settings))
+    clock = KafkaClock()
+    waiting = asyncio.ensure_future(_wait_for_kafka(settings, clock))
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, waiting.cancel)
     try:
         await waiting
     except asyncio.CancelledError:
         return
-    worker = Worker(settings, KafkaClock())
+    worker = Worker(settings, clock)
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, worker.stop)
     await worker.run(ready)

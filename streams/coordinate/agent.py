@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -16,13 +15,13 @@ from schemas.state import StoredTask, encode
 from streams.coordinate.batch import TIDIED, Batch, Received
 from streams.coordinate.entities import Followers, corrections
 from streams.coordinate.journal import Journal, JournalLost, JournalUnavailable
-from streams.coordinate.lookup import Found, Question
+from streams.coordinate.lookup import Found, Question, Topics
 from streams.coordinate.machine import Machine
 from streams.coordinate.state import Record
 from streams.coordinate.step import CoordinatorLimits
-from streams.coordinate.topics import Topics
 from streams.coordinate.watch import TopicWatch
 from streams.dead_letters import DeadLetters
+from streams.kafka.clock import KafkaClock
 from streams.kafka.outbox import Outbox
 from streams.kafka.tp import TP
 from streams.kafka.unreadable import Unreadable
@@ -55,6 +54,8 @@ class Coordinate:
         outbox: Outbox,
         ledger: Ledger,
         *,
+        clock: KafkaClock,
+        topics: Topics,
         dead_letters: DeadLetters,
         unreadable: Unreadable,
     ) -> None:
@@ -64,7 +65,8 @@ class Coordinate:
         self._ledger = ledger
         self._dead_letters = dead_letters
         self._unreadable = unreadable
-        self._topics = Topics(settings)
+        self._clock = clock
+        self._topics = topics
         self._watch = TopicWatch()
         # One thread: an opening that nobody waits for any more must not come in between the next one and its reading.
         self._thread = ThreadPoolExecutor(1, "journal")
@@ -136,7 +138,7 @@ class Coordinate:
             self._take_in(machine, record)
         self._observed = []
         self._machine = machine
-        self._followers.all_of(machine.state, time.monotonic())
+        self._followers.all_of(machine.state, self._clock.monotonic())
         log.info("coordinator begins", offset=self._position, detectors=len(machine.state.detectors))
 
     def _restored(self) -> Machine | str:
@@ -175,25 +177,27 @@ class Coordinate:
     async def records_arrived(self, tp: TP, records: Sequence[Any]) -> None:
         """Decide about each event, in order, and write what they lead to in transactions."""
         while tp == self._tp:
-            waiting = [record for record in records if record.offset >= self._position]
-            if not waiting:
-                return
             await self.ready()
             async with self._turn:
                 machine = self._machine
                 if machine is None:
                     continue
+                # Only now: while we waited, the partition may have been somebody else's, who has been further.
+                waiting = [record for record in records if record.offset >= self._position]
+                if not waiting:
+                    return
                 batch = await self._batch(machine, waiting[: self._most])
-                batch.close(_now())
-                if machine is self._machine and await self._commit(machine, batch) and tp == self._tp:
+                batch.close(self._clock.now())
+                done = machine is self._machine and await self._commit(machine, batch)
+                if done and machine is self._machine:
                     assert batch.end is not None
                     self._position, self._most = batch.end, EVENTS
                     self._ledger.mark(tp, self._position)
 
     async def _batch(self, machine: Machine, records: Sequence[Any]) -> Batch:
-        batch, begun = self._new_batch(machine), time.monotonic()
+        batch, begun = self._new_batch(machine), self._clock.monotonic()
         for record in records:
-            received, now = Received.of(record.offset, record.key, record.value), _now()
+            received, now = Received.of(record.offset, record.key, record.value), self._clock.now()
             if self._refused is not None and self._refused[0] == record.offset:
                 batch.refuse(received, self._refused[1])
                 continue
@@ -202,7 +206,7 @@ class Coordinate:
             if machine is not self._machine:
                 break
             batch.take(received, now, answer)
-            if time.monotonic() - begun > SECONDS:
+            if self._clock.monotonic() - begun > SECONDS:
                 break
         return batch
 
@@ -232,7 +236,7 @@ class Coordinate:
             self._dead_letters.count(letter)
         for entry in batch.entries:
             if entry.topic == "state" and entry.key in machine.state.children:
-                self._followers.changed(str(entry.key), time.monotonic())
+                self._followers.changed(str(entry.key), self._clock.monotonic())
         return True
 
     def _lost(self, batch: Batch, error: JournalLost) -> None:
@@ -269,7 +273,7 @@ class Coordinate:
                 if machine is None:
                     return
                 batch = self._new_batch(machine)
-                batch.close(_now())
+                batch.close(self._clock.now())
                 if not batch.entries:
                     break
                 if not await self._commit(machine, batch):
@@ -278,7 +282,7 @@ class Coordinate:
 
     async def _correct_entities(self) -> None:
         machine = self._machine
-        parents = {} if machine is None else self._followers.take_due(machine.state, time.monotonic())
+        parents = {} if machine is None else self._followers.take_due(machine.state, self._clock.monotonic())
         if machine is None or not parents:
             return
         wanted = await self._in_thread(self._corrections, parents)
@@ -288,14 +292,14 @@ class Coordinate:
                 for child in wanted[:TIDIED]:
                     if machine.state.is_child(child.id):
                         batch.add(Record("state", child.id, encode(child)))
-                batch.close(_now())
+                batch.close(self._clock.now())
                 if machine is not self._machine or not await self._commit(machine, batch):
                     return
             wanted = wanted[TIDIED:]
 
     def _corrections(self, parents: Mapping[str, StoredTask]) -> list[StoredTask]:
         try:
-            return corrections(self._journal.read(), parents, _now(), self._unreadable)
+            return corrections(self._journal.read(), parents, self._clock.now(), self._unreadable)
         except JournalUnavailable as error:
             log.warning("entity tasks can't be read", reason=str(error))
             return []
@@ -317,7 +321,3 @@ class Coordinate:
         if self._machine is not None:
             for event in self._watch.look(self._machine.state, there, ids):
                 await self._outbox.send(self._settings.topic("control"), encode_event(event), key=event.detector_id)
-
-
-def _now() -> int:
-    return int(time.time() * 1000)

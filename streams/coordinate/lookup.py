@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Collection
+from typing import NamedTuple, Protocol
 
 from schemas.command import Event, HistoryStart, JobStart
 from streams.coordinate.jobs import cold_start
@@ -24,6 +24,30 @@ class Found(NamedTuple):
 
     ranges: Ranges
     topic_ids: dict[str, str]
+
+
+class Topics(Protocol):
+    """Kafka's topics, asked anew at every call. All methods block, and raise ``KafkaException`` when Kafka is away."""
+
+    def partitions(self) -> dict[str, list[int]]:
+        """Every topic that detectors may read: neither Riverwatch's own nor Kafka's internal ones."""
+        ...
+
+    def ids(self, topics: Collection[str]) -> dict[str, str]:
+        """The ids of these topics: one that was deleted and made anew has another id."""
+        ...
+
+    def answer(self, question: Question) -> Found:
+        """From where to where the topics of the question are to be read.
+
+        By the records' timestamps: where they are not in order, the first one that is late enough counts. A
+        partition without any is read from its end, which is nothing.
+        """
+        ...
+
+    def end_of_control(self) -> int:
+        """The end offset of the control topic."""
+        ...
 
 
 def question_of(event: Event, state: CoordinatorState, limits: CoordinatorLimits, now_ms: int) -> Question | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -19,11 +18,11 @@ from streams.ingest.sources import Emission, Slice, Snapshot, Sources
 from streams.ingest.store import share_of
 from streams.kafka.clock import KafkaClock
 from streams.kafka.log import Log
+from streams.kafka.outages import Outage
 from streams.kafka.outbox import Outbox
 from streams.kafka.tp import TP
 from streams.settings import Settings
 from streams.transport.ledger import Ledger
-from streams.transport.outages import Outage
 
 
 class Reading(Protocol):
@@ -102,6 +101,10 @@ class Ingest:
             extents = await asyncio.to_thread(self._kafka.extents, fresh)
             for tp, name in names.items():
                 self._sources.restore(tp, committed[tp], shares[name], extents[tp], self._clock.now())
+        if (outage := self._clock.outage) is not None:
+            # Nobody fetches in a rebalance, and of what is new here others have waited for the records.
+            for source in self._sources.held.values():
+                self._hold(source, outage)
         self._sources.announce()
         self._catch_up()
         return {tp: self._sources.held[tp].offset for tp in committed}
@@ -174,14 +177,17 @@ class Ingest:
             async with source.lock:
                 self._look_for_outage(tp, source)
                 at = self._reading.at_end(tp, source.offset)
-                confirmed = None if at is None or time.monotonic() - at >= FRESH else self._clock.at(at)
+                confirmed = None if at is None or self._clock.monotonic() - at >= FRESH else self._clock.at(at)
                 await self._write(self._sources.tick(source, self._clock.now(), confirmed))
 
     def _look_for_outage(self, tp: TP, source: Source) -> None:
         outage = self._reading.outage(tp)
         if outage is not None and outage != source.outage:
             source.outage = outage
-            self._sources.hold(source, self._clock.at(outage.began), self._clock.at(outage.ended))
+            self._hold(source, outage)
+
+    def _hold(self, source: Source, outage: Outage) -> None:
+        self._sources.hold(source, self._clock.at(outage.began), self._clock.at(outage.ended))
 
     async def _write(self, emission: Emission) -> None:
         for letter in emission.dead_letters:
@@ -191,7 +197,7 @@ class Ingest:
 
     async def report(self) -> None:
         """Report what became of the records of the sources, where there is news."""
-        for report in self._reports.due(self._sources.held.values(), time.monotonic()):
+        for report in self._reports.due(self._sources.held.values(), self._clock.monotonic()):
             await self._outbox.send(self._settings.topic("control"), encode_event(report), key=report.detector_id)
 
     # -- checkpoints ------------------------------------------------------------------------------------------

@@ -14,9 +14,9 @@ from schemas.partial import Partial
 from streams.features.plan import Plan
 from streams.fencing.share import Share
 from streams.ingest.checkpoint import grouped
-from streams.ingest.quiet import QuietClock
+from streams.ingest.quiet import MOST_LAG_MS, QuietClock
 from streams.ingest.windows import Batch, Closed, RunWindows
-from streams.transport.outages import Outage
+from streams.kafka.outages import Outage
 
 END_MS = 2_000
 """A source that was not seen at its end for so long lags behind it."""
@@ -60,8 +60,35 @@ class RunSource:
         if self.past is not None and len(batch.offsets) and batch.offsets[0] < self.past[0]:
             live, since = self.past
             batch = batch.where((batch.offsets >= live) | (batch.times >= since))
+        watermark = self.windows.watermark
+        if watermark.held_since is not None and len(batch.times):
+            newest = max(int(batch.times.max()), self._newest(watermark.held_since) or 0)
+            if not self._live(newest, watermark.held_since):
+                watermark.let_go()
         self.windows.fold(batch, next_offset)
         return batch
+
+    @property
+    def tolerance_ms(self) -> int:
+        """How late live records may be."""
+        return self.plan.most_delay_ms if self.plan.delay_ms is None else self.plan.delay_ms
+
+    def hold(self, began: int, ended: int, until: int) -> None:
+        """Kafka did not answer between these times: close nothing before ``until``.
+
+        Not for a replay: which of its records are late depends on them alone, and nobody waits for its windows. Where
+        no record has come yet, the first ones tell.
+        """
+        self.quiet.outage(ended)
+        newest = self._newest(began)
+        if newest is None or self._live(newest, began):
+            self.windows.watermark.hold(began, until)
+
+    def _newest(self, now: int) -> int | None:
+        return self.windows.watermark.newest(now + MOST_LAG_MS)
+
+    def _live(self, event_time: int, now: int) -> bool:
+        return now - event_time <= self.plan.interval_ms + self.tolerance_ms + MOST_LAG_MS
 
     def lose(self, begin: int, end: int) -> None:
         """The offsets from ``begin`` to before ``end`` were deleted unread."""

@@ -36,6 +36,12 @@ NEW_MS = 1_000
 """Records that come so soon after their source was at its end have just been appended: their lag is the producers'."""
 
 
+def _read_up_to(now: int, known: int | None) -> int:
+    """Up to when a source is certainly read, where it is known for a time: a worker that was paused in the wait after
+    an outage finds the end of the wait passed, and what producers sent meanwhile still unread."""
+    return now - MOST_LAG_MS if known is None else max(known, now - MOST_LAG_MS)
+
+
 @dataclass
 class Emission:
     """What is to be written, in this order; a partial goes to the model partition that stands before it."""
@@ -303,7 +309,7 @@ class Sources:
         for run in runs:
             run.dead_letters += sum(letter.detector_id in ("", run.plan.owner) for letter in decoded.dead_letters)
             watermark = run.windows.watermark
-            watermark.release(now)
+            watermark.release(_read_up_to(now, min(records[0].timestamp, now)))
             batch = run.fold(decoded.batches[run.plan.owner], next_offset)
             newest = watermark.newest(now + MOST_LAG_MS)
             if newest is not None and len(batch.times):
@@ -324,8 +330,7 @@ class Sources:
         """Kafka did not answer between these times: close nothing until producers have sent what they held back."""
         until = ended + min(self._outage_grace_ms, ended - began + 1_000)
         for run in source.runs.values():
-            run.windows.watermark.hold(until)
-            run.quiet.outage(ended)
+            run.hold(began, ended, until)
 
     def tick(self, source: Source, now: int, confirmed: int | None) -> Emission:
         """Let the watermarks of a quiet source go on, and close what is due.
@@ -337,7 +342,7 @@ class Sources:
         source.at_end(now, confirmed is not None, self._idle_timeout_ms)
         for run in source.runs.values():
             watermark = run.windows.watermark
-            if watermark.release(now):
+            if watermark.release(_read_up_to(now, confirmed)):
                 self._emit(source, run, run.windows.close(), emission, idle=run.idle)
             if run.joined and confirmed is not None and watermark.held_until is None:
                 self._tick(source, run, confirmed, emission)
@@ -347,8 +352,7 @@ class Sources:
 
     def _tick(self, source: Source, run: RunSource, confirmed: int, emission: Emission) -> None:
         watermark = run.windows.watermark
-        tolerance = run.plan.most_delay_ms if run.plan.delay_ms is None else run.plan.delay_ms
-        tick = run.quiet.at(confirmed, run.plan.interval_ms, tolerance, watermark.quiet_delay)
+        tick = run.quiet.at(confirmed, run.plan.interval_ms, run.tolerance_ms, watermark.quiet_delay)
         closed: Sequence[Closed] = ()
         if tick.close_open:
             closed = run.windows.close_all()

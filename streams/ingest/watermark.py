@@ -51,6 +51,7 @@ class Watermark:
         self._ahead_from: int | None = None
         self.time: int | None = None
         self.frontier = NO_WINDOW
+        self.held_since: int | None = None
         self.held_until: int | None = None
 
     @property
@@ -161,15 +162,20 @@ class Watermark:
         if self._fixed is None and self.held_until is None and self.time is not None:
             self._lag.see(int(lags[lags <= self._lag.most].max(initial=0)), self.time)
 
-    def hold(self, until: int) -> None:
-        """Close nothing until Kafka's clock says ``until``."""
+    def hold(self, since: int, until: int) -> None:
+        """Close nothing until Kafka's clock says ``until``, for an outage that began at ``since``."""
+        self.held_since = since if self.held_since is None else min(self.held_since, since)
         self.held_until = until if self.held_until is None else max(self.held_until, until)
+
+    def let_go(self) -> None:
+        """End a hold that was none of this source's business."""
+        self.held_since = self.held_until = None
 
     def release(self, now: int) -> bool:
         """End a hold that is over at ``now`` by Kafka's clock; True when that moved the frontier."""
         if self.held_until is None or now < self.held_until:
             return False
-        self.held_until = None
+        self.let_go()
         before = self.frontier
         self._move_frontier()
         return self.frontier > before
@@ -189,11 +195,13 @@ class Watermark:
             ahead_from=self._ahead_from,
             disorder=self._disorder.peak,
             lag=self._lag.peak,
+            held_since=self.held_since,
             held_until=self.held_until,
         )
 
     def restore(self, state: WatermarkState) -> None:
         """Take over the state of a snapshot."""
-        self.time, self.frontier, self.held_until = state.time, state.frontier, state.held_until
+        self.time, self.frontier = state.time, state.frontier
+        self.held_since, self.held_until = state.held_since, state.held_until
         self._ahead, self._ahead_from = list(state.ahead), state.ahead_from
         self._disorder.peak, self._lag.peak = state.disorder, state.lag

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +19,7 @@ from streams.dead_letters import DeadLetters
 from streams.detectors import Detectors
 from streams.fencing.fence import Held, Record
 from streams.fencing.shares import Shares
+from streams.kafka.clock import KafkaClock
 from streams.kafka.outbox import Outbox
 from streams.kafka.tp import TP
 from streams.running import Running
@@ -66,10 +66,12 @@ class Score:
         outbox: Outbox,
         ledger: Ledger,
         *,
+        clock: KafkaClock,
         open_shares: Callable[[int], Shares],
         dead_letters: DeadLetters,
         failed: Callable[[BaseException], None],
     ) -> None:
+        self._clock = clock
         self._open_shares = open_shares
         self._shares_of: dict[int, Shares] = {}
         self._saving = asyncio.Lock()
@@ -81,7 +83,7 @@ class Score:
         self._ledger = ledger
         self._partitions: dict[TP, ModelPartition] = {}
         self._loading: set[asyncio.Task[None]] = set()
-        self._reports = Reports(settings, detectors, outbox)
+        self._reports = Reports(settings, detectors, outbox, clock)
         self._backlog = 0
         self.counts = ScoreCounts()
 
@@ -283,7 +285,7 @@ class Score:
         return False
 
     async def _score(self, tp: TP, partition: ModelPartition, owners: set[str]) -> None:
-        now = int(time.time() * 1000)
+        now = self._clock.now()
         for owner in owners:
             run = partition.runs.get(owner)
             # Analyses have a loop of their own: what lies behind their windows must not wait for them.
@@ -292,11 +294,15 @@ class Score:
             # No snapshot of models between what they learn and the last of their results.
             async with partition.lock:
                 before = run.merge.scored_until
-                results = run.score(now, _clock(), self._settings.max_imputed_windows)
+                results = run.score(now, self._times(), self._settings.max_imputed_windows)
                 if run.merge.scored_until > before:
                     self.counts.windows += 1
                     self.counts.windows_hc += bool(run.running.plan.categories)
                 await self._send_results(tp, run, results)
+
+    def _times(self) -> Iterator[int]:
+        while True:
+            yield self._clock.now()
 
     async def _send_results(self, tp: TP, run: RunScore, results: Sequence[tuple[str, Result]]) -> None:
         for entity, result in results:
@@ -323,7 +329,7 @@ class Score:
 
     async def _analyse(self, tp: TP, partition: ModelPartition, run: RunScore) -> bool:
         before = run.merge.scored_until
-        results = run.score(int(time.time() * 1000), _clock(), self._settings.max_imputed_windows, SLICE)
+        results = run.score(self._clock.now(), self._times(), self._settings.max_imputed_windows, SLICE)
         await self._send_results(tp, run, results)
         await asyncio.sleep(0)
         if run.merge.scored_until > before:
@@ -358,7 +364,7 @@ class Score:
         try:
             # No snapshot of models between what they learn and the last of their results.
             async with partition.lock:
-                records = snapshot(int(time.time() * 1000))
+                records = snapshot(self._clock.now())
             if records:
                 # What the models have seen counts as done after a crash: the results of it must have arrived before.
                 await self._outbox.barrier()
@@ -423,8 +429,3 @@ def _changed(partition: ModelPartition, models: DetectorModels, rows: Int64Array
 def _learns_the_same(before: Running, after: Running) -> bool:
     """Whether the models of one run can go on in the next one of the same detector."""
     return before.spec == after.spec and before.plan.definition == after.plan.definition
-
-
-def _clock() -> Iterator[int]:
-    while True:
-        yield int(time.time() * 1000)

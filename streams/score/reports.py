@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import time
 from dataclasses import dataclass, field
 
 import msgspec
@@ -20,6 +19,7 @@ from schemas.partial import NO_WINDOW
 from schemas.state import StoredTask, encode
 from schemas.task import LIVE_STATES, ROWS_TO_INIT, Task, TaskState
 from streams.detectors import Detectors
+from streams.kafka.clock import KafkaClock
 from streams.kafka.outbox import Outbox
 from streams.score.documents import entity_document
 from streams.score.partition import RunScore
@@ -51,16 +51,17 @@ class _Told:
 class Reports:
     """Writes ``TaskProgress`` events and entity tasks, each only when something has changed."""
 
-    def __init__(self, settings: Settings, detectors: Detectors, outbox: Outbox) -> None:
+    def __init__(self, settings: Settings, detectors: Detectors, outbox: Outbox, clock: KafkaClock) -> None:
         self._settings = settings
         self._detectors = detectors
         self._outbox = outbox
+        self._clock = clock
         self._told: dict[tuple[str, int], _Told] = {}
 
     def _of(self, partition: int, run: RunScore) -> _Told:
         key = (run.running.plan.owner, partition)
         if key not in self._told:
-            self._told[key] = _Told(_now())
+            self._told[key] = _Told(self._clock.now())
         return self._told[key]
 
     async def tell(self, partition: int, run: RunScore) -> None:
@@ -129,7 +130,7 @@ class Reports:
             until = run.merge.scored_until
             others = {row % len(told.states) for row in rows} - set(due)
             due += sorted(row for row in others if told.reached[row] != (seen[row], until))
-        now = _now()
+        now = self._clock.now()
         for row in due:
             state: TaskState = "RUNNING" if seen[row] >= ROWS_TO_INIT else "INIT"
             await self._write(told, run, row, self._document(told, run, row, seen[row], state, None, now))
@@ -138,7 +139,7 @@ class Reports:
     async def _end_entities(self, told: _Told, run: RunScore, state: TaskState, error: str | None) -> None:
         if run.models is None:
             return
-        now = _now()
+        now = self._clock.now()
         for row, seen in enumerate(run.models.rows_seen().tolist()):
             if row < len(told.states) and told.states[row] not in LIVE_STATES:
                 continue
@@ -217,7 +218,3 @@ def _share(run: RunScore) -> float:
     if end <= start:
         return 0.0
     return max(0.0, min((run.merge.scored_until - start) / (end - start), 0.999))
-
-
-def _now() -> int:
-    return int(time.time() * 1000)

@@ -12,12 +12,12 @@ from confluent_kafka import KafkaException
 
 from schemas.errors import RiverwatchError
 from streams.kafka.extent import is_another
+from streams.kafka.outages import Outage
 from streams.kafka.partitions import Partitions
 from streams.kafka.tp import TP
 from streams.settings import Settings
 from streams.transport import Chunk, ChunkConsumer, ChunkSchema, ChunkTransport, Ledger, watch
 from streams.transport.credentials import credentials
-from streams.transport.outages import Outage
 
 log = structlog.get_logger()
 

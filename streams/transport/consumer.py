@@ -23,11 +23,11 @@ from aiokafka.errors import KafkaError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import ConsumerMessage
 
+from streams.kafka.outages import Outage
 from streams.kafka.tp import TP
 from streams.transport.conductor import ChunkConductor
 from streams.transport.fetches import FETCH_WAIT_MS, Answer, WatchedFetcher
 from streams.transport.ledger import Ledger
-from streams.transport.outages import Outage
 
 
 def _as_it_is(_: PartitionRecords, tp: TP, record: Any) -> Any:

@@ -20,8 +20,8 @@ from typing import Any
 import aiokafka.consumer.consumer
 from aiokafka.consumer.fetcher import Fetcher
 
+from streams.kafka.outages import Outages
 from streams.kafka.tp import TP
-from streams.transport.outages import Outages
 
 FETCH_WAIT_MS = 250
 """How long Kafka holds back the answer to a fetch when there is nothing to read."""

@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from streams.kafka.outages import Outage, Outages
 from streams.kafka.tp import TP
 from streams.transport.app import Agent, RecordsMissed
 from streams.transport.ledger import Ledger
-from streams.transport.outages import Outage, Outages
 from tests.simulation.group import Group
 from tests.simulation.world import World
 
@@ -74,7 +74,10 @@ class App:
             self._rebalancing = True
             future = loop.create_future()
             self._group.join(self._member, future)
-            generation, owned = await future
+            assigned = await future
+            if assigned is None:
+                continue
+            generation, owned = assigned
             missed, self.generation = generation not in (self.generation, self.generation + 1), generation
             if missed:
                 # As ``App._drop_what_was_lost``.
@@ -102,13 +105,14 @@ class App:
         return self._named.get(tp.topic, self._data)
 
     async def _fetching(self) -> None:
-        dice = self._world.dice
+        dice, time = self._world.dice, asyncio.get_running_loop().time
         while True:
-            await asyncio.sleep(dice.uniform(0.1, 0.6))
             if self._rebalancing:
-                continue
-            if self._world.log.away:
-                self._outages.asked(self._owned, asyncio.get_running_loop().time())
+                self._outages.withdrawn(self._owned, time())
+            else:
+                self._outages.asked(self._owned, time())
+            await asyncio.sleep(dice.uniform(0.1, 0.6))
+            if self._rebalancing or self._world.log.away:
                 continue
             for tp in dice.sample(self._owned, len(self._owned)):
                 self._fetch(tp)

@@ -32,6 +32,7 @@ class Member(Protocol):
 class _State:
     heard: float
     joined: asyncio.Future[Any] | None = None
+    topics: frozenset[str] = frozenset()
     generation: int = -1
     owned: frozenset[TP] = field(default_factory=frozenset)
 
@@ -67,29 +68,35 @@ class Group:
         if state is None:
             state = self._members[member] = _State(self._world.now)
         state.joined = future
+        state.topics = member.topics()
         state.heard = self._world.now
         self._rebalancing = True
 
     def leave(self, member: Any) -> None:
-        """No longer a member."""
-        if self._members.pop(member, None) is not None:
+        """No longer a member. Who has asked for a part of the work is told so, by None."""
+        state = self._members.pop(member, None)
+        if state is not None:
             self._rebalancing = True
+            if state.joined is not None and not state.joined.done():
+                state.joined.set_result(None)
 
     def must_join(self, member: Any) -> bool:
-        """What a heartbeat is answered: whether the member has to join (again)."""
+        """Whether the member has to join (again): the group says so, or it wants to read more."""
         state = self._members.get(member)
-        return state is None or (self._rebalancing and state.joined is None)
+        if state is None or not member.topics() <= state.topics:
+            return True
+        return self._rebalancing and state.joined is None
 
     def _complete(self) -> None:
         self.generation += 1
         self._rebalancing = False
-        topics = sorted({topic for member in self._members for topic in member.topics()})
+        topics = sorted({topic for state in self._members.values() for topic in state.topics})
         members = sorted(self._members, key=lambda member: str(member.name))
         self._world.dice.shuffle(members)
         owned: dict[Any, set[TP]] = {member: set() for member in members}
         turn = 0
         for topic in topics:
-            willing = [member for member in members if topic in member.topics()]
+            willing = [member for member in members if topic in self._members[member].topics]
             for partition in range(len(self._world.log.topics.get(topic, ()))):
                 owned[willing[turn % len(willing)]].add(TP(topic, partition))
                 turn += 1

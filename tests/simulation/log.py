@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME
+
 from streams.kafka.murmur2 import partition_of
 
 
@@ -47,7 +49,7 @@ class Message:
         return self._record.value
 
     def timestamp(self) -> tuple[int, int]:
-        return 1, self._record.timestamp
+        return TIMESTAMP_LOG_APPEND_TIME, self._record.timestamp
 
     def error(self) -> None:
         return None
@@ -98,6 +100,8 @@ class Log:
     def __init__(self) -> None:
         self.topics: dict[str, list[Partition]] = {}
         self.away = False
+        self.epoch = 0
+        """How often the coordinator's journal was opened."""
 
     def create(self, name: str, partitions: int = 1) -> None:
         """Make a topic."""

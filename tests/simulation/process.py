@@ -7,19 +7,22 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from streams.coordinate.agent import Coordinate
 from streams.dead_letters import DeadLetters
 from streams.detectors import Detectors
 from streams.fencing.shares import Shares
 from streams.ingest.agent import Ingest
 from streams.kafka.clock import KafkaClock
+from streams.kafka.outages import Outage
+from streams.kafka.unreadable import Unreadable
 from streams.score.agent import Score
 from streams.settings import Settings
 from streams.transport.ledger import Ledger
-from streams.transport.outages import Outage
 from tests.simulation.app import App
+from tests.simulation.coordinator import MemoryJournal, MemoryTopics
 from tests.simulation.group import Group
 from tests.simulation.kafka import MemoryLog
-from tests.simulation.log import Message
+from tests.simulation.log import Message, Record
 from tests.simulation.loop import Loop
 from tests.simulation.outbox import Outbox
 from tests.simulation.world import EPOCH_MS, World
@@ -55,7 +58,8 @@ class Process:
         self._paused = False
         self._ended = False
         self.failure: BaseException | None = None
-        self.clock = Clock(world, skew)
+        wrong = Clock(world, skew)
+        self.clock = KafkaClock(wrong.time, wrong.monotonic)
         self.loop = Loop(lambda: world.now)
         self.outbox = Outbox(world, self.loop, self.responds, slow=0.3)
         self._loops: list[asyncio.Task[None]] = []
@@ -71,7 +75,7 @@ class Process:
 
     def topics(self) -> frozenset[str]:
         """What it has subscribed to."""
-        own = {self._settings.topic(name) for name in ("partials",)}
+        own = {self._settings.topic(name) for name in ("control", "partials")}
         return frozenset(own | self._detectors.topics())
 
     def next_at(self) -> float | None:
@@ -80,7 +84,6 @@ class Process:
 
     def run(self) -> None:
         """Let it do all that is due."""
-        CURRENT.process = self
         self.loop.run()
 
     def pause(self) -> None:
@@ -125,7 +128,7 @@ class Process:
             self.outbox,
             ledger,
             self,
-            clock=self._kafka_clock(),
+            clock=self.clock,
             kafka=kafka,
             shares=Shares(settings, self.outbox, kafka, "windows", generation=self._generation),
             dead_letters=dead_letters,
@@ -136,38 +139,55 @@ class Process:
             detectors,
             self.outbox,
             ledger,
+            clock=self.clock,
             open_shares=lambda number: Shares(
                 settings, self.outbox, kafka, "checkpoints", number, generation=self._generation
             ),
             dead_letters=dead_letters,
             failed=self.fail,
         )
+        self.coordinate = Coordinate(
+            settings,
+            MemoryJournal(self.world, settings.prefix),
+            self.outbox,
+            ledger,
+            clock=self.clock,
+            topics=MemoryTopics(self.world, settings.prefix),
+            dead_letters=dead_letters,
+            unreadable=Unreadable(),
+        )
         self._positions = {settings.topic(name): 0 for name in ("detectors", "state")}
+        self.clock.asked()
         while not self._follow():
             await asyncio.sleep(0.2)
+        self.clock.answered()
+        await self._write_statistics()
         self._app = App(
             self.world,
             self._group,
             self,
             ledger,
             data=self.ingest,
-            named={settings.topic("partials"): self.score},
+            named={settings.topic("control"): self.coordinate, settings.topic("partials"): self.score},
             failed=self.fail,
         )
         self._loops = [
             *self._app.tasks(),
+            self._loop(self._write_statistics, 1.0),
             self._loop(self._following, 1.0),
             self._loop(self._follow_detectors, 0.0),
             self._loop(self.ingest.tick, 0.4),
             self._loop(self.ingest.checkpoint, settings.source_checkpoint_interval),
             self._loop(self.score.checkpoint, 1.0),
+            self._loop(self.coordinate.tidy, 1.0),
         ]
 
-    def _kafka_clock(self) -> KafkaClock:
-        clock, now = KafkaClock(self.clock.time, self.clock.monotonic), self.world.now
-        # As a worker finds out by the delivery of its first statistics.
-        clock.sample(sent=now, reported=now, appended_ms=round(EPOCH_MS + now * 1000))
-        return clock
+    async def _write_statistics(self) -> None:
+        report, now = self.clock.on_delivery(), self.world.now_ms
+        while self.world.log.away:
+            await asyncio.sleep(0.3)
+            now = self.world.now_ms
+        report(Message("nodes", 0, Record(0, now, None, None)))
 
     def _generation(self) -> int:
         return self._app.generation
@@ -189,7 +209,9 @@ class Process:
         for topic in self._positions:
             for record in self.world.log.topics[topic][0].since(self._positions[topic]):
                 self._positions[topic] = record.offset + 1
-                self._detectors.apply(Message(topic, 0, record))
+                message = Message(topic, 0, record)
+                self._detectors.apply(message)
+                self.coordinate.observe(message)
         return True
 
     async def _following(self) -> None:
@@ -220,6 +242,7 @@ class Process:
         for loop in self._loops:
             loop.cancel()
         await asyncio.gather(*self._loops, return_exceptions=True)
+        self.coordinate.stop()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(WIND_UP):
                 await self.ingest.checkpoint()
@@ -228,11 +251,3 @@ class Process:
             self._app.commit()
         self._group.leave(self)
         self.world.after(0.0, self.crash)
-
-
-class _Current:
-    process: Process
-
-
-CURRENT = _Current()
-"""Which process runs."""

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
-from schemas.detector import render_detector
-from schemas.state import Run, StoredDetector, StoredJob, encode
-from schemas.task import Job
+from schemas.command import DetectorPut, JobStart
 from schemas.topics import TOPICS
 from streams.features.plan import Plan
 from streams.fencing.shares import ShareLost
 from streams.running import forest_spec
 from streams.settings import Settings
 from tests.schemas.documents import feature, parsed
+from tests.simulation.commands import Client
 from tests.simulation.group import Group
 from tests.simulation.process import Process
 from tests.simulation.world import EPOCH_MS, World
@@ -44,18 +42,6 @@ SETTINGS = Settings(
 
 
 @dataclass(frozen=True)
-class Faults:
-    """Which kinds of faults a seed may bring."""
-
-    crashes: bool = True
-    pauses: bool = True
-    stops: bool = True
-    outages: bool = True
-    skew: bool = True
-    compaction: bool = True
-
-
-@dataclass(frozen=True)
 class Kind:
     """How records come. ``live``: their event times are about now, at most ``delay`` seconds behind."""
 
@@ -67,17 +53,26 @@ class Kind:
 
 
 @cache
+def document(interval: int, delay: int) -> dict[str, Any]:
+    """The document of the detector."""
+    return {
+        "name": DETECTOR,
+        "indices": [DATA],
+        "time_field": "t",
+        "category_field": ["host"],
+        "detection_interval": {"period": {"interval": interval, "unit": "Seconds"}},
+        "window_delay": {"period": {"interval": delay, "unit": "Seconds"}},
+        "feature_attributes": [
+            feature("f", "avg", "v", feature_id="f"),
+            feature("n", "value_count", "v", feature_id="n"),
+        ],
+    }
+
+
+@cache
 def detector(interval: int, delay: int) -> Any:
-    """The document of the detector, parsed."""
-    return parsed(
-        name=DETECTOR,
-        indices=[DATA],
-        time_field="t",
-        category_field=["host"],
-        detection_interval={"period": {"interval": interval, "unit": "Seconds"}},
-        window_delay={"period": {"interval": delay, "unit": "Seconds"}},
-        feature_attributes=[feature("f", "avg", "v"), feature("n", "value_count", "v")],
-    )
+    """The detector, parsed."""
+    return parsed(**document(interval, delay))
 
 
 @cache
@@ -104,7 +99,6 @@ class Scenario:
     """A seed's world with everything in it; ``run`` lets it happen."""
 
     seed: int
-    faults: Faults = field(default_factory=Faults)
     settings: Settings = SETTINGS
 
     def __post_init__(self) -> None:
@@ -122,8 +116,13 @@ class Scenario:
         self.failures: list[str] = []
         self._lives = 0
         self.produced = 0
+        self._held_back: dict[str, list[bytes]] = {}
+        self._outages = 0
+        self.unseen = False
+        """Whether a worker may read, live, what was held back in an outage of which it can't know."""
         self.disturbed_at = 0.0
         self._make_topics()
+        self.client = Client(world, PREFIX)
         self._make_detector()
         self._make_records()
         for number in range(dice.randint(1, 3)):
@@ -139,23 +138,12 @@ class Scenario:
         self.world.log.create(DATA, self.partitions)
 
     def _make_detector(self) -> None:
-        self.detector = detector(self.kind.interval, self.delay)
-        stored = StoredDetector(id=DETECTOR, version=1, control_offset=0, document=render_detector(self.detector))
-        job = Job(
-            name=DETECTOR,
-            schedule={},
-            window_delay={},
-            enabled=True,
-            enabled_time=EPOCH_MS,
-            last_update_time=EPOCH_MS,
-            lock_duration_seconds=60,
-            type="AD",
-        )
-        run = Run(id=1, sources={DATA: dict.fromkeys(range(self.partitions), 0)})
-        log, now = self.world.log, self.world.now_ms
-        log.append(PREFIX + "detectors", 0, now, DETECTOR.encode(), encode(stored))
-        started = StoredJob(id=DETECTOR, version=1, control_offset=1, document=job, run=run)
-        log.append(PREFIX + "state", 0, now, DETECTOR.encode(), encode(started))
+        """One that runs from the beginning on; its results are compared. Others come and go."""
+        wanted = document(self.kind.interval, self.delay)
+        self.client.send_later(0.2, DetectorPut(detector_id=DETECTOR, detector=wanted))
+        self.client.send_later(0.3, JobStart(detector_id=DETECTOR, from_="earliest"))
+        if self.world.dice.random() < 0.4:
+            self.client.make_up(["e0", "e1"][: self.world.dice.randint(1, 2)], wanted)
 
     # -- producers --------------------------------------------------------------------------------------------
 
@@ -180,23 +168,31 @@ class Scenario:
         self.last_event = first + int((begin + kind.seconds) * 1000)
 
     def _send_later(self, at: float, host: str, value: dict[str, Any]) -> None:
-        partition = self.world.log.partition_for(DATA, host)
-        self.world.after(at, lambda: self._send(partition, host, value))
+        self.world.after(at, lambda: self._produce(host, value))
 
-    def _send(self, partition: int, host: str, value: dict[str, Any]) -> None:
+    def _produce(self, host: str, value: dict[str, Any]) -> None:
+        held_back = self._held_back.setdefault(host, [])
+        held_back.append(json.dumps(value).encode())
+        if len(held_back) == 1:
+            self._send(host)
+
+    def _send(self, host: str) -> None:
+        """What a producer has, in order; while Kafka is away it keeps that and tries again."""
         if self.world.log.away:
-            # It keeps what it has and tries again.
-            self.world.after(0.1, lambda: self._send(partition, host, value))
+            self.world.after(self.world.dice.uniform(0.05, 0.9), lambda: self._send(host))
             return
-        self.world.log.append(DATA, partition, self.world.now_ms, host.encode(), json.dumps(value).encode())
-        self.produced += 1
+        partition = self.world.log.partition_for(DATA, host)
+        for value in self._held_back.pop(host):
+            self.world.log.append(DATA, partition, self.world.now_ms, host.encode(), value)
+            self.produced += 1
 
     # -- workers ----------------------------------------------------------------------------------------------
 
     def _begin(self, name: str) -> None:
         self._lives += 1
         self.disturbed_at = self.world.now
-        skew = self.world.dice.choice([0.0, 0.0, -3600.0, 5.0]) if self.faults.skew else 0.0
+        self.unseen = self.unseen or (self.kind.live and self._outages > 0)
+        skew = self.world.dice.choice([0.0, 0.0, -3600.0, 5.0])
         settings = replace(self.settings, node_id=f"{name}.{self._lives}")
         process = Process(self.world, self.group, settings.node_id, settings, skew)
         self.workers.append(process)
@@ -206,15 +202,11 @@ class Scenario:
         return [worker for worker in self.workers if worker in self.world.runners]
 
     def _make_faults(self) -> None:
-        dice, faults = self.world.dice, self.faults
-        kinds: list[Callable[[], None]] = []
-        kinds += [self._crash] * 2 if faults.crashes else []
-        kinds += [self._pause] * 2 if faults.pauses else []
-        kinds += [self._stop, self._another] if faults.stops else []
-        kinds += [self._outage] if faults.outages else []
-        kinds += [self._compact] * 2 if faults.compaction else []
-        if not kinds:
-            return
+        dice = self.world.dice
+        kinds = [
+            *[self._crash, self._pause, self._compact] * 2,
+            *[self._stop, self._another, self._outage],
+        ]
         for _ in range(dice.randint(0, 8)):
             self.world.after(dice.uniform(1, 25), dice.choice(kinds))
         self._supervise()
@@ -257,9 +249,12 @@ class Scenario:
 
     def _outage(self) -> None:
         if not self.world.log.away:
-            seconds = self.world.dice.choice([1.0, 3.0, 8.0])
+            # A short one is a delay like others, which the detector's window_delay has to cover.
+            short = self.delay - self.kind.delay - 0.9 if self.kind.live else 3.0
+            seconds = self.world.dice.choice([max(0.0, short), 5.0, 8.0, 12.0])
             self.world.say(f"Kafka is away for {seconds:.0f} s")
             self.world.log.away = True
+            self._outages += 1
             self.world.after(seconds, self._back)
             self.disturbed_at = max(self.disturbed_at, self.world.now + seconds)
 
@@ -295,9 +290,8 @@ class Scenario:
             count = sum(partition.end for partition in results)
             if count != seen[0]:
                 seen = (count, self.world.now)
-            return (
-                self.world.now - max(self.produced_at, self.disturbed_at) > CALM and self.world.now - seen[1] > CALM / 2
-            )
+            since = self.world.now - max(self.produced_at, self.disturbed_at, self.client.last_at)
+            return since > CALM and self.world.now - seen[1] > CALM / 2
 
         self.world.run(settled, 300.0)
         for worker in self.workers:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tests.simulation.reference import differences
-from tests.simulation.scenario import Faults, Scenario
+from tests.simulation.reference import compared
+from tests.simulation.scenario import Scenario
 
 
 @dataclass(frozen=True)
@@ -15,19 +15,14 @@ class Outcome:
     seed: int
     title: str
     results: int
+    late: int
     trace: list[str]
     differences: list[str]
 
 
-EVERYTHING = Faults()
-
-SOLVED = Faults(outages=False, skew=False)
-"""Faults that cost no result. What an outage of Kafka or a worker's wrong clock costs is still to be solved."""
-
-
-def simulate(seed: int, faults: Faults = SOLVED) -> Outcome:
+def simulate(seed: int) -> Outcome:
     """Let a seed happen and compare it with the reference."""
-    scenario = Scenario(seed, faults)
+    scenario = Scenario(seed)
     scenario.run()
-    found, results = differences(scenario)
-    return Outcome(seed, scenario.title, results, scenario.world.trace, found)
+    found, results, late = compared(scenario)
+    return Outcome(seed, scenario.title, results, late, scenario.world.trace, found)

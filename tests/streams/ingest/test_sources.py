@@ -372,6 +372,16 @@ def test_nothing_closes_before_the_grace_is_over_and_everything_afterwards() -> 
     assert (1, "a") in worker.sums
 
 
+def test_who_was_paused_in_the_wait_after_an_outage_reads_before_it_closes_anything() -> None:
+    worker = LiveWorker()
+    worker.arrive(0.4, 0.1, 0.2, 0.4)
+    worker.outage(0.5, 20)
+    worker.arrive(20.1, 19.0, 19.5, 20.0, host="b")
+    worker.quiet(36, 37, confirmed=False)
+    worker.arrive(37.1, 0.5, 1.0, 1.5)
+    assert worker.late == 0
+
+
 def test_a_hold_outlasts_a_restart() -> None:
     first = LiveWorker()
     first.arrive(0.4, 0.1, 0.2, 0.4)
@@ -379,6 +389,16 @@ def test_a_hold_outlasts_a_restart() -> None:
     second = Worker()
     source = second.take(stored=stored(first.sources.give_up(first.source)), high=3)
     assert source.runs["d"].windows.watermark.held_until == START + 35_000
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_which_records_of_a_replay_are_late_has_nothing_to_do_with_outages(known: bool) -> None:
+    worker = LiveWorker()
+    if known:
+        worker.arrive(10_000, 0.1, 0.2, 0.4)
+    worker.outage(10_001, 10_100)
+    worker.arrive(10_101, *([] if known else [0.1, 0.2, 0.4]), 5.0, 0.9)
+    assert worker.late == 1
 
 
 def test_a_replay_is_not_closed_for_the_time_in_which_kafka_did_not_answer() -> None:

@@ -113,7 +113,7 @@ def test_two_producers_that_flush_every_four_seconds_lose_nothing_with_an_automa
 
 def test_nothing_closes_during_a_hold_and_what_came_meanwhile_is_no_measure() -> None:
     watermark = begun(None)
-    watermark.hold(START + 15_000)
+    watermark.hold(START, START + 15_000)
     assert take(watermark, [START + 20_000, START + 1_000]) == [START, START]
     watermark.advance(START + 21_000)
     assert (watermark.frontier, watermark.delay) == (START, 0)

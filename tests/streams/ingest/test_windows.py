@@ -218,7 +218,7 @@ def test_time_that_goes_on_and_outages_between_the_records(
             read()
             naive.watermark.hold(what)
             if what:
-                reader.windows.watermark.hold(1_000)
+                reader.windows.watermark.hold(0, 1_000)
             else:
                 reader.windows.watermark.release(1_000)
         naive.close()

@@ -11,9 +11,11 @@ import pytest
 from msgspec import structs
 
 from schemas.partial import encode_partial
+from schemas.result import Result, decode_result
 from streams.dead_letters import DeadLetters
 from streams.fencing.fence import Fold
 from streams.fencing.shares import ShareLost, Shares
+from streams.kafka.clock import KafkaClock
 from streams.kafka.tp import TP
 from streams.running import Running
 from streams.score.agent import Score
@@ -54,7 +56,9 @@ class Sent(MemoryLog):
         await super().send(topic, value, **rest)
 
 
-def scorer(log: Any, *running: Running, generation: int = 1, ledger: Ledger | None = None) -> Score:
+def scorer(
+    log: Any, *running: Running, generation: int = 1, ledger: Ledger | None = None, clock: KafkaClock | None = None
+) -> Score:
     """A scorer of one model partition."""
     settings, view = SETTINGS, View(*running)
     return Score(
@@ -62,6 +66,7 @@ def scorer(log: Any, *running: Running, generation: int = 1, ledger: Ledger | No
         cast(Any, view),
         log,
         ledger or Ledger(),
+        clock=clock or KafkaClock(),
         open_shares=lambda number: Shares(settings, log, log, "checkpoints", number, generation=lambda: generation),
         dead_letters=DeadLetters(settings, log),
         failed=fail,
@@ -94,6 +99,20 @@ def test_a_checkpoint_is_written_when_the_results_before_it_have_arrived() -> No
     names = asyncio.run(main())
     assert names.index("results") < names.index("arrived") < names.index("checkpoints")
     assert "arrived" in names[names.index("checkpoints") :]
+
+
+def test_results_have_kafkas_time_whatever_the_worker_takes_for_the_time() -> None:
+    async def main() -> Result:
+        log, clock = Sent(), KafkaClock(wall=lambda: 0.0, monotonic=lambda: 100.0)
+        clock.sample(sent=100.0, reported=100.0, appended_ms=1_700_000_000_000)
+        score = scorer(log, run_of(category_field=["host"]).running, clock=clock)
+        await score.assigned({TP0: 0})
+        await score.records_arrived(TP0, partials(0, 0, "a"))
+        (record,) = log.records[SETTINGS.topic("results"), 0]
+        return decode_result(record.value() or b"")
+
+    result = asyncio.run(main())
+    assert (result.execution_start_time, result.execution_end_time) == (1_700_000_000_000, 1_700_000_000_000)
 
 
 def test_no_checkpoint_is_taken_while_results_wait_for_room() -> None:

@@ -11,6 +11,7 @@ from schemas.state import Run, StoredTask, decode_state
 from schemas.task import DateRange, Task
 from streams.detectors import Detectors
 from streams.features.plan import Plan
+from streams.kafka.clock import KafkaClock
 from streams.kafka.outbox import Outbox
 from streams.running import Running, forest_spec
 from streams.score.merge import RunMerge
@@ -75,7 +76,7 @@ def score(run: RunScore, entities: int, windows: range) -> None:
 def reports(topics: Topics) -> Reports:
     """Of a worker that has nothing else to do."""
     settings = Settings()
-    return Reports(settings, Detectors(settings), cast("Outbox", topics))
+    return Reports(settings, Detectors(settings), cast("Outbox", topics), KafkaClock())
 
 
 def test_a_hundred_thousand_entities_do_not_flood_the_state_topic() -> None:

@@ -19,6 +19,15 @@ class Outage:
     ended: float
 
 
+def outage_between(asked: float, answered: float) -> Outage | None:
+    """What a wait for an answer says.
+
+    >>> outage_between(10.0, 12.0), outage_between(10.0, 20.0)
+    (None, Outage(began=10.0, ended=20.0))
+    """
+    return Outage(asked, answered) if answered - asked > OUTAGE_SECONDS else None
+
+
 class Outages:
     """For each partition the latest time for which a fetch remained without an answer.
 
@@ -41,9 +50,8 @@ class Outages:
 
     def answered(self, tp: TP, at: float) -> None:
         """Kafka has answered."""
-        began = self._asked.pop(tp, at)
-        if at - began > OUTAGE_SECONDS:
-            self.latest[tp] = Outage(began, at)
+        if (outage := outage_between(self._asked.pop(tp, at), at)) is not None:
+            self.latest[tp] = outage
 
     def withdrawn(self, tps: Iterable[TP], at: float) -> None:
         """The fetch is not waited for any more, since partitions are being assigned anew.

@@ -13,15 +13,14 @@ from streams.kafka.partitions import Partitions
 from streams.settings import Settings
 
 
-class Topics:
-    """Kafka's topics, asked anew at every call. Blocking; raises ``KafkaException`` when Kafka is away."""
+class KafkaTopics:
+    """Kafka's topics, asked anew at every call; see ``Topics``."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._partitions = Partitions(settings.client())
 
     def partitions(self) -> dict[str, list[int]]:
-        """Every topic that detectors may read: neither Riverwatch's own nor Kafka's internal ones."""
         admin = AdminClient(self._settings.client(), logger=None)
         return {
             name: sorted(topic.partitions)
@@ -30,15 +29,9 @@ class Topics:
         }
 
     def ids(self, topics: Collection[str]) -> dict[str, str]:
-        """The ids of these topics: one that was deleted and made anew has another id."""
         return self._partitions.ids(topics)
 
     def answer(self, question: Question) -> Found:
-        """From where to where the topics of the question are to be read.
-
-        By the records' timestamps: where they are not in order, the first one that is late enough counts. A
-        partition without any is read from its end, which is nothing.
-        """
         ranges: Ranges = {}
         topics = [(topic, partitions) for topic, partitions in self.partitions().items() if question.reads(topic)]
         # First: a topic that is made anew meanwhile is another one than that of the id, and read as such.
@@ -58,7 +51,6 @@ class Topics:
         return Found(ranges, ids)
 
     def end_of_control(self) -> int:
-        """The end offset of the control topic."""
         with _Reader(self._settings) as consumer:
             partition = TopicPartition(self._settings.topic("control"), 0)
             return int(consumer.get_watermark_offsets(partition, timeout=10.0)[1])
