@@ -171,7 +171,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
         yield Broker(existing)
         return
     data: Path = tmp_path_factory.mktemp("kafka")
-    with LocalBroker(free_port(), data, quick=True, heap="512m") as running:
+    with LocalBroker(free_port(), data, quick=True, heap="512m", patience=EVENT) as running:
         yield Broker(running.bootstrap)
         # Before its Kafka goes: a client that outlives it writes about that to the terminal.
         _admin.cache_clear()

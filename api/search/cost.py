@@ -30,17 +30,19 @@ from schemas.errors import Refused
 
 @dataclass(frozen=True)
 class Prices:
-    """Of comparing a value, of a pattern, of a regular expression, of the words of a text, of nested objects."""
+    """Of comparing a value, of a pattern, of one with ``?``, of a regular expression, of the words of a text, of nested
+    objects."""
 
     value: float
     pattern: float
+    characters: float
     expression: float
     words: float
     object: float
 
 
-MEMORY = Prices(value=3.0, pattern=36.0, expression=12.0, words=15.0, object=2.0)
-STORE = Prices(value=0.01, pattern=0.03, expression=0.15, words=14.0, object=0.05)
+MEMORY = Prices(value=3.0, pattern=5.0, characters=36.0, expression=12.0, words=15.0, object=2.0)
+STORE = Prices(value=0.01, pattern=0.03, characters=0.03, expression=0.15, words=14.0, object=0.05)
 
 
 def price(condition: Condition, prices: Prices) -> float:
@@ -62,7 +64,7 @@ def price(condition: Condition, prices: Prices) -> float:
     if isinstance(condition, Wild | Fitting | Prefixed | Between) and condition.field.type == "text":
         return prices.words
     if isinstance(condition, Wild | Prefixed):
-        return prices.pattern
+        return prices.characters if isinstance(condition, Wild) and "?" in condition.pattern else prices.pattern
     return prices.expression if isinstance(condition, Fitting) else prices.value
 
 

@@ -72,8 +72,8 @@ class LocalBroker:
 
     ``data_dir`` is created and formatted if it is new; topics in it survive. ``quick`` starts faster and runs slower
     (for tests). ``report`` gets a line when something takes long. ``properties`` are added to the server's
-    configuration and override it; brokers that form one cluster have the same
-    ``cluster_id``. When this process dies, even by ``kill -9``, the broker stops as well. Raises a
+    configuration and override it; brokers that form one cluster have the same ``cluster_id``. ``patience`` is how many
+    seconds it may take to answer. When this process dies, even by ``kill -9``, the broker stops as well. Raises a
     ``DeployError`` that says what to do.
     """
 
@@ -88,6 +88,7 @@ class LocalBroker:
         report: Callable[[str], None] = lambda _line: None,
         properties: Mapping[str, object] | None = None,
         cluster_id: str = "",
+        patience: float = START_SECONDS,
     ) -> None:
         self.name = "broker"
         self.port = port
@@ -96,8 +97,12 @@ class LocalBroker:
         self.log_file = self.data_dir / "kafka.log"
         self._flags = (f"-Xmx{heap}", *(QUICK if quick else ()))
         self._environment = environment
-        self._report = report
-        self._properties = properties or {}
+    ``data_dir`` is created and formatted if it is new; topics in it survive. ``quick`` starts faster and runs slower
+    (for tests). ``report`` gets a line when something takes long. ``properties`` are added to the server's
+    configuration and override it; brokers that form one cluster have the same ``cluster_id``. ``patience`` is how many
+    seconds it may take to answer. When this process dies, even by ``kill -9``, the broker stops as well. Raises a
+    ``DeployError`` that says what to do.
+        self._patience = patience
         self._cluster_id = cluster_id or new_cluster_id()
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -214,7 +219,7 @@ class LocalBroker:
         fresh.rename(logs)
 
     def _wait_until_it_answers(self) -> None:
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + self._patience
         while time.monotonic() < deadline:
             self.check()
             with socket.socket() as probe:
@@ -229,7 +234,11 @@ class LocalBroker:
                     return
             except KafkaException:
                 time.sleep(0.05)
-        raise BrokerFailed(f"Kafka does not answer after {START_SECONDS:.0f} s.\n{self._log_tail()}")
+    ``data_dir`` is created and formatted if it is new; topics in it survive. ``quick`` starts faster and runs slower
+    (for tests). ``report`` gets a line when something takes long. ``properties`` are added to the server's
+    configuration and override it; brokers that form one cluster have the same ``cluster_id``. ``patience`` is how many
+    seconds it may take to answer. When this process dies, even by ``kill -9``, the broker stops as well. Raises a
+    ``DeployError`` that says what to do.
 
     def _log_tail(self) -> str:
         try:

@@ -11,12 +11,13 @@ from deploy.local_kafka.broker import LocalBroker, free_port
 from tests.broker.test_life import points
 from tests.cluster import Cluster
 from tests.conftest import Broker
+from tests.deadlines import EVENT
 from tests.live import LiveProducer, until
 
 
 def broker(port: int, folder: Path) -> LocalBroker:
     """A Kafka of the test's own, which it may stop."""
-    return LocalBroker(port, folder, quick=True, heap="384m")
+    return LocalBroker(port, folder, quick=True, heap="384m", patience=EVENT)
 
 
 def test_a_worker_outlives_an_outage_of_kafka_and_loses_nothing(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from streams.coordinate.journal import Entry, Held, JournalLost, JournalUnavaila
 from streams.coordinate.kafka_journal import KafkaJournal
 from streams.settings import Settings
 from tests.conftest import Broker, TopicUnderTest
+from tests.deadlines import EVENT
 
 
 @pytest.fixture
@@ -90,7 +91,7 @@ def test_a_kafka_that_cannot_run_transactions_is_told_what_to_set(
     monkeypatch.setattr("streams.coordinate.kafka_journal.OPEN_SECONDS", 6.0)
     more = {"transaction.state.log.replication.factor": 3}
     with (
-        LocalBroker(free_port(), tmp_path, quick=True, heap="512m", properties=more) as broker,
+        LocalBroker(free_port(), tmp_path, quick=True, heap="512m", properties=more, patience=EVENT) as broker,
         pytest.raises(JournalUnavailable, match=r"transaction\.state\.log\.replication\.factor"),
     ):
         opened(Settings(brokers=broker.bootstrap))

@@ -11,7 +11,7 @@ import pytest
 from deploy.local_kafka.broker import LocalBroker, free_port
 from tests.cluster import Cluster
 from tests.conftest import Broker, TopicUnderTest
-from tests.deadlines import SLOW_TEST
+from tests.deadlines import EVENT, SLOW_TEST
 from tests.streams.scan.conftest import START, analyse, ended, interleaved, of_task, tasks
 
 SECONDS = 4_000
@@ -22,7 +22,7 @@ SLOW = {"statistics_interval": 0.2, "scan_slice": 1, "source_checkpoint_interval
 @pytest.mark.parametrize("seconds", [15, pytest.param(60, marks=[pytest.mark.slow, pytest.mark.timeout(SLOW_TEST)])])
 def test_an_analysis_goes_on_when_kafka_is_back(tmp_path: Path, seconds: int) -> None:
     port = free_port()
-    with LocalBroker(port, tmp_path, quick=True, heap="384m") as kafka:
+    with LocalBroker(port, tmp_path, quick=True, heap="384m", patience=EVENT) as kafka:
         cluster = Cluster(kafka.bootstrap, "outage.", **SLOW)
         cluster.__enter__()
         worker = cluster.start_worker()
@@ -33,7 +33,7 @@ def test_an_analysis_goes_on_when_kafka_is_back(tmp_path: Path, seconds: int) ->
         tasks(cluster, lambda found: found.get(task, {}).get("task_progress", 0) > 0.05)
     try:
         time.sleep(seconds)
-        with LocalBroker(port, tmp_path, quick=True, heap="384m"):
+        with LocalBroker(port, tmp_path, quick=True, heap="384m", patience=EVENT):
             assert ended(cluster, task)["state"] == "FINISHED"
             assert len(of_task(cluster.results(detector, 2 * (SECONDS - 1)), task)) == 2 * (SECONDS - 1)
             assert worker.alive()
