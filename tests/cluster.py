@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from confluent_kafka import Message, TopicPartition
+from confluent_kafka import KafkaError, Message, TopicPartition
 
 from deploy.topics.apply import apply
 from tests import kafka
@@ -227,16 +227,20 @@ class Cluster:
     def everything(self, name: str) -> list[Message]:
         """All records that one of Riverwatch's topics has now."""
         topic = self.prefix + name
-        consumer = kafka.consumer(self.bootstrap)
+        consumer = kafka.consumer(self.bootstrap, enable_partition_eof=True)
         try:
-            numbers = consumer.list_topics(topic, timeout=REQUEST).topics[topic].partitions
-            ends = {n: consumer.get_watermark_offsets(TopicPartition(topic, n), timeout=REQUEST) for n in numbers}
-            consumer.assign([TopicPartition(topic, n, low) for n, (low, _) in ends.items()])
+            numbers = list(consumer.list_topics(topic, timeout=REQUEST).topics[topic].partitions)
+            consumer.assign([TopicPartition(topic, number, 0) for number in numbers])
             messages: list[Message] = []
+            read: set[int] = set()
             deadline = time.monotonic() + EVENT
-            while any(at.offset < ends[at.partition][1] for at in consumer.position(consumer.assignment())):
+            while len(read) < len(numbers):
                 assert time.monotonic() < deadline, f"only {len(messages)} records in {topic}"
-                messages += [message for message in consumer.consume(10_000, 0.1) if message.error() is None]
+                for message in consumer.consume(10_000, 0.1):
+                    if message.error() is None:
+                        messages.append(message)
+                    elif message.error().code() == KafkaError._PARTITION_EOF:
+                        read.add(message.partition())
             return messages
         finally:
             consumer.close()

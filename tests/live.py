@@ -22,8 +22,8 @@ Windows = dict[tuple[str, int], float]
 class LiveProducer:
     """Hosts with a value ten times a second each, from now on; what Kafka does not take is kept and sent again.
 
-    ``ahead`` is how far each host's clock is ahead (ms). What is made is sent at once, or every ``flush`` seconds
-    together. ``properties`` are Kafka's, with underscores for dots.
+    ``ahead`` is how far each host's clock is ahead (ms), ``partitions`` where its records go if not by their key. What
+    is made is sent at once, or every ``flush`` seconds together. ``properties`` are Kafka's, with underscores for dots.
     """
 
     def __init__(
@@ -35,12 +35,14 @@ class LiveProducer:
         interval_ms: int = 1000,
         ahead: Mapping[str, int] | None = None,
         flush: float = 0.0,
+        partitions: Mapping[str, int] | None = None,
         **properties: object,
     ) -> None:
         self.interval_ms = interval_ms
         self.made: dict[tuple[str, int], list[float]] = defaultdict(list)
         self._producer: Producer = kafka.producer(bootstrap, **properties)
         self._topic, self._hosts, self._ahead, self._flush = topic, hosts, ahead or {}, flush
+        self._partitions = partitions or {}
         self._waiting: list[tuple[str, bytes]] = []
         self._stopping = threading.Event()
         self._failed: BaseException | None = None
@@ -68,7 +70,7 @@ class LiveProducer:
 
     def _send(self) -> None:
         for host, value in self._waiting:
-            self._producer.produce(self._topic, value, key=host)
+            self._producer.produce(self._topic, value, key=host, partition=self._partitions.get(host, -1))
         self._waiting.clear()
         self._producer.poll(0)
 

@@ -97,11 +97,8 @@ class LocalBroker:
         self.log_file = self.data_dir / "kafka.log"
         self._flags = (f"-Xmx{heap}", *(QUICK if quick else ()))
         self._environment = environment
-    ``data_dir`` is created and formatted if it is new; topics in it survive. ``quick`` starts faster and runs slower
-    (for tests). ``report`` gets a line when something takes long. ``properties`` are added to the server's
-    configuration and override it; brokers that form one cluster have the same ``cluster_id``. ``patience`` is how many
-    seconds it may take to answer. When this process dies, even by ``kill -9``, the broker stops as well. Raises a
-    ``DeployError`` that says what to do.
+        self._report = report
+        self._properties = properties or {}
         self._patience = patience
         self._cluster_id = cluster_id or new_cluster_id()
         self._process: subprocess.Popen[bytes] | None = None
@@ -234,11 +231,7 @@ class LocalBroker:
                     return
             except KafkaException:
                 time.sleep(0.05)
-    ``data_dir`` is created and formatted if it is new; topics in it survive. ``quick`` starts faster and runs slower
-    (for tests). ``report`` gets a line when something takes long. ``properties`` are added to the server's
-    configuration and override it; brokers that form one cluster have the same ``cluster_id``. ``patience`` is how many
-    seconds it may take to answer. When this process dies, even by ``kill -9``, the broker stops as well. Raises a
-    ``DeployError`` that says what to do.
+        raise BrokerFailed(f"Kafka does not answer after {self._patience:.0f} s.\n{self._log_tail()}")
 
     def _log_tail(self) -> str:
         try:
