@@ -71,10 +71,10 @@ def outcomes(seeds: range, protection: str | None, jobs: int, deadline: float) -
         yield from map(_one, in_time())
         return
     with multiprocessing.get_context("fork").Pool(jobs) as pool:
-        for start in range(0, len(seeds), 50 * jobs):
+        for start in range(0, len(seeds), 8 * jobs):
             if time.monotonic() > deadline:
                 return
-            yield from pool.imap_unordered(_one, [(seed, protection) for seed in seeds[start : start + 50 * jobs]])
+            yield from pool.imap_unordered(_one, [(seed, protection) for seed in seeds[start : start + 8 * jobs]])
 
 
 def _one(given: tuple[int, str | None]) -> Outcome:

@@ -37,7 +37,7 @@ class MemoryJournal:
     def commit(self, entries: Sequence[Entry], replies: Callable[[Sequence[int]], Sequence[Entry]]) -> list[int]:
         """See ``Journal``."""
         self._there()
-        if self._epoch != self._world.log.epoch:
+        if self.fenced():
             raise JournalLost("fenced")
         luck = self._world.dice.random()
         if luck < ODDS:
@@ -47,6 +47,10 @@ class MemoryJournal:
         if luck > 1 - ODDS:
             raise JournalLost("it is not known whether it was committed")
         return offsets
+
+    def fenced(self) -> bool:
+        """Whether somebody else has opened the journal since."""
+        return self._epoch != self._world.log.epoch
 
     def _write(self, entries: Sequence[Entry]) -> list[int]:
         log, now = self._world.log, self._world.now_ms

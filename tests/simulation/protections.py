@@ -10,9 +10,13 @@ import numpy as np
 
 from streams.fencing.fence import Fold, Held
 from streams.ingest.agent import Ingest
+from streams.ingest.source import RunSource
 from streams.ingest.sources import Snapshot, Sources
 from streams.ingest.watermark import Watermark
+from streams.kafka.clock import KafkaClock
+from streams.kafka.tp import TP
 from streams.score.models import DetectorModels
+from tests.simulation.coordinator import MemoryJournal
 from tests.simulation.group import Group
 
 
@@ -21,7 +25,7 @@ class Patch(NamedTuple):
 
     owner: Any
     attribute: str
-    instead: Callable[..., Any]
+    instead: Any
 
 
 def _barrier() -> Patch:
@@ -80,12 +84,56 @@ def _repeats() -> Patch:
     return Patch(DetectorModels, "score", again)
 
 
+def _grace() -> Patch:
+    """Time in which Kafka did not answer is no quiet time, and producers hold back what they have: now it is."""
+    return Patch(RunSource, "hold", lambda self, *times: None)
+
+
+def _outlier() -> Patch:
+    """No record drags the watermark far ahead, and none beyond its Kafka timestamp: now each does."""
+    take = Watermark.take
+
+    def dragged(self: Watermark, times: Any, written: Any, again: Any = None) -> Any:
+        self._jump = 10**12
+        return take(self, times, times, again)
+
+    return Patch(Watermark, "take", dragged)
+
+
+def _confirmation() -> Patch:
+    """An offset is safe once the checkpoint that holds what is before it has arrived: now before it is written."""
+    checkpoint = Ingest.checkpoint
+
+    async def early(self: Ingest) -> None:
+        for source in self.sources:
+            self._ledger.mark(TP(source.topic, source.partition), source.offset)
+        await checkpoint(self)
+
+    return Patch(Ingest, "checkpoint", early)
+
+
+def _journal() -> Patch:
+    """A coordinator that was replaced writes nothing any more: now it does."""
+    return Patch(MemoryJournal, "fenced", lambda self: False)
+
+
+def _clock() -> Patch:
+    """All workers go by Kafka's clock: now each by its own."""
+    own = property(lambda self: (self._wall() - self.monotonic()) * 1000)
+    return Patch(KafkaClock, "_offset", own)
+
+
 PROTECTIONS: dict[str, Callable[[], Patch]] = {
     "announcement": _announcement,
     "barrier": _barrier,
+    "clock": _clock,
+    "confirmation": _confirmation,
     "fence": _fence,
     "generations": _generations,
+    "grace": _grace,
+    "journal": _journal,
     "lateness": _lateness,
+    "outlier": _outlier,
     "repeats": _repeats,
 }
 
