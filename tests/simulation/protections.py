@@ -14,7 +14,7 @@ from streams.ingest.source import RunSource
 from streams.ingest.sources import Snapshot, Sources
 from streams.ingest.watermark import Watermark
 from streams.kafka.clock import KafkaClock
-from streams.kafka.tp import TP
+from streams.score.agent import Score
 from streams.score.models import DetectorModels
 from tests.simulation.coordinator import MemoryJournal
 from tests.simulation.group import Group
@@ -101,15 +101,15 @@ def _outlier() -> Patch:
 
 
 def _confirmation() -> Patch:
-    """An offset is safe once the checkpoint that holds what is before it has arrived: now before it is written."""
-    checkpoint = Ingest.checkpoint
+    """An offset of partials is safe once the models that learned from it are stored: now before they are written."""
+    checkpoint = Score.checkpoint
 
-    async def early(self: Ingest) -> None:
-        for source in self.sources:
-            self._ledger.mark(TP(source.topic, source.partition), source.offset)
-        await checkpoint(self)
+    async def early(self: Score, *, everything: bool = False) -> None:
+        for tp, partition in self._partitions.items():
+            self._ledger.mark(tp, partition.position)
+        await checkpoint(self, everything=everything)
 
-    return Patch(Ingest, "checkpoint", early)
+    return Patch(Score, "checkpoint", early)
 
 
 def _journal() -> Patch:

@@ -75,13 +75,12 @@ class Comparison(NamedTuple):
     late: int
 
 
-def compared(scenario: Scenario) -> Comparison:
+def compared(scenario: Scenario, wanted: dict[str, Values]) -> Comparison:
     """Compare what has come out with what must.
 
     Where a worker read what was held back in an outage of which it could not know, records may be late: no more than
     were told.
     """
-    wanted = expected(scenario)
     found: dict[str, Values] = {}
     wrong = [*scenario.failures, *disagreements(scenario.world, PREFIX)]
     lacking: list[str] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -284,8 +285,8 @@ class Scenario:
         )
         return f"{how}; {self.partitions} partitions, {len(self.hosts)} hosts, {self.produced} records"
 
-    def run(self) -> None:
-        """Let it happen, until nothing more is to come."""
+    def run(self, complete: Callable[[], bool]) -> None:
+        """Let it happen, until nothing more is to come: soon after the last disturbance if all is there by then."""
         results = self.world.log.topics[PREFIX + "results"]
         seen = (-1, 0.0)
 
@@ -295,7 +296,8 @@ class Scenario:
             if count != seen[0]:
                 seen = (count, self.world.now)
             since = self.world.now - max(self.produced_at, self.disturbed_at, self.client.last_at)
-            return since > CALM and self.world.now - seen[1] > CALM / 2
+            quiet = self.world.now - seen[1]
+            return (since > CALM and quiet > CALM / 2) or (since > CALM / 3 and quiet > CALM / 4 and complete())
 
         self.world.run(settled, 300.0)
         for worker in self.workers:
