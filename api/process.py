@@ -16,7 +16,6 @@ from api.http.errors import unavailable
 from api.http.routes import ROUTES
 from api.kafka.commands import Commands
 from api.kafka.document_feed import DocumentFeed
-from api.kafka.follower import Followed, KafkaRecord
 from api.kafka.readiness import Readiness
 from api.kafka.source_topics import SourceTopics
 from api.nodes.view import Nodes
@@ -33,6 +32,7 @@ from api.settings import ApiSettings
 from schemas.command import decode_reply
 from schemas.query.errors import Limits
 from schemas.topics import TOPICS
+from streams.kafka.follower import Followed, KafkaRecord
 
 
 class ApiProcess:

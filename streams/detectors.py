@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 
 import structlog
-from confluent_kafka import Message
 
 from schemas.detector import Detector, load_detector
 from schemas.state import Run, StoredJob, StoredTask, decode_detector, decode_state
 from schemas.task import HISTORICAL_TYPES, LIVE_STATES, Task
 from streams.features.plan import Plan
+from streams.kafka.follower import KafkaRecord
 from streams.running import Running, forest_spec
 from streams.settings import Settings
 
@@ -58,11 +58,10 @@ class Detectors:
         job = self._jobs.get(owner)
         return (job is not None and job.control_offset >= run) or self._control_offset > run
 
-    def apply(self, message: Message) -> None:
+    def apply(self, record: KafkaRecord) -> None:
         """Fold one record of either topic in. Raises whatever one that can't be read leads to."""
-        key = (message.key() or b"").decode()
-        value = message.value()
-        if message.topic() == self._settings.topic("detectors"):
+        key, value = record.key, record.value
+        if record.topic == "detectors":
             if value is None:
                 self._stored.pop(key, None)
             else:

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn
 
 import structlog
-from confluent_kafka import KafkaException, Message
+from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from streams.coordinate.agent import Coordinate
@@ -25,7 +25,7 @@ from streams.fencing.shares import Shares
 from streams.forest.kernel import choose
 from streams.ingest.agent import Ingest
 from streams.kafka.clock import KafkaClock
-from streams.kafka.follower import Follower
+from streams.kafka.follower import Followed, Follower, KafkaRecord
 from streams.kafka.log import KafkaLog
 from streams.kafka.outages import Outage
 from streams.kafka.outbox import Outbox
@@ -147,19 +147,45 @@ class Worker:
         if not self._stop.done():
             self._stop.set_exception(error)
 
-    def _apply(self, message: Message) -> None:
-        with self._unreadable.skipping(message.topic(), message.offset()):
-            self._detectors.apply(message)
-        self._coordinate.observe(message)
+    def _apply(self, records: list[KafkaRecord]) -> None:
+        try:
+            for record in records:
+                with self._unreadable.skipping(self._settings.topic(record.topic), record.offset):
+                    self._detectors.apply(record)
+                self._coordinate.observe(record)
+        except Exception as error:
+            self.fail(error)
+
+    def _follower(self) -> Follower:
+        loop = asyncio.get_running_loop()
+
+        def deliver(records: list[KafkaRecord]) -> None:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(self._apply, records)
+
+        topics = [Followed(name, self._settings.topic(name), "beginning") for name in ("detectors", "state")]
+        return Follower(self._settings.client(), topics, deliver)
+
+    async def _catch_up(self, follower: Follower) -> None:
+        while not follower.caught_up:
+            await self._check_follower(follower)
+            await asyncio.sleep(TICK)
+        # The last records were handed to the loop before the follower counted them, but may still wait there.
+        await asyncio.sleep(0)
+
+    async def _check_follower(self, follower: Follower) -> None:
+        if follower.failure is not None:
+            raise RuntimeError(f"the view of detectors can't be read: {follower.failure}")
 
     async def run(self, ready: Callable[[], None]) -> None:
         """Work until ``stop``. Raises the first failure of any part."""
         settings = self._settings
-        follower = Follower(settings.client(), [settings.topic("detectors"), settings.topic("state")], self._apply)
+        follower = self._follower()
+        follower.start()
         loops: list[asyncio.Task[None]] = []
         try:
-            await self._first(follower.caught_up.wait(), follower.failed)
-            await self._first(self._set_clock(), follower.failed)
+            await self._first(self._catch_up(follower))
+            await self._first(self._set_clock())
             self._app = app = App(
                 settings,
                 self._ledger,
@@ -178,22 +204,23 @@ class Worker:
                 self._loop(self._score.analyse, 0.02),
                 self._loop(self._score.report, settings.statistics_interval),
                 self._loop(self._ingest.report, settings.statistics_interval),
+                self._loop(lambda: self._check_follower(follower), 1.0),
                 self._loop(self._follow_detectors, 0.0),
                 self._loop(self._keep_subscribed, 1.0),
                 self._loop(self._coordinate.tidy, 1.0),
                 self._loop(self._coordinate.look_up_topics, settings.topic_refresh_interval),
                 self._loop(self._statistics.write, settings.statistics_interval),
             ]
-            await self._first(app.assigned.wait(), follower.failed)
-            await self._first(self._coordinate.ready(), follower.failed)
+            await self._first(app.assigned.wait())
+            await self._first(self._coordinate.ready())
             ready()
-            await self._first(app.faust.wait_until_stopped(), follower.failed)
+            await self._first(app.faust.wait_until_stopped())
             app.check()
         finally:
             for loop in loops:
                 loop.cancel()
             await asyncio.gather(*loops, return_exceptions=True)
-            follower.stop()
+            follower.stop(2.0)
             self._coordinate.stop()
             await self._wind_up()
 
@@ -202,13 +229,12 @@ class Worker:
         await self._statistics.write()
         await self._outbox.barrier()
 
-    async def _first(self, wanted: Awaitable[Any], *or_failures: Awaitable[Any]) -> None:
-        """Wait for ``wanted`` or the stop, whichever comes first; raise what any of them raises."""
+    async def _first(self, wanted: Awaitable[Any]) -> None:
+        """Wait for ``wanted`` or the stop, whichever comes first; raise what either raises."""
         task = asyncio.ensure_future(wanted)
-        await asyncio.wait([task, self._stop, *map(asyncio.ensure_future, or_failures)], return_when="FIRST_COMPLETED")
-        for outcome in (self._stop, *or_failures):
-            if isinstance(outcome, asyncio.Future) and outcome.done():
-                outcome.result()
+        await asyncio.wait([task, self._stop], return_when="FIRST_COMPLETED")
+        if self._stop.done():
+            self._stop.result()
         if task.done():
             task.result()
         else:

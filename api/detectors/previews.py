@@ -17,13 +17,13 @@ import structlog
 from api.detectors.catalog import Catalog
 from api.detectors.preview_results import PreviewResults
 from api.kafka.commands import Commands
-from api.kafka.follower import KafkaRecord
 from api.settings import ApiSettings
 from schemas.command import DetectorDelete, DetectorPut, HistoryStart, HistoryStop, User
 from schemas.errors import Refused
 from schemas.result import decode_result
 from schemas.state import HIDDEN
 from schemas.task import LIVE_STATES
+from streams.kafka.follower import KafkaRecord
 
 log = structlog.get_logger()
 

@@ -17,10 +17,10 @@ import structlog
 from confluent_kafka import KafkaException, Producer
 
 from api.http.errors import unavailable
-from api.kafka.silence import SilentLogger
 from schemas.command import Command, Reply, encode_event
 from schemas.errors import Refused
 from schemas.state import HIDDEN
+from streams.kafka.silence import SilentLogger
 
 log = structlog.get_logger()
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
-from api.kafka.follower import Followed, Follower, KafkaRecord
+from streams.kafka.follower import Followed, Follower, KafkaRecord
 
 log = structlog.get_logger()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from api.http.errors import index_not_found, unavailable
 from api.http.index_names import OPENSEARCH
-from api.kafka.follower import Follower
+from streams.kafka.follower import Follower
 
 
 class Readiness:

@@ -12,8 +12,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from api.detectors.sample import RawRecord, Sample, read_records
 from api.http.errors import index_not_found, unavailable
-from api.kafka.silence import SilentLogger
 from schemas.topic_pattern import matches_topic
+from streams.kafka.silence import SilentLogger
 
 T = TypeVar("T")
 

@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable, Mapping
 import duckdb
 import structlog
 
-from api.kafka.follower import KafkaRecord
 from api.results.store_file import StoreUnusable
 from api.search.binding import bind
 from api.search.conditions import Condition
@@ -19,6 +18,7 @@ from schemas.deletion import Deletion, decode_deletion, encode_deletion
 from schemas.errors import Refused
 from schemas.query import Query, parse_query, to_document
 from schemas.query.errors import Limits
+from streams.kafka.follower import KafkaRecord
 
 log = structlog.get_logger()
 

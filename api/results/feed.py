@@ -12,13 +12,13 @@ import duckdb
 
 from api.detectors.previews import is_preview
 from api.http.errors import unavailable
-from api.kafka.follower import Followed, Follower, KafkaRecord, NotNow
 from api.results.store import ResultsStore
 from api.results.store_file import StoreUnusable
 from api.search.conditions import Condition
 from api.settings import ApiSettings
 from schemas.errors import Refused
 from schemas.topics import TOPICS
+from streams.kafka.follower import Followed, Follower, KafkaRecord, NotNow
 
 T = TypeVar("T")
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import structlog
-from confluent_kafka import KafkaException, Message
+from confluent_kafka import KafkaException
 
 from schemas.command import encode_event
 from schemas.state import StoredTask, encode
@@ -22,6 +22,7 @@ from streams.coordinate.step import CoordinatorLimits
 from streams.coordinate.watch import TopicWatch
 from streams.dead_letters import DeadLetters
 from streams.kafka.clock import KafkaClock
+from streams.kafka.follower import KafkaRecord
 from streams.kafka.outbox import Outbox
 from streams.kafka.tp import TP
 from streams.kafka.unreadable import Unreadable
@@ -250,12 +251,12 @@ class Coordinate:
 
     # -- what does not wait for an event ----------------------------------------------------------------------
 
-    def observe(self, message: Message) -> None:
+    def observe(self, found: KafkaRecord) -> None:
         """Take in a record of the topic state: entity tasks are written by the scorers of all workers."""
-        if self._tp is None or message.topic() != self._settings.topic("state"):
+        if self._tp is None or found.topic != "state":
             return
-        with self._unreadable.skipping(message.topic(), message.offset()):
-            record = Record("state", (message.key() or b"").decode(), message.value())
+        with self._unreadable.skipping(self._settings.topic("state"), found.offset):
+            record = Record("state", found.key, found.value)
             if self._machine is None:
                 self._observed.append(record)
             else:

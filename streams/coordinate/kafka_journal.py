@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from streams.coordinate.journal import Entry, Held, JournalLost, JournalUnavailable
-from streams.kafka.follower import read_to_end
+from streams.kafka.read import read_to_end
 from streams.settings import Settings
 
 TRANSACTION_SECONDS = 30

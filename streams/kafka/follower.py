@@ -1,162 +1,252 @@
-"""Reading compacted topics outside of the consumer group: once to their end, or for ever."""
+"""Follows Kafka topics from their beginning and hands what they carry on, in batches.
+
+One thread, one consumer, no group: every process reads everything. The end of each partition is noted when the
+follower starts; it is *caught up* once all of them have been passed.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from schemas.errors import RiverwatchError
+from streams.kafka.silence import SilentLogger
 
 log = structlog.get_logger()
 
-LEADER_SECONDS = 30.0
-"""A partition gets a new leader within so long."""
+PROBE_SECONDS = 2.0
+"""How often a silent broker is asked whether it is still there."""
+
+PROBE_TIMEOUT = 4.0
+BATCH = 2000
+RETRY_SECONDS = 0.5
+FEW = 100
+"""So few records at a time are no stream that would be worth waiting for."""
 
 
-class KafkaUnreachable(RiverwatchError):
-    """Kafka did not answer in time."""
+class NotNow(Exception):
+    """Whoever gets the records cannot take them now; the message says why."""
 
 
-def _consumer(client: Mapping[str, Any]) -> Consumer:
-    return Consumer(
-        dict(client)
-        | {
-            "group.id": "riverwatch-reader",  # required by the client; never joined, never committed
-            "enable.auto.commit": False,
-            "enable.partition.eof": False,
-            "fetch.message.max.bytes": 17_000_000,
-            "fetch.wait.max.ms": 100,
-        },
-        logger=None,
-    )
+@dataclass(frozen=True, slots=True)
+class KafkaRecord:
+    """One record: ``topic`` is the short name, ``value`` None a tombstone, ``time`` Kafka's timestamp (ms)."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: str
+    value: bytes | None
+    time: int
 
 
-def read_to_end(client: Mapping[str, Any], topic: str, partitions: list[int]) -> Iterator[Message]:
-    """Every record of the partitions, from their beginning to the end offset seen at the call.
+@dataclass(frozen=True)
+class Followed:
+    """A topic to follow. ``positions`` gives, for ``stored``, the next offset of each partition known already.
 
-    Blocking. Raises ``KafkaException`` when Kafka is away or the topic is unknown.
+    It may raise ``NotNow``.
     """
-    consumer = _consumer(client)
-    try:
-        ends: dict[int, int] = {}
-        for partition in partitions:
-            low, high = _watermarks(consumer, TopicPartition(topic, partition))
-            if high > low:
-                ends[partition] = high
-        if not ends:
-            return
-        consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in ends])
-        positions = dict.fromkeys(ends, 0)
-        while any(positions[partition] < end for partition, end in ends.items()):
-            batch = consumer.consume(10_000, timeout=0.2)
-            for message in batch:
-                if (error := message.error()) is not None:
-                    raise KafkaException(error)
-                positions[message.partition()] = message.offset() + 1
-                if message.offset() < ends[message.partition()]:
-                    yield message
-            if not batch:
-                # Compaction or transactions may leave no record right before the end: the position tells.
-                for entry in consumer.position([TopicPartition(topic, p) for p in ends]):
-                    if entry.offset >= 0:
-                        positions[entry.partition] = max(positions[entry.partition], entry.offset)
-    finally:
-        consumer.close()
 
-
-def _watermarks(consumer: Consumer, partition: TopicPartition) -> tuple[int, int]:
-    deadline = time.monotonic() + LEADER_SECONDS
-    while True:
-        try:
-            low, high = consumer.get_watermark_offsets(partition, timeout=10.0)
-            return int(low), int(high)
-        except KafkaException as error:
-            # A topic that was just created, or whose broker was just lost.
-            if error.args[0].code() != KafkaError.NOT_LEADER_FOR_PARTITION or time.monotonic() > deadline:
-                raise
-            time.sleep(0.1)
+    name: str
+    full_name: str
+    start: Literal["beginning", "end", "stored"]
+    positions: Callable[[], Mapping[int, int]] = dict
 
 
 class Follower:
-    """Follows single-partition topics for ever, from their beginning, in a thread of its own.
+    """Reads the topics in a thread and calls ``deliver`` there with each batch, in order per partition.
 
-    ``apply`` gets each record in the event loop, in order. ``caught_up`` is set once everything that was there at
-    the start has been applied. Errors are logged and waited out.
+    ``deliver`` returns when the batch is applied: the next one waits for it. It gets an empty list when only
+    positions moved. When it raises ``NotNow``, ``problem`` says why, and the follower begins again where it had begun,
+    for ``stored`` where ``positions`` then says. Any other exception ends the follower: ``failure`` then says why.
+
+    Where a large batch costs little more than a small one, ``pause`` is how many seconds a stream of records that
+    leaves batches smaller than ``batch`` is left to grow.
     """
 
-    def __init__(self, client: Mapping[str, Any], topics: list[str], apply: Callable[[Message], None]) -> None:
-        self._client = client
-        self._topics = topics
-        self._apply = apply
-        self._loop = asyncio.get_running_loop()
-        self._stopping = threading.Event()
-        self.caught_up = asyncio.Event()
-        self.failed: asyncio.Future[None] = self._loop.create_future()
+    def __init__(
+        self,
+        client: Mapping[str, str],
+        topics: Sequence[Followed],
+        deliver: Callable[[list[KafkaRecord]], None],
+        *,
+        batch: int = BATCH,
+        pause: float = 0.0,
+    ) -> None:
+        self._batch, self._pause = batch, pause
+        self._client = dict(client)
+        self._topics = {topic.full_name: topic for topic in topics}
+        self._deliver = deliver
+        self._positions: dict[tuple[str, int], int] = {}
+        self._ends: dict[tuple[str, int], int] | None = None
+        self._caught_up = False
+        self._written: set[str] = set()
+        self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="follower", daemon=True)
+        self.problem: str | None = "Kafka has not been reached yet"
+        self.failure: str | None = None
+
+    def start(self) -> None:
+        """Begin to follow; returns at once."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """Stop reading."""
-        self._stopping.set()
-        self._thread.join(2.0)
+    def stop(self, seconds: float | None = None) -> None:
+        """End the thread, which closes the consumer; wait for it, or at most so many seconds."""
+        self._stop.set()
+        if self._thread.ident is not None:
+            self._thread.join(seconds)
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether the ends seen at the start have all been passed; stays true from then on."""
+        if not self._caught_up and self._ends is not None:
+            self._caught_up = all(self._positions.get(at, 0) >= end for at, end in self._ends.items())
+        return self._caught_up
+
+    def why_incomplete(self) -> str | None:
+        """Why what follows is not complete now, None when it is."""
+        if self.failure is not None:
+            return f"reading Kafka has failed for good: {self.failure}"
+        if self.problem is not None or self.caught_up:
+            return self.problem
+        left = sum(max(0, end - self._positions.get(at, 0)) for at, end in (self._ends or {}).items())
+        return f"the views are being built: {left} records to go"
+
+    async def until_passed(self, name: str, ends: Mapping[int, int]) -> None:
+        """Wait until the records of a topic before these offsets, by partition, have been delivered."""
+        positions = self._positions
+        while any(positions.get((name, at), 0) < end for at, end in ends.items()):  # noqa: ASYNC110 -- a thread moves it
+            await asyncio.sleep(0.02)
+
+    def ever_written(self, name: str) -> bool:
+        """Whether the topic has ever held a record, even one that is gone by now."""
+        return name in self._written or any(
+            topic == name and position > 0 for (topic, _), position in self._positions.items()
+        )
+
+    def note_written(self, names: Iterable[str]) -> None:
+        """Records of these topics are being delivered: whoever is told of them must find them written."""
+        self._written.update(names)
 
     def _run(self) -> None:
-        consumer = _consumer(self._client)
-        try:
-            ends = self._ends(consumer)
-            consumer.assign([TopicPartition(topic, 0, OFFSET_BEGINNING) for topic in self._topics])
-            seen = dict.fromkeys(self._topics, 0)
-            reported = False
-            while not self._stopping.is_set():
-                messages = []
-                for message in consumer.consume(5_000, timeout=0.05):
-                    if (error := message.error()) is None:
-                        messages.append(message)
-                        seen[message.topic()] = message.offset() + 1
-                    elif error.code() != KafkaError._PARTITION_EOF:
-                        log.warning("follower waits for Kafka", error=str(error))
-                if not messages and not reported:
-                    for entry in consumer.position([TopicPartition(topic, 0) for topic in self._topics]):
-                        seen[entry.topic] = max(seen[entry.topic], entry.offset)
-                if messages:
-                    self._hand_over(self._apply_all, messages)
-                if not reported and all(seen[topic] >= end for topic, end in ends.items()):
-                    reported = True
-                    self._hand_over(self.caught_up.set)
-        except Exception as error:
-            self._hand_over(self._fail, error)
-        finally:
-            consumer.close()
-
-    def _ends(self, consumer: Consumer) -> dict[str, int]:
-        while not self._stopping.is_set():
-            try:
-                return {
-                    topic: consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=5.0)[1]
-                    for topic in self._topics
+        while not self._stop.is_set():
+            consumer = Consumer(
+                {
+                    **self._client,
+                    "group.id": "riverwatch-reader",  # required by the client; never joined, never committed
+                    "enable.auto.commit": False,
+                    "enable.partition.eof": True,
+                    "auto.offset.reset": "earliest",
+                    "fetch.wait.max.ms": 100,
+                    "topic.metadata.refresh.interval.ms": 30_000,
+                    "error_cb": self._client_error,
+                    "logger": SilentLogger(),
                 }
+            )
+            try:
+                if self._assign(consumer):
+                    self._follow(consumer)
+                    return
             except KafkaException as error:
-                log.warning("follower waits for Kafka", error=str(error))
-                self._stopping.wait(1.0)
-        return {}
+                self.problem = f"Kafka cannot be used: {error}"
+                log.warning("kafka is not usable", error=str(error))
+            except NotNow as error:
+                if self.problem != str(error):
+                    log.warning("records cannot be taken", reason=str(error))
+                self.problem = str(error)
+                # What was taken may be gone: complete is what follows when it has been read again.
+                self._ends, self._caught_up = None, False
+            except Exception as error:
+                self.failure = f"{type(error).__name__}: {error}"
+                log.exception("the follower ended")
+                return
+            finally:
+                consumer.close()
+            self._stop.wait(RETRY_SECONDS)
 
-    def _hand_over(self, function: Callable[..., object], *arguments: object) -> None:
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(function, *arguments)
+    def _assign(self, consumer: Consumer) -> bool:
+        """Assign every partition of every topic; False while the broker or a topic is not there."""
+        known = consumer.list_topics(timeout=PROBE_TIMEOUT).topics
+        missing = sorted(name for name in self._topics if name not in known or known[name].error is not None)
+        if missing:
+            self.problem = f"missing topics: {', '.join(missing)}; `riverwatch topics apply` creates them"
+            return False
+        ends: dict[tuple[str, int], int] = {}
+        assignment = []
+        for full_name, topic in self._topics.items():
+            stored = topic.positions() if topic.start == "stored" else {}
+            for partition in known[full_name].partitions:
+                low, high = consumer.get_watermark_offsets(TopicPartition(full_name, partition), timeout=PROBE_TIMEOUT)
+                begin = {"beginning": OFFSET_BEGINNING, "end": high}.get(topic.start)
+                if begin is None:
+                    begin = stored.get(partition, OFFSET_BEGINNING)
+                    if begin > high or begin < low:  # another log than the stored one, or cut off since
+                        begin = OFFSET_BEGINNING
+                assignment.append(TopicPartition(full_name, partition, begin))
+                ends[topic.name, partition] = high
+                self._positions[topic.name, partition] = low if begin < 0 else begin
+        consumer.assign(assignment)
+        if self._ends is None:
+            self._ends = ends
+        self.problem = None
+        return True
 
-    def _apply_all(self, messages: list[Message]) -> None:
+    def _follow(self, consumer: Consumer) -> None:
+        heard = time.monotonic()
+        while not self._stop.is_set():
+            first = consumer.poll(0.2)
+            if first is None:
+                if time.monotonic() - heard > PROBE_SECONDS:
+                    self._probe(consumer)
+                    heard = time.monotonic()
+                continue
+            heard = time.monotonic()
+            # One at a time first: consume() waits for a full batch or its timeout, which would delay a lone record.
+            messages = [first, *consumer.consume(self._batch, 0)]
+            self._take(messages)
+            if self._pause and FEW < len(messages) < self._batch:
+                self._stop.wait(self._pause)
+
+    def _probe(self, consumer: Consumer) -> None:
         try:
-            for message in messages:
-                self._apply(message)
-        except Exception as error:
-            self._fail(error)
+            consumer.list_topics(next(iter(self._topics)), timeout=PROBE_TIMEOUT)
+            if self.problem is not None:
+                log.info("kafka is back")
+            self.problem = None
+        except KafkaException as error:
+            if self.problem is None:
+                log.warning("kafka is gone", error=str(error))
+            self.problem = f"Kafka cannot be reached: {error.args[0].str()}"
 
-    def _fail(self, error: Exception) -> None:
-        if not self.failed.done():
-            self.failed.set_exception(error)
+    def _client_error(self, error: KafkaError) -> None:
+        if error.code() == KafkaError._ALL_BROKERS_DOWN:
+            self.problem = "Kafka cannot be reached: all brokers are down"
+
+    def _take(self, messages: list[Message]) -> None:
+        records: list[KafkaRecord] = []
+        moved: dict[tuple[str, int], int] = {}
+        for message in messages:
+            error = message.error()
+            topic = self._topics.get(message.topic() or "")
+            if topic is None:
+                continue
+            at = (topic.name, message.partition())
+            if error is None:
+                _, stamp = message.timestamp()
+                key = (message.key() or b"").decode("utf-8", "replace")
+                records.append(KafkaRecord(topic.name, at[1], message.offset(), key, message.value(), stamp))
+                moved[at] = message.offset() + 1
+            elif error.code() == KafkaError._PARTITION_EOF:
+                moved[at] = message.offset()
+            else:
+                self.problem = f"Kafka answers with an error: {error.str()}"
+        if records:
+            self._deliver(records)
+            self.problem = None
+        self._positions.update(moved)

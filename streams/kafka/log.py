@@ -11,8 +11,8 @@ from typing import Any, Protocol
 from confluent_kafka import Message
 
 from streams.kafka.extent import Extent
-from streams.kafka.follower import read_to_end
 from streams.kafka.partitions import Partitions
+from streams.kafka.read import read_to_end
 from streams.kafka.reader import PartitionReader
 from streams.kafka.tp import TP
 

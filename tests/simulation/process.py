@@ -13,6 +13,7 @@ from streams.detectors import Detectors
 from streams.fencing.shares import Shares
 from streams.ingest.agent import Ingest
 from streams.kafka.clock import KafkaClock
+from streams.kafka.follower import KafkaRecord
 from streams.kafka.outages import Outage
 from streams.kafka.unreadable import Unreadable
 from streams.score.agent import Score
@@ -209,9 +210,12 @@ class Process:
         for topic in self._positions:
             for record in self.world.log.topics[topic][0].since(self._positions[topic]):
                 self._positions[topic] = record.offset + 1
-                message = Message(topic, 0, record)
-                self._detectors.apply(message)
-                self.coordinate.observe(message)
+                name = topic.removeprefix(self._settings.prefix)
+                found = KafkaRecord(
+                    name, 0, record.offset, (record.key or b"").decode(), record.value, record.timestamp
+                )
+                self._detectors.apply(found)
+                self.coordinate.observe(found)
         return True
 
     async def _following(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import pytest
@@ -21,30 +21,16 @@ from streams.coordinate.journal import Held
 from streams.coordinate.machine import Machine
 from streams.coordinate.state import Record
 from streams.detectors import Detectors
+from streams.kafka.follower import KafkaRecord
 from streams.kafka.unreadable import Unreadable
 from streams.settings import Settings
 from tests.streams.coordinate.coordinator import LIMITS, Coordinator
 from tests.streams.coordinate.test_machine import anything
 
 
-class FakeMessage(NamedTuple):
-    """A record as a consumer hands it out."""
-
-    name: str
-    raw_key: bytes | None
-    raw_value: bytes | None
-
-    def topic(self) -> str:
-        return "riverwatch." + self.name
-
-    def key(self) -> bytes | None:
-        return self.raw_key
-
-    def value(self) -> bytes | None:
-        return self.raw_value
-
-    def offset(self) -> int:
-        return 0
+def record(topic: str, key: bytes | None, value: bytes | None) -> KafkaRecord:
+    """A record as a follower delivers it."""
+    return KafkaRecord(topic, 0, 0, (key or b"").decode("utf-8", "replace"), value, 0)
 
 
 def good() -> list[tuple[str, bytes, bytes]]:
@@ -107,9 +93,9 @@ def _quiet() -> Iterator[None]:
 def test_every_workers_view_takes_anything(found: list[tuple[str, bytes | None, bytes | None]]) -> None:
     async def fold() -> None:
         detectors, unreadable = Detectors(Settings()), Unreadable()
-        for message in [*(FakeMessage(*each) for each in found), *(FakeMessage(*each) for each in GOOD)]:
-            with unreadable.skipping(message.topic(), message.offset()):
-                detectors.apply(message)
+        for each in [*found, *GOOD]:
+            with unreadable.skipping(each[0], 0):
+                detectors.apply(record(*each))
         assert "d1" in detectors.running
         detectors.topics()
 
