@@ -295,7 +295,7 @@ def _read_categories(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list | tuple):
         raise Refused(
             400,
-            f"[1:1] Failed to parse list:  expecting START_ARRAY but got {token(value)}",
+            f"Failed to parse list:  expecting START_ARRAY but got {token(value)}",
             "x_content_parse_exception",
         )
     names = tuple(as_text(name) for name in value)

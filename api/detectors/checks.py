@@ -12,7 +12,6 @@ from typing import Any
 
 from api.detectors.catalog import Catalog, StoredDocument
 from api.detectors.sample import Sample, kind_of, time_of, unit_in
-from api.http.json_position import locate
 from api.http.requests import Request
 from api.kafka.source_topics import SourceTopics
 from api.settings import ApiSettings
@@ -29,6 +28,7 @@ from schemas.kafka_fields import is_kafka_field
 from schemas.query import compile_query
 from schemas.query.values import field_values
 from schemas.time_unit import TimeUnit
+from schemas.token import as_object
 
 DAY = 86_400_000
 EARLIEST = 946_684_800_000
@@ -91,18 +91,18 @@ class Checks:
         return told
 
     def read(
-        self, document: Mapping[str, Any], request: Request, default_interval: Interval | None = DEFAULT_INTERVAL
+        self, request: Request, default_interval: Interval | None = DEFAULT_INTERVAL, *, member: str | None = None
     ) -> Detector:
-        """Read a detector document in the body of a request; ids of features do not matter here. Raises ``Refused``.
+        """The detector in the body of a request, or in a member of it; ids of features do not matter here.
 
-        Where ``default_interval`` is None, as for ``_validate``, a detection interval must be given.
+        Where ``default_interval`` is None, as for ``_validate``, it must have a detection interval. Raises ``Refused``.
         """
-        try:
+
+        def reader(body: Mapping[str, Any]) -> Detector:
+            document = body if member is None else as_object(body[member])
             return self._read(document, request.user, default_interval)
-        except Refused as refused:
-            if refused.kind == "parsing_exception":
-                self._place(refused, document, request.body)
-            raise
+
+        return request.read(reader)
 
     def _read(self, document: Mapping[str, Any], user: User | None, default_interval: Interval | None) -> Detector:
         return read_detector(
@@ -113,19 +113,6 @@ class Checks:
             user=user,
             default_interval=default_interval,
         )
-
-    def _place(self, refused: Refused, document: Mapping[str, Any], body: bytes) -> None:
-        """Give a parsing error its position: that of the first member that is refused with these words."""
-        found = refused.reason.rpartition("but found [")[2].rstrip("]")
-        for name, value in document.items():
-            try:
-                self._read({name: value}, None, None)
-            except Refused as again:
-                if again.kind == refused.kind and again.reason == refused.reason:
-                    place = locate(body, name, found)
-                    if place is not None:
-                        refused.details |= {"line": place[0], "col": place[1]}
-                    return
 
     def _check_room(self, detector: Detector) -> None:
         single, many = self._catalog.counts()

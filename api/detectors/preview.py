@@ -17,7 +17,6 @@ from api.security.access import Access
 from schemas.detector import load_detector, shown_document, stored_document
 from schemas.errors import Refused
 from schemas.result import Result
-from schemas.token import as_object
 
 _LEFT_OUT = ("id", "task_id", "execution_start_time", "execution_end_time", "model_id", "detector_id")
 
@@ -27,7 +26,7 @@ async def preview(
 ) -> Answer:
     """``POST /detectors/{detectorID}/_preview`` and ``POST /detectors/_preview``."""
     body = request.json_object()
-    start, end = _range(body)
+    start, end = request.read(_range)
     id = request.path_parameters.get("detectorID") or body.get("detector_id")
     if id is not None:
         stored = catalog.detectors.get(str(id))
@@ -37,8 +36,7 @@ async def preview(
         access.allow_topics(stored.source["indices"], request)
         document = stored.definition
     elif body.get("detector") is not None:
-        given = as_object(body["detector"])
-        detector = checks.read(given, request)
+        detector = checks.read(request, member="detector")
         access.allow_topics(detector.indices, request)
         document = stored_document(detector)
         document.pop("last_update_time", None)
@@ -65,7 +63,7 @@ async def run(request: Request, access: Access, catalog: Catalog, previews: Prev
     A model of its own is trained on the detector's history before the period and gives the verdict on its last
     window. Nothing is kept and the models of a running job are left alone.
     """
-    start, end = _range(request.json_object())
+    start, end = request.read(_range)
     stored = catalog.detectors.get(request.path_parameters["detectorID"])
     if stored is None:
         raise Refused(500, "config is not available.", "end_run_exception")

@@ -34,7 +34,7 @@ async def create(request: Request, access: Access, checks: Checks, commands: Com
     document = request.json_object()
     request.refresh()
     access.allow_owning(request)
-    detector = checks.read(document, request)
+    detector = checks.read(request)
     access.allow_topics(detector.indices, request)
     told = await checks.check(detector, request.now)
     id = new_id()
@@ -51,7 +51,7 @@ async def update(request: Request, access: Access, checks: Checks, commands: Com
     seq_no, primary_term = _concurrency(request)
     readiness.require_detectors(resource=None)
     before = access.detector(id, request)
-    detector = checks.read(document, request)
+    detector = checks.read(request)
     access.allow_topics(detector.indices, request)
     told = await checks.check(detector, request.now, before)
     await commands.submit(

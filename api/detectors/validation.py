@@ -21,11 +21,10 @@ NEWEST = 20_000
 async def validate(request: Request, access: Access, checks: Checks, source_topics: SourceTopics) -> Answer:
     """``POST /detectors/_validate[/{type}]``: 200 with the first issue, or with nothing."""
     asked = set(request.path_parameters.get("type", "detector").split(","))
-    document = request.json_object()
     if not asked & {"detector", "model"}:
         raise Refused(500, "The given validation type doesn't exist", "illegal_state_exception")
     try:
-        detector = checks.read(document, request, default_interval=None)
+        detector = checks.read(request, default_interval=None)
         access.allow_topics(detector.indices, request)
         await checks.check(detector, request.now)
     except Refused as refused:
@@ -40,11 +39,10 @@ async def validate(request: Request, access: Access, checks: Checks, source_topi
 async def suggest(request: Request, access: Access, checks: Checks, source_topics: SourceTopics) -> Answer:
     """``POST /detectors/_suggest/{types}``."""
     asked = [name for name in request.path_parameters["types"].split(",") if name in SUGGESTIONS]
-    document = request.json_object()
     if not asked:
         raise _failed("The given suggest type doesn't exist", "validation_exception")
     try:
-        detector = checks.read(document, request, default_interval=Interval(1, "Minutes"))
+        detector = checks.read(request, default_interval=Interval(1, "Minutes"))
     except Refused as refused:
         raise _failed(refused.reason, "illegal_argument_exception") from None
     access.allow_topics(detector.indices, request)

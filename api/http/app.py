@@ -24,7 +24,7 @@ from api.http.answers import JSON_TYPE, TEXT_TYPE, Filter, render
 from api.http.csrf import check_host, check_origin, client_of
 from api.http.errors import Challenge, Plain, error_body
 from api.http.limits import Quota
-from api.http.requests import FLAGS, Answer, Request, check_parameters
+from api.http.requests import FLAGS, Answer, Request, check_parameters, is_json
 from api.http.route import PREFIXES, SEARCH_PARAMETERS, TWIN_PREFIX, Route
 from api.http.routes import ROUTES
 from api.kafka.readiness import Readiness
@@ -127,7 +127,12 @@ class Application:
         """Refuse what a route does not take, and what cannot be answered now."""
         if request.body:
             _check_content_type(request.headers.get("content-type", ""))
-        known = (*route.parameters, *(SEARCH_PARAMETERS if route.body == "search" else ()))
+        # OpenSearch reads the body first: what is wrong with it goes before parameters that nobody read.
+        if route.body == "required":
+            request.json_object()
+        elif route.body == "search":
+            request.search_source()
+        known = (*route.parameters, *(SEARCH_PARAMETERS if route.body == "search" and not request.body else ()))
         check_parameters(request.path, request.parameters, known)
         for name in FLAGS:
             request.flag(name)
@@ -212,12 +217,8 @@ def _too_large(limit: int) -> Refused:
     return Refused(413, f"the request body is larger than {limit} bytes", "content_too_long_exception")
 
 
-_JSON_TYPES = ("application/json", "application/x-ndjson", "application/vnd.opensearch+json")
-
-
 def _check_content_type(value: str) -> None:
-    kind = value.split(";")[0].strip().lower()
-    if kind not in _JSON_TYPES:
+    if not is_json(value):
         reason = f"Content-Type header [{value}] is not supported" if value else "Content-Type header is missing"
         raise Plain(406, reason)
 

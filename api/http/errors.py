@@ -37,15 +37,29 @@ class Text(Refused):
     """A refusal that OpenSearch answers with plain text (three of preview's)."""
 
 
-def envelope(status: int, kind: str, reason: str, details: Mapping[str, Any] | None = None) -> dict[str, Any]:
+_UNWRAPPED = ("x_content_parse_exception", "parsing_exception")
+"""The causes of a parsing error that OpenSearch shows in its place as the root cause."""
+
+
+def envelope(error: Refused) -> dict[str, Any]:
     """The error envelope.
 
-    >>> envelope(404, "status_exception", "no")["error"]["root_cause"]
+    >>> envelope(Refused(404, "no"))["error"]["root_cause"]
     [{'type': 'status_exception', 'reason': 'no'}]
     """
-    details = dict(details or {})
-    root = {"type": kind, "reason": reason, **{k: v for k, v in details.items() if k != "caused_by"}}
-    return {"error": {"root_cause": [root], "type": kind, "reason": reason, **details}, "status": status}
+    root = error
+    while root.kind == _UNWRAPPED[0] and isinstance(root.__cause__, Refused) and root.__cause__.kind in _UNWRAPPED:
+        root = root.__cause__
+    return {"error": {"root_cause": [_shown(root)], **_shown(error), **_caused_by(error)}, "status": error.status}
+
+
+def _shown(error: Refused) -> dict[str, Any]:
+    return {"type": error.kind, "reason": error.reason, **error.details}
+
+
+def _caused_by(error: Refused) -> dict[str, Any]:
+    cause = error.__cause__
+    return {"caused_by": {**_shown(cause), **_caused_by(cause)}} if isinstance(cause, Refused) else {}
 
 
 def error_body(error: Exception) -> tuple[int, Any]:
@@ -60,9 +74,9 @@ def error_body(error: Exception) -> tuple[int, Any]:
         body: dict[str, Any] = {"error": error.reason}
         return error.status, body if error.bare else {**body, "status": error.status}
     if isinstance(error, Refused):
-        return error.status, envelope(error.status, error.kind, error.reason, error.details)
+        return error.status, envelope(error)
     reason = f"internal error ({type(error).__name__}); the API's log has the details"
-    return 500, envelope(500, "internal_server_error", reason)
+    return 500, envelope(Refused(500, reason, "internal_server_error"))
 
 
 def index_not_found(index: str, resource: str | None = "index_or_alias") -> Refused:

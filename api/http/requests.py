@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
-
-import orjson
+from typing import Any, TypeVar
 
 from api.http.index_names import OPENSEARCH, SEARCH_GUARD, IndexNames
+from api.http.parsing import read, read_object
 from api.security.permissions import Identity
 from schemas.command import User
 from schemas.errors import Refused
 from schemas.query.errors import suggestion
 from schemas.token import illegal_argument, parsing_failed, token
+
+T = TypeVar("T")
 
 FLAGS = ("pretty", "human", "error_trace")
 RESPONSE_PARAMETERS = (*FLAGS, "filter_path", "format")
@@ -46,6 +46,7 @@ class Request:
     """The authenticated user; None without authentication."""
     now: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
     """When the request came, epoch ms."""
+    _document: dict[str, Any] | None = None
 
     @property
     def user(self) -> User | None:
@@ -93,18 +94,48 @@ class Request:
         """The body, which must be a JSON object. An absent one is refused."""
         if not self.body:
             raise Refused(400, "request body is required", "parse_exception")
-        return as_object(parse_json(self.body))
+        return self._decoded(self.body)
+
+    def read(self, reader: Callable[[dict[str, Any]], T]) -> T:
+        """What a reader makes of the body, a JSON object. A parsing error says where in the body."""
+        return read(self.body, self.json_object(), reader)
 
     def search_source(self) -> dict[str, Any]:
         """The body of a search, or the ``source`` parameter in its place."""
+        return self._decoded(self._search_text(), search=True)
+
+    def read_search(self, reader: Callable[[dict[str, Any]], T]) -> T:
+        """What a reader makes of the body of a search, or of the ``source`` parameter."""
+        return read(self._search_text(), self.search_source(), reader)
+
+    def _search_text(self) -> bytes:
         if self.body:
-            return as_object(parse_json(self.body))
-        source = self.parameters.get("source")
+            return self.body
+        source, kind = self.parameters.get("source"), self.parameters.get("source_content_type")
         if source is None:
             raise Refused(400, "request body or source parameter is required", "parse_exception")
-        if not self.parameters.get("source_content_type"):
-            raise Refused(400, "source and source_content_type parameters are required", "illegal_argument_exception")
-        return as_object(parse_json(source.encode()))
+        if kind is None:
+            raise Refused(500, "source and source_content_type parameters are required", "illegal_state_exception")
+        if not is_json(kind):
+            raise Refused(500, f"Unknown value for source_content_type [{kind}]", "illegal_state_exception")
+        return source.encode()
+
+    def _decoded(self, text: bytes, *, search: bool = False) -> dict[str, Any]:
+        if self._document is None:
+            self._document = read_object(text, search=search)
+        return self._document
+
+
+def is_json(content_type: str) -> bool:
+    """Whether a content type is one of those of JSON.
+
+    >>> is_json("application/json; charset=UTF-8"), is_json("text/plain")
+    (True, False)
+    """
+    return content_type.split(";")[0].strip().lower() in _JSON_TYPES
+
+
+_JSON_TYPES = ("application/json", "application/x-ndjson", "application/vnd.opensearch+json")
 
 
 def milliseconds(value: Any) -> int:
@@ -124,33 +155,6 @@ def milliseconds(value: Any) -> int:
     if not -(2**63) <= number < 2**63:
         raise illegal_argument(f"Numeric value ({value}) out of range of long")
     return number
-
-
-def as_object(value: Any) -> dict[str, Any]:
-    """Refuse a body whose root is not an object, with OpenSearch's words."""
-    if isinstance(value, dict):
-        return value
-    reason = f"Failed to parse object: expecting token of type [START_OBJECT] but found [{token(value)}]"
-    raise parsing_failed(reason)
-
-
-_POSITION = re.compile(r": line \d+ column \d+ \(char \d+\)$")
-
-
-def parse_json(body: bytes) -> Any:
-    """JSON, or OpenSearch's refusal with the position of the mistake.
-
-    >>> parse_json(b'{"a":1}')
-    {'a': 1}
-    """
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        message = _POSITION.sub("", str(error))
-        where = f"[Source: REDACTED; line: {error.lineno}, column: {error.colno}]"
-        ended = "unexpected end" in message or "zero-length" in message
-        kind = "json_e_o_f_exception" if ended else "json_parse_exception"
-        raise Refused(400, f"{message[:1].upper()}{message[1:]}\n at {where}", kind) from error
 
 
 def check_parameters(path: str, given: Mapping[str, str], known: tuple[str, ...]) -> None:

@@ -26,7 +26,7 @@ DIRECT = 128
 
 def read_search(request: Request, limits: Limits) -> SearchRequest:
     """The search in a request; the source is always shown, as OpenSearch does whatever ``_source`` says."""
-    search = parse_search(request.search_source(), limits)
+    search = request.read_search(lambda source: parse_search(source, limits))
     source = search.source
     if not source.wanted:
         source = replace(source, wanted=True)

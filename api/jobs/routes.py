@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from api.detectors.catalog import Catalog
-from api.http.requests import Answer, Request, as_object, milliseconds, parse_json
+from api.http.requests import Answer, Request, milliseconds
 from api.kafka.commands import Commands
 from api.kafka.readiness import Readiness
 from api.security.access import Access
@@ -19,7 +19,7 @@ async def start(request: Request, access: Access, catalog: Catalog, commands: Co
     ``from=earliest`` (an extension) begins real-time detection at the topics' beginning.
     """
     id = request.path_parameters["detectorID"]
-    bounds = _range(as_object(parse_json(request.body))) if request.body else None
+    bounds = request.read(_range) if request.body else None
     begin = request.parameters.get("from", "now")
     if begin not in ("now", "earliest"):
         raise illegal_argument(f"Failed to parse value [{begin}] as only [now] or [earliest] are allowed.")

@@ -8,16 +8,18 @@ from typing import Any
 import msgspec
 
 from api.detectors.catalog import Catalog, StoredDocument, task_document
-from api.http.requests import Answer, Request, as_object, parse_json
+from api.http.requests import Answer, Request
+from api.kafka.source_topics import SourceTopics
+from api.nodes.entity_profile import ENTITY_TYPES, check_entity, entity_profile, find, read_entity, require_entity
+from api.nodes.init_progress import init_progress
+from api.nodes.models import shown_model
 from api.nodes.view import Nodes
 from api.results.queries import Queries
 from api.search.index import Candidates
 from api.security.access import Access
 from schemas.errors import Refused
-from schemas.node import Model, Node, RunStatistics
+from schemas.node import Node, RunStatistics
 from schemas.task import LIVE_STATES, ROWS_TO_INIT
-from schemas.token import as_array, as_text
-from schemas.token import as_object as read_object
 
 MODELS_SHOWN = 100
 """Models listed per worker; ``model_count`` has the true number."""
@@ -35,7 +37,6 @@ TYPES = (
     "ad_task",
 )
 DEFAULT_TYPES = frozenset({"state", "error"})
-ENTITY_TYPES = ("entity_info", "init_progress", "models", "state")
 
 DIRECT = 128
 """So few entity tasks are told before a thread would have begun."""
@@ -43,15 +44,32 @@ DIRECT = 128
 Runs = list[tuple[Node, RunStatistics]]
 
 
-async def profile(request: Request, access: Access, catalog: Catalog, nodes: Nodes, queries: Queries) -> Answer:
+async def profile(
+    request: Request,
+    access: Access,
+    catalog: Catalog,
+    nodes: Nodes,
+    queries: Queries,
+    source_topics: SourceTopics,
+) -> Answer:
     """``GET|POST /detectors/{detectorID}/_profile[/{type}]``."""
     id = request.path_parameters["detectorID"]
-    entity = _entity(request)
+    field, value = request.parameters.get("category_field"), request.parameters.get("entity")
+    if field is not None and value is not None:
+        entity: dict[str, str] | None = {field: value}
+    else:
+        entity = request.read(read_entity) if request.body else None
     known = ENTITY_TYPES if entity is not None else TYPES
     asked = _asked(request, known, frozenset({"state"}) if entity is not None else DEFAULT_TYPES)
     detector = access.detector(id, request)
     if entity is not None:
-        return Answer(_entity_profile(detector, entity, asked, catalog.realtime_task(id), nodes, request.now))
+        check_entity(detector, entity)
+        found = find(id, entity, nodes.runs(id, request.now))
+        if found is None:
+            await require_entity(detector, entity, source_topics)
+        if id not in catalog.jobs:
+            return Answer({})
+        return Answer(entity_profile(detector, found, asked, _state(catalog.realtime_task(id))))
     profile = _detector_profile(detector, asked, request, catalog, nodes)
     historical = catalog.historical_task(id)
     if "ad_task" in asked and historical is not None:
@@ -152,34 +170,10 @@ def _run_profile(
     return profile
 
 
-def init_progress(rows: int, period: dict[str, Any]) -> dict[str, Any]:
-    """How far a model is from giving grades; members that would be 0 are left out, as the anchor does.
-
-    >>> init_progress(30, {"interval": 5, "unit": "Minutes"})
-    {'percentage': '94%', 'estimated_minutes_left': 10, 'needed_shingles': 2}
-    >>> init_progress(40, {"interval": 5, "unit": "Minutes"})
-    {'percentage': '100%'}
-    """
-    missing = max(0, ROWS_TO_INIT - rows)
-    progress: dict[str, Any] = {"percentage": f"{100 * (ROWS_TO_INIT - missing) / ROWS_TO_INIT:.0f}%"}
-    if missing:
-        seconds = missing * period["interval"] * (60 if period["unit"] == "Minutes" else 1)
-        progress["estimated_minutes_left"] = -(-seconds // 60)
-        progress["needed_shingles"] = missing
-    return progress
-
-
 def _models(node: Node, run: RunStatistics) -> list[dict[str, Any]]:
     size = run.model_bytes // max(1, run.entities)
     mine = [model for model in node.models if model.detector_id == run.detector_id][:MODELS_SHOWN]
-    return [_model(model, size, node.node_id) for model in mine]
-
-
-def _model(model: Model, size: int, node_id: str) -> dict[str, Any]:
-    shown: dict[str, Any] = {"model_id": model.model_id}
-    if model.entity is not None:
-        shown["entity"] = msgspec.to_builtins(model.entity)
-    return {**shown, "model_size_in_bytes": size, "node_id": node_id}
+    return [shown_model(model, size, node.node_id) for model in mine]
 
 
 def _task_profile(task: StoredDocument, candidates: Candidates[StoredDocument]) -> dict[str, Any]:
@@ -233,63 +227,3 @@ def _entity_task(task: StoredDocument, node: str) -> dict[str, Any]:
         "task_id": task.id,
         "task_type": task.source["task_type"],
     }
-
-
-def _entity(request: Request) -> dict[str, str] | None:
-    """The entity that is asked about, by field; None for the detector as a whole."""
-    field, value = request.parameters.get("category_field"), request.parameters.get("entity")
-    if field is not None and value is not None:
-        return {field: value}
-    if request.body:
-        body = as_object(parse_json(request.body))
-        if "entity" not in body:
-            return None
-        pairs = [read_object(pair) for pair in as_array(body["entity"])]
-        entity = {as_text(pair.get("name", "")): as_text(pair.get("value", "")) for pair in pairs}
-        if not entity:
-            raise Refused(400, "Empty entity attributes")
-        return entity
-    return None
-
-
-def _entity_profile(
-    detector: StoredDocument,
-    entity: dict[str, str],
-    asked: frozenset[str],
-    task: StoredDocument | None,
-    nodes: Nodes,
-    now: int,
-) -> dict[str, Any]:
-    fields = detector.source.get("category_field") or []
-    if not fields:
-        raise Refused(400, "This is not a high cardinality detector")
-    for field in fields:
-        if field not in entity:
-            raise Refused(400, f"Cannot find {field}")
-    profile: dict[str, Any] = {}
-    found = _find(detector.id, entity, nodes, now)
-    running = found is not None and _state(task) == "RUNNING"
-    if "entity_info" in asked:
-        profile["is_active"] = found is not None
-        if found is not None:
-            profile["last_active_timestamp"] = found[2].last_used_time
-            profile["last_sample_timestamp"] = found[2].last_used_time
-    if "init_progress" in asked:
-        rows = ROWS_TO_INIT if running else (0 if found is None else min(found[1].rows, ROWS_TO_INIT - 1))
-        profile["init_progress"] = init_progress(rows, detector.source["detection_interval"]["period"])
-    if "models" in asked and found is not None:
-        node, run, model = found
-        profile["model"] = _model(model, run.model_bytes // max(1, run.entities), node.node_id)
-    if "state" in asked and (found is not None or task is not None):
-        profile["state"] = "RUNNING" if running else "INIT"
-    return profile
-
-
-def _find(detector_id: str, entity: dict[str, str], nodes: Nodes, now: int) -> tuple[Node, RunStatistics, Model] | None:
-    for node, run in nodes.runs(detector_id, now):
-        for model in node.models:
-            if model.detector_id == detector_id and model.entity is not None:
-                values = {each.name: each.value for each in model.entity}
-                if values == entity:
-                    return node, run, model
-    return None

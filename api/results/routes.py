@@ -69,17 +69,12 @@ async def search(
 async def top_anomalies(request: Request, access: Access, catalog: Catalog, queries: Queries) -> Answer:
     """``GET|POST /detectors/{detectorID}/results/_topAnomalies``."""
     id = request.path_parameters["detectorID"]
-    body, historical = request.json_object(), request.flag("historical")
-    read_bounds(body)
+    historical = request.flag("historical")
+    request.read(read_bounds)
     detector = access.detector(id, request)
     latest = catalog.historical_task(id)
-    asked = read_request(
-        body,
-        id,
-        detector.source.get("category_field") or [],
-        None if latest is None else latest.id,
-        historical=historical,
-    )
+    categories, latest_id = detector.source.get("category_field") or [], None if latest is None else latest.id
+    asked = request.read(lambda body: read_request(body, id, categories, latest_id, historical=historical))
     query = Bool(filter=(asked.query(), *_visible(access.visibility(request))))
     condition = bind(query, RESULTS, request.now)
 
@@ -102,9 +97,8 @@ async def delete(
 
     The body is a search of which the query alone counts. Results with a result index of their own are left alone.
     """
-    body = request.search_source()
-    query = parse_search(body, limits).query
-    if "query" not in body:
+    query = request.read_search(lambda source: parse_search(source, limits)).query
+    if "query" not in request.search_source():
         raise Refused(400, "Validation Failed: 1: query is missing;", "action_request_validation_exception")
     custom = Terms(field="detector_id", values=tuple(_custom(catalog)))
     visible = tuple(_visible(access.visibility(request)))

@@ -94,5 +94,7 @@ def test_a_single_run(api: RunningApi, detector: str) -> None:
 def test_the_entity_of_a_profile_is_read_from_the_parameters_first(api: RunningApi) -> None:
     many = api.detector(api.source(minute_records()), category_field=["host"])
     id = api.call("POST", "/detectors", many).json()["_id"]
-    path = f"/detectors/{id}/_profile/entity_info?category_field=host&entity=h1"
-    assert api.call("POST", path, {"entity": [{"name": "nope", "value": "x"}]}).json() == {"is_active": False}
+    path = f"/detectors/{id}/_profile/entity_info?category_field=host&entity="
+    nobody, somebody = {"entity": [{"name": "nope", "value": "x"}]}, {"entity": [{"name": "host", "value": "h1"}]}
+    assert api.call("POST", path + "h1", nobody).json() == {}
+    assert api.call("POST", path + "h9", somebody).json()["error"]["reason"] == "Cannot find entity"
