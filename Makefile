@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check simulate bench contract docs format lock clean
+.PHONY: help install demo test quick check simulate bench contract docs format lock clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ demo: $(STAMP) ## a real Kafka, a worker, the API and real data; prints anomalie
 
 test: $(STAMP) ## all tests but the slow ones, which ARGS="-m slow" runs (they start their own Kafka)
 	$(BIN)/pytest -q -n 2 --dist loadfile $(ARGS)
+
+quick: $(STAMP) ## the tests that need no Kafka and no thousands of examples, for the loop while working
+	$(BIN)/pytest -q -n 2 -m "not slow and not kafka and not thorough" $(ARGS)
 
 check: $(STAMP) ## lint, format, types and the direction of imports
 	$(BIN)/ruff check .

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -51,3 +52,20 @@ def test_every_test_that_the_guarantees_name_exists() -> None:
     promised = text.partition("## Promised")[2].partition("## Not promised")[0]
     rows = [line for line in promised.splitlines() if line.startswith("| ")][1:]
     assert all("::" in row for row in rows), "each promise names the test that shows it"
+
+
+def test_the_diagram_of_a_workers_rooms_is_the_contract_that_make_check_enforces() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (layers,) = [contract["layers"] for contract in contracts if contract["type"] == "layers"]
+    diagram = (ROOT / "docs/architecture.md").read_text().partition("flowchart TD\n")[2].partition("```")[0]
+    names = dict(re.findall(r"(\w+)\[([^]]+)\]", diagram))
+    arrows = [line.split(" --> ") for line in re.sub(r"\[[^]]+\]", "", diagram).split("\n") if "-->" in line]
+    chain = [arrows[0][0].strip(), *(below.strip() for _, below in arrows)]
+    assert [above.strip() for above, _ in arrows] == chain[:-1]
+    assert [sorted(names[box].split(", ")) for box in chain] == [sorted(layer.split(" | ")) for layer in layers]
+
+
+def test_every_file_that_the_contributors_page_names_exists() -> None:
+    named = re.findall(r"`((?:streams|api|deploy|schemas|tests)/[\w/.]+)`", (ROOT / "CONTRIBUTING.md").read_text())
+    assert len(named) >= 10
+    assert [name for name in named if not (ROOT / name).exists()] == []

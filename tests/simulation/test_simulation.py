@@ -23,6 +23,8 @@ QUICKLY = {"barrier": 50, "lateness": 20}
 RARELY = 20_000
 """Seeds for those that matter only when faults meet."""
 
+pytestmark = pytest.mark.thorough
+
 
 def simulate(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(

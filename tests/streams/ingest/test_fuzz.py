@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -20,6 +21,8 @@ from streams.ingest.windows import RunWindows
 from tests.schemas.documents import parsed
 from tests.schemas.foreign import DETECTORS, FILTERS, OBJECTS, RECORDS
 from tests.streams.ingest.plans import Record, decode, decoder, plan, records
+
+pytestmark = pytest.mark.thorough
 
 
 def accepted(document: dict[str, Any]) -> bool:
