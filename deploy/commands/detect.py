@@ -16,11 +16,12 @@ from deploy.offline.fields import Fields
 from deploy.offline.file import FileFormat, read_rows
 from deploy.offline.run import FileRun, detector_of
 from schemas.result import Result, encode_result
+from schemas.time_unit import TIME_UNITS
 
 
 @click.command("detect")
 @click.argument("file", type=click.Path(dir_okay=False, exists=True, allow_dash=True, path_type=Path))
-@click.option("--time", "time_field", required=True, metavar="FIELD", help="Epoch ms or ISO 8601 (UTC).")
+@click.option("--time", "time_field", required=True, metavar="FIELD", help="Epoch time or ISO 8601 (UTC).")
 @click.option(
     "--feature",
     "features",
@@ -34,6 +35,11 @@ from schemas.result import Result, encode_result
 @click.option("--interval", metavar="5m", help="Length of a window (s, m, h, d); found from the rows if not given.")
 @click.option(
     "--delay", metavar="30s", help="Leave out rows that are later, as a running detector does; else none is late."
+)
+@click.option(
+    "--time-unit",
+    type=click.Choice(list(TIME_UNITS)),
+    help="Of times that are numbers; told from the rows if not given.",
 )
 @click.option("--time-format", metavar="FORMAT", help="Of times in another order, as in: %d/%m/%Y %H:%M")
 @click.option("--time-zone", metavar="ZONE", help="Of times without an offset, as in: Europe/Berlin")
@@ -53,6 +59,7 @@ def command(
     where: str | None,
     interval: str | None,
     delay: str | None,
+    time_unit: str | None,
     time_format: str | None,
     time_zone: str | None,
     encoding: str | None,
@@ -84,7 +91,8 @@ def command(
         name="detect",
         where=where,
     )
-    detector = detector_of({**document, "model": model if seed is None else {**model, "seed": seed}})
+    extensions = {"model": model if seed is None else {**model, "seed": seed}, "time_unit": time_unit}
+    detector = detector_of({**document, **extensions})
     fields = Fields(
         time_field,
         tuple(by),

@@ -69,11 +69,9 @@ def check_times(sample: Sequence[bytes], field: str, median: int) -> None:
     """Raise ``Refused`` (400) if times are numbers, and of another unit: their ``median`` (epoch ms) is before 2000."""
     if median >= YEAR_2000:
         return
-    number = next((value for value in _values(sample).get(field, []) if _is_number(value)), None)
+    number = next((value for value in values_of(sample, field) if _is_number(value)), None)
     if number is not None:
-        raise Refused(
-            400, f"{field} {number} is no plausible time: as epoch ms the rows are of {utc(median)}"
-        )
+        raise Refused(400, f"{field} {number} is no plausible time: the rows would be of {utc(median)}")
 
 
 def check_usable(sample: Sequence[bytes], field: str, *, number: bool) -> None:
@@ -85,6 +83,11 @@ def check_usable(sample: Sequence[bytes], field: str, *, number: bool) -> None:
     if number and not any(map(_is_number, values)):
         numbers = [path for path, leaves in found.items() if any(map(_is_number, leaves))]
         raise Refused(400, f"{field} holds no number (it has {values[0]!r}): there are numbers in {listed(numbers)}")
+
+
+def values_of(sample: Sequence[bytes], field: str) -> list[Any]:
+    """The values of a field in these JSON records."""
+    return _values(sample).get(field, [])
 
 
 def _values(sample: Sequence[bytes]) -> dict[str, list[Any]]:

@@ -8,15 +8,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice, repeat
+from itertools import chain, islice, repeat
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from deploy.offline.fields import SAMPLE, Fields, check_times, check_usable
+from deploy.offline.fields import SAMPLE, Fields, check_times, check_usable, values_of
 from deploy.offline.interval import complete_until, interval_of, usual_gap
 from deploy.offline.row import Row
+from formats.time import moment_text, told_unit
 from schemas.detector import Detector, DetectorLimits, parse_detector
 from schemas.errors import Refused
 from schemas.interval import Interval
@@ -42,10 +43,12 @@ BATCH = 10_000
 @dataclass
 class Counts:
     """What became of the rows. ``empty`` ones count, but hold no value of any feature; ``outside`` are those that the
-    filter leaves out or that have no category value; ``unusable`` counts by reason, with an example of each."""
+    filter leaves out or that have no category value; ``unusable`` counts by reason, with an example of each. ``times``
+    are the least and the greatest time (epoch ms)."""
 
     read: int = 0
     used: int = 0
+    times: tuple[int, int] = (0, 0)
     empty: int = 0
     outside: int = 0
     late: int = 0
@@ -55,16 +58,17 @@ class Counts:
     def lines(self) -> list[str]:
         """This for people.
 
-        >>> Counts(read=3, used=2, late=1).lines()
-        ['3 rows read: 2 used (0 without a value), 1 late']
+        >>> Counts(read=3, used=2, late=1, times=(0, 60_000)).lines()
+        ['3 rows read, from 1970-01-01T00:00:00Z to 1970-01-01T00:01:00Z: 2 used (0 without a value), 1 late']
         """
+        first, last = map(moment_text, self.times)
         parts = [f"{self.used:,} used ({self.empty:,} without a value)", f"{self.late:,} late"]
         if self.outside:
             parts.append(f"{self.outside:,} left out by the filter or without a category")
         if self.unusable:
             parts.append(f"{self.unusable.total():,} unusable")
         return [
-            f"{self.read:,} rows read: {', '.join(parts)}",
+            f"{self.read:,} rows read, from {first} to {last}: {', '.join(parts)}",
             *(f"  {count:,} {reason}: {self.examples[reason]}" for reason, count in self.unusable.most_common()),
         ]
 
@@ -87,11 +91,14 @@ class FileRun:
 
     def __init__(self, detector: Detector, rows: Iterable[bytes], fields: Fields, *, find_interval: bool) -> None:
         self._settings = Settings()
+        rows = iter(rows)
+        self._sample = list(islice(rows, SAMPLE))
+        if detector.time_unit is None:
+            detector = msgspec.structs.replace(detector, time_unit=told_unit(values_of(self._sample, fields.time)))
         plan = self._plan(detector)
         self._table = EntityTable(plan)
         self.counts = Counts()
-        self._sample: list[bytes] = []
-        self._batches = list(self._decoded(plan, rows))
+        self._batches = list(self._decoded(plan, chain(self._sample, rows)))
         times = np.concatenate([batch.times for batch in self._batches] or [np.empty(0, np.int64)])
         self._check(fields, plan, times)
         gap = usual_gap(times, np.concatenate([batch.entities for batch in self._batches]))
@@ -104,6 +111,7 @@ class FileRun:
             disorder = int((np.maximum.accumulate(times) - times).max())
             detector = msgspec.structs.replace(detector, window_delay=_seconds(disorder))
         self.plan = self._plan(detector)
+        self.counts.times = (int(times.min()), int(times.max()))
         self._until = complete_until(int(times.max()), gap, self.plan.interval_ms)
         spec = forest_spec(DETECTOR_ID, detector)
         models = DetectorModels(DETECTOR_ID, spec, checkpoint_windows=self._settings.model_checkpoint_windows)
@@ -123,12 +131,10 @@ class FileRun:
 
     # -- reading ----------------------------------------------------------------------------------------------
 
-    def _decoded(self, plan: Plan, rows: Iterable[bytes]) -> Iterator[Batch]:
+    def _decoded(self, plan: Plan, rows: Iterator[bytes]) -> Iterator[Batch]:
         decoder = Decoder([plan], [self._table], max_ahead_ms=0)
-        rows = iter(rows)
         counts = self.counts
         while some := [Row(counts.read + place, value) for place, value in enumerate(islice(rows, BATCH))]:
-            self._sample += [row.value for row in some[: SAMPLE - len(self._sample)]]
             counts.read += len(some)
             decoded = decoder.decode(*SOURCE, some)
             for letter in decoded.dead_letters:

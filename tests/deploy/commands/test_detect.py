@@ -40,7 +40,9 @@ def test_a_spike_is_found_and_shown_as_a_result_document(metrics: Path) -> None:
     assert abs(spike["expected_values"][0]["value_list"][0]["data"] - 50) < 15
     assert spike["data_end_time"] - spike["data_start_time"] == 300_000
     assert "1,200 windows of 300 s, 2 models" in err
-    assert "1,200 rows read: 1,200 used (0 without a value), 0 late\n" in err
+    assert (
+        "rows read, from 2024-01-01T00:00:00Z to 2024-01-03T01:55:00Z: 1,200 used (0 without a value), 0 late\n" in err
+    )
     assert all(each["anomaly_grade"] > 0 for each in documents)
 
 

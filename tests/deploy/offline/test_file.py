@@ -116,7 +116,8 @@ def test_json_reaches_the_decoder_as_it_is(tmp_path: Path) -> None:
 
 
 def test_lines_that_hold_arrays_are_no_array_of_all_rows(tmp_path: Path) -> None:
-    assert rows(b'[{"t": 1}, {"t": 2}]\n[{"t": 3}]\n', tmp_path) == [[{"t": 1}, {"t": 2}], [{"t": 3}]]
+    found: list[Any] = rows(b'[{"t": 1}, {"t": 2}]\n[{"t": 3}]\n', tmp_path)
+    assert found == [[{"t": 1}, {"t": 2}], [{"t": 3}]]
 
 
 def test_a_time_zone_changes_the_times_of_json_and_parquet_too(tmp_path: Path) -> None:

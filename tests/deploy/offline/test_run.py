@@ -72,6 +72,16 @@ def test_a_row_without_a_category_or_outside_of_the_filter_is_counted() -> None:
     assert (run.counts.read, run.counts.used, run.counts.outside) == (3, 1, 2)
 
 
+@pytest.mark.parametrize("factor", [0.001, 1, 1000, 1_000_000])
+def test_times_that_are_numbers_are_read_in_the_unit_that_most_rows_tell(factor: float) -> None:
+    rows = encoded(
+        *({"t": int((NOON + second * 1000) * factor), "x": second} for second in range(20)), {"t": 80, "x": 1}
+    )
+    run = file_run(rows, ["avg:x"], interval="1s")
+    assert list(windows(run))[-1] == (NOON + 20_000, "")
+    assert run.counts.times[1] == NOON + 19_000
+
+
 def test_many_models_and_rows_beyond_one_batch() -> None:
     rows = encoded(*({"t": NOON + 1000 * second, "host": f"h{n}", "x": n} for second in range(60) for n in range(400)))
     run = file_run(rows, ["avg:x"], by=["host"])
@@ -88,7 +98,7 @@ def test_many_models_and_rows_beyond_one_batch() -> None:
         ({"t": NOON, "x": {"y": 1}}, "No row has a value of x: there are values of t, x.y"),
         ({"t": NOON, "x": "much", "y": 1}, "x holds no number (it has 'much'): there are numbers in t, y"),
         ({"x": 1}, "No row has a value of t: there are values of x"),
-        ({"t": 1_700_000, "x": 1}, "t 1700000 is no plausible time: as epoch ms the rows are of 1970-01-01"),
+        ({"t": 1_700_000, "x": 1}, "t 1700000 is no plausible time: the rows would be of 1970-01-01"),
     ],
 )
 def test_a_field_of_which_nothing_can_be_used_is_named(record: dict[str, object], message: str) -> None:
