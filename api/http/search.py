@@ -10,12 +10,12 @@ from api.http.requests import Request
 from api.results.queries import Queries
 from api.search.deadline import Deadline
 from api.search.index import DocumentTable
-from api.search.mappings import Types
 from api.search.request import SearchRequest, parse_search
 from api.search.search import looked_at, search_documents
 from api.search.slice import Allowed
 from api.security.visibility import Visibility
 from schemas.query.errors import Limits
+from schemas.query.fields import Types
 
 DASHBOARDS = "OpenSearch Dashboards"
 """A client whose User-Agent contains this gets ``ui_metadata``, which is left out otherwise."""

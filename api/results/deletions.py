@@ -10,13 +10,13 @@ import duckdb
 import structlog
 
 from api.results.store_file import StoreUnusable
-from api.search.binding import bind
-from api.search.conditions import Condition
 from api.search.mappings import RESULTS
 from schemas.command import User
 from schemas.deletion import Deletion, decode_deletion, encode_deletion
 from schemas.errors import Refused
 from schemas.query import Query, parse_query, to_document
+from schemas.query.bind import bind
+from schemas.query.conditions import Condition
 from schemas.query.errors import Limits
 from streams.kafka.follower import KafkaRecord
 

@@ -14,9 +14,9 @@ from api.detectors.previews import is_preview
 from api.http.errors import unavailable
 from api.results.store import ResultsStore
 from api.results.store_file import StoreUnusable
-from api.search.conditions import Condition
 from api.settings import ApiSettings
 from schemas.errors import Refused
+from schemas.query.conditions import Condition
 from schemas.topics import TOPICS
 from streams.kafka.follower import Followed, Follower, KafkaRecord, NotNow
 

@@ -12,7 +12,6 @@ from api.results.deletions import Deletions
 from api.results.queries import Queries
 from api.results.store import COLUMNS
 from api.results.top_anomalies import read_bounds, read_request
-from api.search.binding import bind
 from api.search.index import Hit
 from api.search.mappings import RESULTS
 from api.search.request import parse_search
@@ -24,6 +23,7 @@ from api.security.access import Access
 from api.security.visibility import Visibility
 from schemas.errors import Refused
 from schemas.query import Query
+from schemas.query.bind import bind
 from schemas.query.errors import Limits
 from schemas.query.pattern import compile_wildcard
 from schemas.query.tree import Bool, Terms

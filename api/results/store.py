@@ -18,10 +18,9 @@ import duckdb
 import structlog
 
 from api.results.store_file import StoreUnusable, open_first, open_one, remove
-from api.search.conditions import Condition
-from api.search.sql import PHRASE, WORDS, Parameters, Writer
+from api.search.sql import Parameters, Writer, add_functions
 from schemas.errors import UNREADABLE, Refused
-from schemas.query.analysis import has_phrase, words
+from schemas.query.conditions import Condition
 from schemas.result import decode_result
 
 log = structlog.get_logger()
@@ -351,13 +350,7 @@ class ResultsStore:
                 "autoinstall_known_extensions": "false",  # a search must never reach out to the network
             },
         )
-        connection.create_function(WORDS, words, ["VARCHAR"], "VARCHAR[]")
-        connection.create_function(
-            PHRASE,
-            lambda text, phrase, prefix: has_phrase(words(text), phrase.split(" "), prefix),
-            ["VARCHAR", "VARCHAR", "BOOLEAN"],
-            "BOOLEAN",
-        )
+        add_functions(connection)
         return connection
 
 

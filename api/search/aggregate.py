@@ -13,16 +13,16 @@ from typing import Any
 
 from api.search.aggregation import Aggregation
 from api.search.aggregation_kinds import MAX_TOP_HITS, METRICS, NUMERIC
-from api.search.binding import bind, typed
 from api.search.bucket_path import value_at
-from api.search.conditions import Between, Field, Not, Nothing, Present
 from api.search.intervals import ROUGHLY, DateGrid, NumberGrid
-from api.search.mappings import FieldType, nested_path, stored_path
 from api.search.slice import Grid, Group, Key, Slice
 from api.search.sorting import text_field
 from schemas.errors import Refused
+from schemas.query.bind import bind, typed
+from schemas.query.conditions import Between, Not, Nothing
 from schemas.query.dates import format_date, parse_date, read_zone
 from schemas.query.errors import wrong_value
+from schemas.query.fields import Field, FieldType, nested_path, stored_path
 from schemas.query.pattern import compile_regexp
 
 
@@ -38,7 +38,7 @@ def resolve(name: str | None, slice_: Slice, kind: str = "") -> tuple[Field | No
     type_ = slice_.types.get(name or "")
     if name is None or type_ is None or type_ in ("object", "nested"):
         return None, None
-    if type_ == "text" and kind != "missing":
+    if type_ == "text":
         raise text_field(name)
     if kind in NUMERIC and type_ in ("keyword", "text"):
         raise _unfit(name, type_, kind)
@@ -74,15 +74,6 @@ def _single(one: Aggregation, slice_: Slice) -> dict[str, Any]:
 
 def _filter(one: Aggregation, slice_: Slice) -> dict[str, Any]:
     return _single(one, slice_.where(bind(one.settings["query"], slice_.types, slice_.now, slice_.scope)))
-
-
-def _global(one: Aggregation, slice_: Slice) -> dict[str, Any]:
-    return _single(one, slice_.everything())
-
-
-def _missing(one: Aggregation, slice_: Slice) -> dict[str, Any]:
-    field_, _ = resolve(one.settings["field"], slice_, "missing")
-    return _single(one, slice_ if field_ is None else slice_.where(Not(Present(field_))))
 
 
 def _nested(one: Aggregation, slice_: Slice) -> dict[str, Any]:
@@ -384,9 +375,7 @@ _BUCKETS: dict[str, Callable[[Aggregation, Slice], dict[str, Any]]] = {
     "date_range": _range,
     "filter": _filter,
     "filters": _filters,
-    "global": _global,
     "histogram": _histogram,
-    "missing": _missing,
     "nested": _nested,
     "range": _range,
     "reverse_nested": _reverse_nested,

@@ -74,8 +74,6 @@ def _parse(name: str, definition: Any, limits: Limits, depth: int) -> Aggregatio
     if kind == "bucket_sort" and not depth:
         raise _invalid(f"bucket_sort aggregation [{name}] must be declared inside of another aggregation")
     _check_bucket_sorts(children)
-    if kind == "global" and depth:
-        raise wrong_value(f"Aggregator [{name}] of type [global] can only be at the top level")
     return Aggregation(name, kind, Settings(kind, settings, limits).read(), children, meta)
 
 

@@ -123,8 +123,6 @@ class Settings:
             threshold = self._number("precision_threshold", None)
             if threshold is not None and threshold < 0:
                 raise wrong_value(f"[precisionThreshold] must be greater than or equal to 0. Found [{threshold:g}]")
-        elif self._kind == "median_absolute_deviation":
-            self._take("compression")
         return settings
 
     def _read_terms(self) -> dict[str, Any]:
@@ -262,12 +260,6 @@ class Settings:
         if self._take("path") is not None:
             raise wrong_value("[path] is not supported in [reverse_nested]: it leads to the whole document")
         return {}
-
-    def _read_global(self) -> dict[str, Any]:
-        return {}
-
-    def _read_missing(self) -> dict[str, Any]:
-        return {"field": self._field()}
 
     def _read_top_hits(self) -> dict[str, Any]:
         size, start = self._whole("size", 3, most=10_000), self._whole("from", 0, most=10_000)

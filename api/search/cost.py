@@ -10,39 +10,24 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from api.search.aggregation import Aggregation
-from api.search.binding import bind
-from api.search.conditions import (
-    AtLeast,
-    Between,
-    Condition,
-    Every,
-    Fitting,
-    Inside,
-    Not,
-    Phrase,
-    Prefixed,
-    Wild,
-    Words,
-)
-from api.search.mappings import Types
 from schemas.errors import Refused
+from schemas.query.bind import bind
+from schemas.query.conditions import AtLeast, Between, Condition, Every, Fits, Inside, Not, Phrase, Words
+from schemas.query.fields import Types
 
 
 @dataclass(frozen=True)
 class Prices:
-    """Of comparing a value, of a pattern, of one with ``?``, of a regular expression, of the words of a text, of nested
-    objects."""
+    """Of comparing a value, of a pattern, of the words of a text, of nested objects."""
 
     value: float
     pattern: float
-    characters: float
-    expression: float
     words: float
     object: float
 
 
-MEMORY = Prices(value=3.0, pattern=5.0, characters=36.0, expression=12.0, words=15.0, object=2.0)
-STORE = Prices(value=0.01, pattern=0.03, characters=0.03, expression=0.15, words=14.0, object=0.05)
+MEMORY = Prices(value=3.0, pattern=12.0, words=15.0, object=2.0)
+STORE = Prices(value=0.01, pattern=0.15, words=14.0, object=0.05)
 
 
 def price(condition: Condition, prices: Prices) -> float:
@@ -61,11 +46,9 @@ def price(condition: Condition, prices: Prices) -> float:
         return prices.object + price(condition.part, prices)
     if isinstance(condition, Words | Phrase):
         return prices.words
-    if isinstance(condition, Wild | Fitting | Prefixed | Between) and condition.field.type == "text":
+    if isinstance(condition, Fits | Between) and condition.field.type == "text":
         return prices.words
-    if isinstance(condition, Wild | Prefixed):
-        return prices.characters if isinstance(condition, Wild) and "?" in condition.pattern else prices.pattern
-    return prices.expression if isinstance(condition, Fitting) else prices.value
+    return prices.pattern if isinstance(condition, Fits) else prices.value
 
 
 def price_of_aggregations(
@@ -74,7 +57,7 @@ def price_of_aggregations(
     """What all aggregations together cost a document, at the most."""
     total = 0.0
     for one in aggregations.values():
-        inside = {"nested": one.settings.get("path", ""), "reverse_nested": "", "global": ""}.get(one.kind, scope)
+        inside = {"nested": one.settings.get("path", ""), "reverse_nested": ""}.get(one.kind, scope)
         queries: Iterable[object] = ()
         if one.kind == "filter":
             queries = (one.settings["query"],)

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from api.search.conditions import Field
-from api.search.mappings import Types, nested_path, stored_path
-from api.search.matching import getter
 from schemas.query.dates import format_date
 from schemas.query.errors import malformed
+from schemas.query.fields import Field, Types, nested_path, stored_path
+from schemas.query.memory import getter
 from schemas.query.pattern import compile_wildcard
 from schemas.query.read import token
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any, Generic, Protocol, TypeVar
 
-from api.search.conditions import Condition, Every, IdOf, OneOf
+from schemas.query.conditions import Condition, Every, IdOf, OneOf
 
 
 class Hit(Protocol):

@@ -1,16 +1,11 @@
-"""The field types of the documents that can be searched, as OpenSearch's index mappings give them (anchor section 11).
+"""The field types of the documents that can be searched, as OpenSearch's index mappings give them.
 
 What is not listed can be shown, but not searched, sorted or aggregated.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Literal
-
-FieldType = Literal["keyword", "text", "long", "double", "date", "boolean", "object", "nested"]
-Types = Mapping[str, FieldType]
-"""Field types by dotted path. ``text`` fields have a sub-field ``keyword`` where it is listed."""
+from schemas.query.fields import FieldType, Types
 
 _TEXT_AND_KEYWORD: dict[str, FieldType] = {"": "text", ".keyword": "keyword"}
 
@@ -82,27 +77,3 @@ RESULTS: Types = {
     **_typed("date", "incident.start_time"),
     **_USER,
 }
-
-
-def nested_path(types: Types, field: str) -> str:
-    """The innermost nested object that a field lies in, "" for a field of the document itself.
-
-    >>> nested_path(RESULTS, "expected_values.value_list.data"), nested_path(RESULTS, "task_id")
-    ('expected_values.value_list', '')
-    """
-    end = field.rfind(".")
-    while end != -1:
-        if types.get(field[:end]) == "nested":
-            return field[:end]
-        end = field.rfind(".", 0, end)
-    return ""
-
-
-def stored_path(types: Types, field: str) -> str:
-    """Where a field's values stand in the document: a ``keyword`` sub-field has those of its text.
-
-    >>> stored_path(DETECTORS, "name.keyword")
-    'name'
-    """
-    above, _, last = field.rpartition(".")
-    return above if last == "keyword" and types.get(above) == "text" else field

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from itertools import product
+from itertools import compress, product
 from typing import Any
 
 from api.search.aggregation import Aggregation
-from api.search.binding import typed
-from api.search.conditions import Condition, Field
 from api.search.deadline import Deadline
 from api.search.index import Hit
-from api.search.mappings import Types
-from api.search.matching import compile_condition, getter, objects
 from api.search.metrics import metric
 from api.search.response import Shown, hit_document
-from api.search.scoring import hit_value
+from api.search.scoring import hit_values, valued
 from api.search.slice import ALLOWED, Budget, Group, Key
 from api.search.sorting import bind_sort, ordered
 from schemas.query import MatchAll
+from schemas.query.bind import typed
+from schemas.query.conditions import Condition
 from schemas.query.dates import parse_date
+from schemas.query.fields import Field, Types
+from schemas.query.memory import Documents, compile_condition, getter, objects
 
 
 @dataclass
@@ -31,14 +31,13 @@ class MemorySlice:
     types: Types
     now: int
     index: str
-    all: Callable[[], Iterable[Hit]]
     scope: str = ""
     budget: Budget = field(default_factory=lambda: Budget(ALLOWED))
     deadline: Deadline = field(default_factory=Deadline)
 
     def _with(self, items: list[tuple[Hit, Any]], scope: str | None = None) -> MemorySlice:
         scope = self.scope if scope is None else scope
-        return MemorySlice(items, self.types, self.now, self.index, self.all, scope, self.budget, self.deadline)
+        return MemorySlice(items, self.types, self.now, self.index, scope, self.budget, self.deadline)
 
     def count(self) -> int:
         """How many there are."""
@@ -80,7 +79,10 @@ class MemorySlice:
     def where(self, condition: Condition) -> MemorySlice:
         """Those that make the condition true."""
         test = compile_condition(condition)
-        return self._with([(hit, item) for hit, item in self.deadline.over(self.items) if test(item, hit.id)])
+        kept: list[tuple[Hit, Any]] = []
+        for some in self.deadline.parts(self.items):
+            kept += compress(some, test(Documents([item for _, item in some], [hit.id for hit, _ in some])))
+        return self._with(kept)
 
     def nested(self, field: Field) -> MemorySlice:
         """The nested objects of these documents."""
@@ -93,16 +95,12 @@ class MemorySlice:
         """The documents that these nested objects are of."""
         return self._with([(hit, hit.source) for hit in {hit.id: hit for hit, _ in self.items}.values()], "")
 
-    def everything(self) -> MemorySlice:
-        """All documents that there are."""
-        return self._with([(hit, hit.source) for hit in self.all()], "")
-
     def top_hits(self, settings: dict[str, Any]) -> dict[str, Any]:
         """The best documents, as ``hits``."""
         keys = bind_sort(settings["sort"], self.types)
-        readers = [hit_value(key, MatchAll(), self.types, self.now) for key in keys]
-        rows = [(tuple(read(hit) for read in readers), hit) for hit, _ in self.deadline.over(self.items)]
-        rows = ordered(rows, keys)[settings["from"] : settings["from"] + settings["size"]]
+        reads = [hit_values(key, MatchAll(), self.types, self.now) for key in keys]
+        rows = ordered(valued([hit for hit, _ in self.items], reads, self.deadline), keys)
+        rows = rows[settings["from"] : settings["from"] + settings["size"]]
         shown = Shown(self.index, settings["source"], versions=settings["version"], seq_nos=settings["seq_no"])
         score = None if keys else 1.0
         hits = [hit_document(shown, hit, score, keys, values) for values, hit in rows]

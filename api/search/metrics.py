@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from api.search.mappings import FieldType
 from schemas.query.dates import format_date
+from schemas.query.fields import FieldType
 
 
 def metric(kind: str, settings: dict[str, Any], type_: FieldType | None, values: list[Any]) -> dict[str, Any]:
@@ -23,13 +23,11 @@ def metric(kind: str, settings: dict[str, Any], type_: FieldType | None, values:
     if kind == "percentiles":
         numbers.sort()
         return percentiles(settings, type_, [quantile(numbers, one / 100) for one in settings["percents"]])
-    if kind == "median_absolute_deviation":
-        return single(None, deviation(numbers))
-    if kind in ("stats", "extended_stats"):
+    if kind == "extended_stats":
         total = math.fsum(numbers)
         squares = math.fsum(number * number for number in numbers)
         low, high = (min(numbers), max(numbers)) if numbers else (None, None)
-        return stats(kind, settings, type_, len(numbers), low, high, total, squares)
+        return stats(settings, type_, len(numbers), low, high, total, squares)
     if kind == "sum":
         return single(type_, math.fsum(numbers), settings.get("format"))
     if not numbers:
@@ -52,7 +50,6 @@ def single(type_: FieldType | None, value: float | None, form: str | None = None
 
 
 def stats(
-    kind: str,
     settings: dict[str, Any],
     type_: FieldType | None,
     count: int,
@@ -61,14 +58,12 @@ def stats(
     total: float,
     squares: float,
 ) -> dict[str, Any]:
-    """``stats`` and ``extended_stats`` from count, bounds, sum and sum of squares."""
+    """``extended_stats`` from count, bounds, sum and sum of squares."""
     average = total / count if count else None
     shown: dict[str, Any] = {"count": count, "min": low, "max": high, "avg": average, "sum": total}
     if type_ == "date" and count:
         form = settings.get("format")
         shown |= {f"{name}_as_string": format_date(shown[name], form=form) for name in ("min", "max", "avg", "sum")}
-    if kind == "stats":
-        return shown
     population = sampling = None
     if average is not None:
         population = max(0.0, squares / count - average * average)
@@ -114,9 +109,3 @@ def quantile(numbers: list[float], share: float) -> float | None:
     low = math.floor(at)
     high = min(low + 1, len(numbers) - 1)
     return numbers[low] + (numbers[high] - numbers[low]) * (at - low)
-
-
-def deviation(numbers: list[float]) -> float | None:
-    """The median absolute deviation."""
-    middle = quantile(sorted(numbers), 0.5)
-    return None if middle is None else quantile(sorted(abs(number - middle) for number in numbers), 0.5)

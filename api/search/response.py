@@ -8,8 +8,8 @@ from typing import Any
 
 from api.search.fields import DocvalueField, SourceFilter, field_values
 from api.search.index import Hit
-from api.search.mappings import Types
 from api.search.sorting import BoundKey
+from schemas.query.fields import Types
 
 SHARDS = {"total": 1, "successful": 1, "skipped": 0, "failed": 0}
 

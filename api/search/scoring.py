@@ -5,17 +5,26 @@ These are not OpenSearch's BM25 scores: they rank by how many of the wanted clau
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from itertools import repeat
 from typing import Any
 
-from api.search.binding import bind
-from api.search.index import Hit
-from api.search.mappings import Types
-from api.search.matching import compile_condition
-from api.search.sorting import BoundKey, sort_value
-from schemas.query.tree import Bool, ConstantScore, DisMax, MultiField, Nested, Query, Written
+import numpy as np
+import numpy.typing as npt
 
-Score = Callable[[Any, str], float]
+from api.search.deadline import Deadline
+from api.search.index import Hit
+from api.search.sorting import BoundKey, sort_value
+from schemas.query.bind import bind
+from schemas.query.fields import Types
+from schemas.query.memory import Documents, Rows, compile_condition
+from schemas.query.tree import Bool, MultiField, Nested, Query, Written
+
+Scores = Callable[[Rows], npt.NDArray[np.float64]]
+Read = Callable[[Sequence[Hit]], Iterable[Any]]
+Row = tuple[tuple[Any, ...], Hit]
+"""A hit behind its sort values."""
 
 
 def constant_score(query: Query) -> float | None:
@@ -39,10 +48,9 @@ def constant_score(query: Query) -> float | None:
     if isinstance(query, Nested):
         inner = constant_score(query.query)
         return None if inner is None else (0.0 if query.score_mode == "none" else inner * query.boost)
-    if isinstance(query, DisMax):
-        return None
     if isinstance(query, MultiField):
-        return query.boost * query.leaf.boost
+        boosts = {boost for _, boost in query.boosts}
+        return query.boost * boosts.pop() if len(boosts) == 1 else None
     return query.boost
 
 
@@ -51,40 +59,55 @@ def _scaled(query: Query, clauses: tuple[Query, ...]) -> float | None:
     return None if None in scores else query.boost * sum(score for score in scores if score is not None)
 
 
-def scorer(query: Query, types: Types, now: int, scope: str = "") -> Score:
-    """A function that gives the score of a document that matches."""
+def scorer(query: Query, types: Types, now: int, scope: str = "") -> Scores:
+    """A function that gives the scores of documents that match."""
     constant = constant_score(query)
-    if constant is not None:
-        return lambda document, id: constant
-    if isinstance(query, Written):
+    if isinstance(query, Written) and constant is None:
         inner = scorer(query.meaning, types, now, scope)
-        return lambda document, id: query.boost * inner(document, id)
-    if isinstance(query, Bool):
+        return lambda rows: query.boost * inner(rows)
+    if isinstance(query, Bool) and constant is None:
         parts = [_tested(clause, types, now, scope) for clause in (*query.must, *query.should)]
-        return lambda document, id: query.boost * sum(part(document, id) for part in parts)
-    if isinstance(query, DisMax):
-        options = [_tested(clause, types, now, scope) for clause in query.queries]
-
-        def best(document: Any, id: str) -> float:
-            scores = [option(document, id) for option in options]
-            return query.boost * (max(scores) + query.tie_breaker * (sum(scores) - max(scores)))
-
-        return best
-    if isinstance(query, ConstantScore | Nested):
-        return lambda document, id: query.boost
-    return lambda document, id: query.boost
+        return lambda rows: query.boost * sum((part(rows) for part in parts), np.zeros(len(rows)))
+    if isinstance(query, MultiField) and constant is None:
+        options = [_tested(one, types, now, scope) for one in each_field(query)]
+        return lambda rows: query.boost * np.maximum.reduce([option(rows) for option in options])
+    score = query.boost if constant is None else constant
+    return lambda rows: np.full(len(rows), score)
 
 
-def _tested(query: Query, types: Types, now: int, scope: str) -> Score:
+def each_field(query: MultiField) -> list[MultiField]:
+    """The query on each of its fields alone."""
+    return [replace(query, boosts=(one,), boost=1.0) for one in query.boosts]
+
+
+def _tested(query: Query, types: Types, now: int, scope: str) -> Scores:
     test, score = compile_condition(bind(query, types, now, scope)), scorer(query, types, now, scope)
-    return lambda document, id: score(document, id) if test(document, id) else 0.0
+    return lambda rows: np.where(test(rows), score(rows), 0.0)
 
 
-def hit_value(key: BoundKey, query: Query, types: Types, now: int) -> Callable[[Hit], Any]:
-    """A function that gives the sort value of a hit, also for what is no field of its source."""
+def rows_of(hits: Iterable[Hit]) -> Documents:
+    """The documents of hits, to be tested together."""
+    found = list(hits)
+    return Documents([hit.source for hit in found], [hit.id for hit in found])
+
+
+def hit_values(key: BoundKey, query: Query, types: Types, now: int) -> Read:
+    """A function that gives the sort values of hits, also for what is no field of their sources."""
     if key.key.field == "_id":
-        return lambda hit: hit.id
+        return lambda hits: [hit.id for hit in hits]
     if key.key.field in ("_seq_no", "_doc"):
-        return lambda hit: hit.seq_no
-    read = scorer(query, types, now) if key.key.field == "_score" else sort_value(key, types, now)
-    return lambda hit: read(hit.source, hit.id)
+        return lambda hits: [hit.seq_no for hit in hits]
+    if key.key.field == "_score":
+        scores = scorer(query, types, now)
+        return lambda hits: scores(rows_of(hits)).tolist()
+    read = sort_value(key, types, now)
+    return lambda hits: [read(hit.source) for hit in hits]
+
+
+def valued(hits: Iterable[Hit], reads: Sequence[Read], deadline: Deadline) -> list[Row]:
+    """Hits, each with its values. Raises ``Refused`` (504) once ``deadline`` is over."""
+    rows: list[Row] = []
+    for some in deadline.parts(hits):
+        columns = [read(some) for read in reads]
+        rows += zip(zip(*columns, strict=True) if columns else repeat(()), some, strict=False)
+    return rows

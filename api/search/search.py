@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterable
+from itertools import compress
 from typing import Any
 
 from api.search.aggregate import aggregate
-from api.search.binding import bind
-from api.search.conditions import Everything, Field
 from api.search.cost import MEMORY, price, price_of_aggregations, refuse_above
 from api.search.deadline import Deadline
 from api.search.index import Candidates, DocumentTable, H, Hit
-from api.search.mappings import Types, nested_path, stored_path
-from api.search.matching import compile_condition, getter
 from api.search.memory import MemorySlice
 from api.search.request import SearchRequest
 from api.search.response import Shown, hit_document, search_response
-from api.search.scoring import constant_score, hit_value, scorer
+from api.search.scoring import Row, constant_score, hit_values, rows_of, scorer, valued
 from api.search.slice import ALLOWED, Allowed, Budget
 from api.search.sorting import BoundKey, bind_sort, is_after, ordered, text_field
 from schemas.errors import Refused
 from schemas.query import Query
-
-Row = tuple[tuple[Any, ...], Hit]
+from schemas.query.bind import bind
+from schemas.query.conditions import Everything
+from schemas.query.fields import Field, Types, nested_path, stored_path
+from schemas.query.memory import compile_condition, getter
 
 
 def search_documents(
@@ -53,9 +52,8 @@ def search_documents(
     found = matching_documents(request.query, documents, types, now, deadline)
     aggregations: dict[str, Any] | None = None
     if request.aggregations:
-        every = documents if isinstance(documents, DocumentTable | list) else found
         items = [(hit, hit.source) for hit in found]
-        slice_ = MemorySlice(items, types, now, index, lambda: every, budget=Budget(allowed), deadline=deadline)
+        slice_ = MemorySlice(items, types, now, index, budget=Budget(allowed), deadline=deadline)
         aggregations = aggregate(request.aggregations, slice_)
     if request.post_filter is not None:
         found = matching_documents(request.post_filter, found, types, now, deadline)
@@ -82,8 +80,6 @@ def _price(request: SearchRequest, types: Types, now: int) -> float:
 
 def looked_at(request: SearchRequest, table: DocumentTable[H], types: Types, now: int) -> Candidates[H]:
     """The documents of the table that ``search_documents`` needs to see; the table may then change."""
-    if any(each.kind == "global" for each in request.aggregations.values()):
-        return table.everything()
     return table.candidates(bind(request.query, types, now))
 
 
@@ -96,8 +92,8 @@ def matching_documents(
         return list(documents)
     candidates = documents.candidates(condition).read() if isinstance(documents, DocumentTable) else documents
     test = compile_condition(condition)
-    watched = candidates if deadline is None else deadline.over(candidates)
-    return [hit for hit in watched if test(hit.source, hit.id)]
+    parts = (deadline or Deadline()).parts(candidates)
+    return [hit for some in parts for hit in compress(some, test(rows_of(some)))]
 
 
 def _best(
@@ -111,20 +107,17 @@ def _best(
     """The page of hits that was asked for, each with its sort values and, when it is wanted, its score behind."""
     if request.size == 0:
         return [], None
-    readers = [hit_value(key, request.query, types, now) for key in keys]
-    by_score = request.by_score
-    score = scorer(request.query, types, now) if by_score else None
     constant = constant_score(request.query)
-    rows: list[Row] = []
     page = slice(request.start, request.start + request.size)
     if not keys and constant is not None and request.collapse is None:
         shown = list(found)[page]
         return [((constant,), hit) for hit in shown], constant if found else None
-    for hit in deadline.over(found):
-        values = [read(hit) for read in readers]
-        if score is not None:
-            values.append(score(hit.source, hit.id))
-        rows.append((tuple(values), hit))
+    by_score = request.by_score
+    reads = [hit_values(key, request.query, types, now) for key in keys]
+    if by_score:
+        scores = scorer(request.query, types, now)
+        reads.append(lambda hits: scores(rows_of(hits)).tolist())
+    rows = valued(found, reads, deadline)
     best = max((row[0][-1] for row in rows), default=None) if by_score else None
     if keys:
         rows = ordered(rows, keys)

@@ -9,10 +9,10 @@ from typing import Any, Protocol
 
 from api.search.aggregation import Aggregation
 from api.search.aggregation_kinds import MAX_BUCKETS, MAX_TOP_HITS
-from api.search.conditions import Condition, Field
 from api.search.intervals import DateGrid, NumberGrid
-from api.search.mappings import Types
 from schemas.errors import Refused
+from schemas.query.conditions import Condition
+from schemas.query.fields import Field, Types
 
 Grid = DateGrid | NumberGrid
 
@@ -128,9 +128,6 @@ class Slice(Protocol):
 
     def root(self) -> Slice:
         """The documents that these nested objects are of."""
-
-    def everything(self) -> Slice:
-        """All documents that there are, whatever the query."""
 
     def top_hits(self, settings: dict[str, Any]) -> dict[str, Any]:
         """The best documents, as ``hits``."""

@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from api.search.binding import bind, typed
-from api.search.conditions import Field
-from api.search.mappings import FieldType, Types, nested_path, stored_path
-from api.search.matching import compile_condition, getter, objects
 from schemas.errors import Refused
 from schemas.query import Query, parse_query
+from schemas.query.bind import bind, typed
+from schemas.query.conditions import Everything
 from schemas.query.dates import format_date, parse_date
 from schemas.query.errors import DEFAULT_LIMITS, Limits, malformed, wrong_value
+from schemas.query.fields import Field, FieldType, Types, nested_path, stored_path
+from schemas.query.memory import Documents, compile_condition, getter, objects
 from schemas.query.read import token
 
 MODES = ("min", "max", "sum", "avg", "median")
@@ -183,34 +183,36 @@ def text_field(name: str) -> Refused:
     )
 
 
-def sort_value(bound: BoundKey, types: Types, now: int) -> Callable[[Any, str], Any]:
-    """A function that gives a document's sort value from its source and id."""
+def sort_value(bound: BoundKey, types: Types, now: int) -> Callable[[Any], Any]:
+    """A function that gives a document's sort value from its source."""
     if bound.field is None:
-        return lambda document, id: bound.fallback
+        return lambda document: bound.fallback
     values = getter(bound.field)
     mode = bound.key.mode or ("max" if bound.key.descending else "min")
+
+    def combined(found: list[Any]) -> Any:
+        return combine(mode, found) if found else bound.fallback
+
     if bound.key.nested is None:
-
-        def plain(document: Any, id: str) -> Any:
-            found = values(document)
-            if not found:
-                return bound.fallback
-            return found[0] if len(found) == 1 else combine(mode, found)
-
-        return plain
+        return lambda document: combined(values(document))
     path, query = bound.key.nested
     items = objects(Field(path, "nested", nested_path(types, path)))
-    wanted = None if query is None else compile_condition(bind(query, types, now, path))
+    wanted = compile_condition(Everything() if query is None else bind(query, types, now, path))
 
-    def nested(document: Any, id: str) -> Any:
-        found = [one for item in items(document) if wanted is None or wanted(item, id) for one in values(item)]
-        return combine(mode, found) if found else bound.fallback
+    def nested(document: Any) -> Any:
+        inner = items(document)
+        chosen = wanted(Documents(inner))
+        return combined(
+            [value for item, is_wanted in zip(inner, chosen, strict=True) if is_wanted for value in values(item)]
+        )
 
     return nested
 
 
 def combine(mode: str, values: list[Any]) -> Any:
     """One value for several."""
+    if len(values) == 1:
+        return values[0]
     if mode in ("min", "max"):
         return min(values) if mode == "min" else max(values)
     if any(isinstance(value, str) for value in values):

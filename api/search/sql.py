@@ -1,4 +1,4 @@
-"""The second target of a bound query: SQL on a DuckDB table whose columns are the document's members.
+"""The back end in DuckDB: a bound query as SQL on a table whose columns are the document's members.
 
 Nested objects are columns of lists of structs. A condition's SQL may be NULL where a column is: only where it is
 negated or counted does that make a difference, and there it is taken as false.
@@ -11,39 +11,47 @@ from collections.abc import Callable, Collection
 from functools import singledispatchmethod
 from typing import Any
 
-from api.search.binding import typed
-from api.search.conditions import (
+import duckdb
+
+from schemas.query.analysis import has_phrase, words
+from schemas.query.bind import typed
+from schemas.query.conditions import (
     AtLeast,
     Between,
     Condition,
     Every,
     Everything,
-    Field,
-    Fitting,
+    Fits,
     IdOf,
     Inside,
     Not,
     Nothing,
     OneOf,
     Phrase,
-    Prefixed,
     Present,
-    Value,
-    Wild,
     Words,
 )
-from api.search.mappings import FieldType
 from schemas.query.dates import parse_date
-from schemas.query.pattern import regexp_to_re2, wildcard_pieces
+from schemas.query.fields import Field, FieldType
+from schemas.query.tree import Scalar
 
-WORDS = "riverwatch_words"
-PHRASE = "riverwatch_has_phrase"
-"""Functions that a connection must know: the words of a text, and ``has_phrase`` on words joined by a blank."""
+_WORDS, _PHRASE = "riverwatch_words", "riverwatch_has_phrase"
 
 _INLINE = 100
 """Lists longer than this go in as one parameter, which is joined, not compared one by one."""
 
 _LARGEST = 2**63 - 1
+
+
+def add_functions(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make a connection know the functions that conditions on texts call."""
+    connection.create_function(_WORDS, words, ["VARCHAR"], "VARCHAR[]")
+    connection.create_function(
+        _PHRASE,
+        lambda text, phrase, prefix: has_phrase(words(text), phrase.split(" "), prefix),
+        ["VARCHAR", "VARCHAR", "BOOLEAN"],
+        "BOOLEAN",
+    )
 
 
 class Parameters:
@@ -77,11 +85,10 @@ class Writer:
     def column(self, field: Field) -> str | None:
         """The expression for a field's value, None when the table has none."""
         row = self._scopes.get(field.scope)
-        if row is None or "." in field.within:
+        names = field.within.split(".")
+        if row is None or not (row or names[0] in self._columns):
             return None
-        if row:
-            return f'{row}."{field.within}"'
-        return f'"{field.within}"' if field.within in self._columns else None
+        return ".".join([*([row] if row else []), *(f'"{name}"' for name in names)])
 
     def within(self, path: str, row: str) -> Writer:
         """A writer for conditions on one nested object, which ``row`` stands for."""
@@ -135,33 +142,15 @@ class Writer:
         return self._any(condition.field, lambda value: f"{value} IS NOT NULL")
 
     @condition.register
-    def _(self, condition: Prefixed) -> str:
-        start = self.parameters.add(condition.start.lower() if condition.folded else condition.start)
-        return self._any_word(
-            condition.field,
-            lambda value: f"starts_with({f'lower({value})' if condition.folded else value}, {start})",
-        )
-
-    @condition.register
-    def _(self, condition: Wild) -> str:
-        pattern = like_pattern(condition.pattern)
-        bound = self.parameters.add(pattern.lower() if condition.folded else pattern)
-        return self._any_word(
-            condition.field,
-            lambda value: f"{f'lower({value})' if condition.folded else value} LIKE {bound} ESCAPE '!'",
-        )
-
-    @condition.register
-    def _(self, condition: Fitting) -> str:
-        pattern = self.parameters.add(regexp_to_re2(condition.pattern))
-        options = "si" if condition.folded else "s"
-        return self._any_word(condition.field, lambda value: f"regexp_full_match({value}, {pattern}, '{options}')")
+    def _(self, condition: Fits) -> str:
+        expression, options = self.parameters.add(condition.expression), "si" if condition.folded else "s"
+        return self._any_word(condition.field, lambda value: f"regexp_full_match({value}, {expression}, '{options}')")
 
     @condition.register
     def _(self, condition: Words) -> str:
         def test(value: str) -> str:
             found = [
-                f"CASE WHEN list_contains({WORDS}({value}), {self.parameters.add(word)}) THEN 1 ELSE 0 END"
+                f"CASE WHEN list_contains({_WORDS}({value}), {self.parameters.add(word)}) THEN 1 ELSE 0 END"
                 for word in condition.words
             ]
             return f"({' + '.join(found)}) >= {condition.needed}"
@@ -171,7 +160,7 @@ class Writer:
     @condition.register
     def _(self, condition: Phrase) -> str:
         phrase = self.parameters.add(" ".join(condition.words))
-        return self._any(condition.field, lambda value: f"{PHRASE}({value}, {phrase}, {condition.prefix})")
+        return self._any(condition.field, lambda value: f"{_PHRASE}({value}, {phrase}, {condition.prefix})")
 
     @condition.register
     def _(self, condition: Every) -> str:
@@ -209,10 +198,11 @@ class Writer:
             return self._any(field, test)
         word = self.variable() + "w"
         return self._any(
-            field, lambda value: f"coalesce(len(list_filter({WORDS}({value}), lambda {word}: {test(word)})) > 0, false)"
+            field,
+            lambda value: f"coalesce(len(list_filter({_WORDS}({value}), lambda {word}: {test(word)})) > 0, false)",
         )
 
-    def _among(self, value: str, values: Collection[Value]) -> str:
+    def _among(self, value: str, values: Collection[Scalar]) -> str:
         if not values:
             return "false"
         if len(values) > _INLINE:
@@ -221,21 +211,8 @@ class Writer:
             return f"{value} = {self._bound(next(iter(values)))}"
         return f"{value} IN ({', '.join(map(self._bound, values))})"
 
-    def _bound(self, value: Value) -> str:
+    def _bound(self, value: Scalar) -> str:
         return self.parameters.add(value)
-
-
-def like_pattern(wildcard: str) -> str:
-    """A wildcard pattern as one for LIKE with the escape character ``!``.
-
-    >>> like_pattern("a_?*")
-    'a!__%'
-    """
-    pieces = (
-        "".join("_" if one is None else "!" + one if one in "%_!" else one for one in piece)
-        for piece in wildcard_pieces(wildcard)
-    )
-    return "%".join(pieces)
 
 
 def typed_parameter(parameters: Parameters, type_: FieldType, value: Any, now: int) -> str:

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from api.search.aggregation import Aggregation
-from api.search.conditions import Field
-from api.search.mappings import FieldType
 from api.search.metrics import percentiles, single, stats
 from api.search.sql import Writer, typed_parameter
+from schemas.query.fields import Field, FieldType
 
 _COLUMNS = {
     "value_count": ("count({v})",),
@@ -18,10 +17,8 @@ _COLUMNS = {
     "max": ("max({v})",),
     "avg": ("favg({v}::DOUBLE)",),
     "sum": ("fsum({v}::DOUBLE)",),
-    "stats": ("count({v})", "min({v})", "max({v})", "fsum({v}::DOUBLE)", "0"),
     "extended_stats": ("count({v})", "min({v})", "max({v})", "fsum({v}::DOUBLE)", "fsum({v}::DOUBLE * {v}::DOUBLE)"),
     "percentiles": ("quantile_cont({v}::DOUBLE, [{shares}])",),
-    "median_absolute_deviation": ("mad({v}::DOUBLE)",),
 }
 
 
@@ -49,14 +46,12 @@ def metric_result(aggregation: Aggregation, type_: FieldType | None, values: Seq
     kind, settings, first = aggregation.kind, aggregation.settings, values[0]
     if kind in ("value_count", "cardinality"):
         return {"value": int(first or 0)}
-    if kind in ("stats", "extended_stats"):
+    if kind == "extended_stats":
         count, low, high, total, squares = values
         bounds = [None if bound is None else float(bound) for bound in (low, high)]
-        return stats(kind, settings, type_, int(count or 0), bounds[0], bounds[1], total or 0.0, squares or 0.0)
+        return stats(settings, type_, int(count or 0), bounds[0], bounds[1], total or 0.0, squares or 0.0)
     if kind == "percentiles":
         return percentiles(settings, type_, list(first) if first is not None else [None] * len(settings["percents"]))
-    if kind == "median_absolute_deviation":
-        return single(None, first)
     if kind == "sum":
         return single(type_, first or 0.0, settings["format"])
     return single(type_, first, settings["format"])

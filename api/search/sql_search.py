@@ -8,11 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from api.search.aggregate import aggregate
-from api.search.binding import bind
-from api.search.conditions import Condition, Every, Everything, every
 from api.search.cost import STORE, price, price_of_aggregations, refuse_above
 from api.search.index import Hit
-from api.search.mappings import Types
 from api.search.request import SearchRequest
 from api.search.response import Shown, hit_document, search_response
 from api.search.scoring import constant_score
@@ -22,6 +19,9 @@ from api.search.sorting import BoundKey, bind_sort
 from api.search.sql import Parameters, Writer
 from api.search.sql_slice import Rows, Run, Source, SqlSlice
 from api.search.sql_sorting import after, order_by, score_expression, sort_expression
+from schemas.query.bind import bind
+from schemas.query.conditions import Condition, Every, Everything, every
+from schemas.query.fields import Types
 
 
 @dataclass(frozen=True)

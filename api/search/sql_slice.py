@@ -14,9 +14,7 @@ from typing import Any
 from api.search.aggregate import resolve
 from api.search.aggregation import Aggregation
 from api.search.aggregation_kinds import METRICS
-from api.search.conditions import Condition, Field
 from api.search.index import Hit
-from api.search.mappings import Types
 from api.search.metrics import metric
 from api.search.response import Shown, hit_document
 from api.search.slice import Budget, Group, Key
@@ -27,6 +25,8 @@ from api.search.sql_metrics import field_value, metric_columns, metric_result
 from api.search.sql_sorting import order_by, sort_expression
 from schemas.errors import Refused
 from schemas.query import MatchAll
+from schemas.query.conditions import Condition
+from schemas.query.fields import Field, Types
 
 Run = Callable[[str, Mapping[str, Any]], list[tuple[Any, ...]]]
 At = tuple[Any, ...]
@@ -331,10 +331,6 @@ class SqlSlice:
     def root(self) -> SqlSlice:
         """The documents that these rows are of."""
         return SqlSlice(self.rows.root(), self.at)
-
-    def everything(self) -> SqlSlice:
-        """All documents that there are."""
-        return SqlSlice(Rows(self.rows.source, self.rows.source.base))
 
     def top_hits(self, settings: dict[str, Any]) -> dict[str, Any]:
         """The best documents, as ``hits``."""

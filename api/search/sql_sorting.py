@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from api.search.binding import bind
-from api.search.conditions import Field
-from api.search.mappings import Types, nested_path
-from api.search.scoring import constant_score
+from api.search.scoring import constant_score, each_field
 from api.search.sorting import BoundKey
 from api.search.sql import Writer
 from schemas.query import Query
-from schemas.query.tree import Bool, DisMax, Written
+from schemas.query.bind import bind
+from schemas.query.fields import Field, Types, nested_path
+from schemas.query.tree import Bool, MultiField, Written
 
 _METADATA = {"_id": "id", "_seq_no": "seq_no", "_doc": "rid"}
 
@@ -87,8 +86,6 @@ def score_expression(query: Query, writer: Writer, types: Types, now: int, scope
     if isinstance(query, Bool):
         parts = [tested(clause) for clause in (*query.must, *query.should)]
         return f"{query.boost} * ({' + '.join(parts) or '0'})::DOUBLE"
-    if isinstance(query, DisMax):
-        options = [tested(clause) for clause in query.queries]
-        best, total = f"greatest({', '.join(options)}, 0)", " + ".join(options)
-        return f"{query.boost} * ({best} + {query.tie_breaker} * ({total} - {best}))::DOUBLE"
+    if isinstance(query, MultiField):
+        return f"{query.boost} * greatest({', '.join(map(tested, each_field(query)))}, 0)::DOUBLE"
     return f"{query.boost}::DOUBLE"

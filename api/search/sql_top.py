@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from api.search.conditions import Condition
 from api.search.sql import Parameters, Writer
 from api.search.sql_search import Table
+from schemas.query.conditions import Condition
 
 
 def top_anomalies(

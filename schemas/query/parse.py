@@ -6,52 +6,37 @@ Everything unknown is refused with OpenSearch's type and wording; nothing is ign
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from schemas.query.errors import DEFAULT_LIMITS, Limits, malformed, suggestion, wrong_value
-from schemas.query.parse_leaf import LEAVES
-from schemas.query.parse_text import TEXTS
-from schemas.query.read import Reader, token
-from schemas.query.tree import Bool, ConstantScore, DisMax, MatchAll, MatchNone, Nested, Query
-
-UNSUPPORTED = frozenset(
-    [
-        "boosting",
-        "combined_fields",
-        "common",
-        "distance_feature",
-        "function_score",
-        "fuzzy",
-        "geo_bounding_box",
-        "geo_distance",
-        "geo_polygon",
-        "geo_shape",
-        "has_child",
-        "has_parent",
-        "hybrid",
-        "intervals",
-        "knn",
-        "match_bool_prefix",
-        "more_like_this",
-        "neural",
-        "parent_id",
-        "percolate",
-        "rank_feature",
-        "script",
-        "script_score",
-        "span_containing",
-        "span_first",
-        "span_multi",
-        "span_near",
-        "span_not",
-        "span_or",
-        "span_term",
-        "span_within",
-        "template",
-        "terms_set",
-        "wrapper",
-    ]
+from schemas.query.field_clauses import FIELD_CLAUSES, read_operator, read_text, read_zero_terms
+from schemas.query.query_string import parse_query_string
+from schemas.query.read import Reader, text_of, token
+from schemas.query.tree import (
+    Bool,
+    ConstantScore,
+    Exists,
+    Ids,
+    Leaf,
+    Match,
+    MatchAll,
+    MatchNone,
+    MatchPhrase,
+    MultiField,
+    Nested,
+    Query,
+    Terms,
+    Written,
 )
+
+_UNSUPPORTED = """
+    boosting combined_fields common dis_max distance_feature function_score fuzzy geo_bounding_box geo_distance
+    geo_polygon geo_shape has_child has_parent hybrid intervals knn match_bool_prefix more_like_this neural parent_id
+    percolate rank_feature regexp script script_score simple_query_string span_containing span_first span_multi
+    span_near span_not span_or span_term span_within template terms_set wrapper
+"""
+UNSUPPORTED = frozenset(_UNSUPPORTED.split())
 """Clauses of OpenSearch that are refused by name, so that nobody takes them for a typing mistake."""
 
 
@@ -65,6 +50,11 @@ def parse_query(body: Any, limits: Limits = DEFAULT_LIMITS) -> Query:
     Term(boost=1.0, name=None, field='host', value='a', case_insensitive=False)
     """
     return _Parser(limits).clause(body, 1)
+
+
+def known_clauses() -> frozenset[str]:
+    """The names of all clauses that can be read."""
+    return frozenset({*FIELD_CLAUSES, *_CLAUSES})
 
 
 class _Parser:
@@ -96,108 +86,206 @@ class _Parser:
         return query
 
     def _named(self, name: str, inner: Mapping[str, Any], depth: int) -> Query:
-        if name in LEAVES:
-            return LEAVES[name](inner, self._limits)
-        if name in TEXTS:
-            return TEXTS[name](inner, self._limits)
-        if name in _COMPOUNDS:
-            return _COMPOUNDS[name](self, inner, depth)
+        if name in FIELD_CLAUSES:
+            return FIELD_CLAUSES[name].parse(name, inner, self._limits)
+        if name in _CLAUSES:
+            read, manual = _CLAUSES[name]
+            reader = Reader(name, inner, self._limits, manual=manual)
+            query = read(self, reader, depth)
+            reader.finish()
+            return query
         if name in UNSUPPORTED:
             raise malformed(f"[{name}] query is not supported")
         raise malformed(f"unknown query [{name}]{suggestion(name, sorted(known_clauses()))}")
 
-    def _all(self, clause: str, inner: Mapping[str, Any], kind: type[MatchAll] | type[MatchNone]) -> Query:
-        reader = Reader(clause, inner)
-        query = kind(**reader.standard())
-        reader.finish()
-        return query
+    def match_all(self, reader: Reader, depth: int) -> Query:
+        return MatchAll(**reader.standard())
 
-    def match_all(self, inner: Mapping[str, Any], depth: int) -> Query:
-        return self._all("match_all", inner, MatchAll)
+    def match_none(self, reader: Reader, depth: int) -> Query:
+        return MatchNone(**reader.standard())
 
-    def match_none(self, inner: Mapping[str, Any], depth: int) -> Query:
-        return self._all("match_none", inner, MatchNone)
-
-    def bool(self, inner: Mapping[str, Any], depth: int) -> Query:
-        reader = Reader("bool", inner)
-        query = Bool(
-            must=self._clauses_of(reader.take("must"), "must", depth),
-            filter=self._clauses_of(reader.take("filter"), "filter", depth),
-            must_not=self._clauses_of(reader.take("must_not", "mustNot"), "must_not", depth),
-            should=self._clauses_of(reader.take("should"), "should", depth),
+    def bool(self, reader: Reader, depth: int) -> Query:
+        return Bool(
+            must=self._several(reader.take("must"), "must", depth),
+            filter=self._several(reader.take("filter"), "filter", depth),
+            must_not=self._several(reader.take("must_not", "mustNot"), "must_not", depth),
+            should=self._several(reader.take("should"), "should", depth),
             adjust_pure_negative=reader.flag("adjust_pure_negative", True),
             minimum_should_match=reader.minimum_should_match(),
             **reader.standard(),
         )
-        reader.finish()
-        return query
 
-    def _clauses_of(self, value: Any, member: str, depth: int) -> tuple[Query, ...]:
-        if value is None:
-            return ()
+    def _several(self, value: Any, member: str, depth: int) -> tuple[Query, ...]:
         if isinstance(value, Mapping):
             return (self.clause(value, depth + 1),)
-        if isinstance(value, list):
-            return tuple(self.clause(one, depth + 1) for one in value)
-        raise unknown_value("bool", member, value)
+        if value is None or isinstance(value, list):
+            return tuple(self.clause(one, depth + 1) for one in value or ())
+        raise malformed(f"[bool] {member} doesn't support values of type: {token(value)}")
 
-    def dis_max(self, inner: Mapping[str, Any], depth: int) -> Query:
-        reader = Reader("dis_max", inner)
-        queries = self._clauses_of(reader.take("queries"), "queries", depth)
-        if not queries:
-            raise malformed("[dis_max] requires 'queries' field with at least one clause")
-        query = DisMax(queries=queries, tie_breaker=reader.number("tie_breaker", 0.0), **reader.standard())
-        reader.finish()
-        return query
-
-    def constant_score(self, inner: Mapping[str, Any], depth: int) -> Query:
-        reader = Reader("constant_score", inner)
+    def constant_score(self, reader: Reader, depth: int) -> Query:
         body = reader.take("filter")
         if body is None:
             raise malformed("[constant_score] requires a 'filter' element")
         if isinstance(body, list):
             raise malformed("unexpected token [START_ARRAY]")
-        query = ConstantScore(filter=self.clause(body, depth + 1), **reader.standard())
-        reader.finish()
-        return query
+        return ConstantScore(filter=self.clause(body, depth + 1), **reader.standard())
 
-    def nested(self, inner: Mapping[str, Any], depth: int) -> Query:
-        reader = Reader("nested", inner)
-        path = reader.take("path")
-        if path is None:
-            raise wrong_value("[nested] requires 'path' field")
-        body = reader.take("query")
-        if body is None:
-            raise wrong_value("[nested] requires 'query' field")
+    def nested(self, reader: Reader, depth: int) -> Query:
+        path, body = reader.take("path"), reader.take("query")
+        for name, value in (("path", path), ("query", body)):
+            if value is None:
+                raise wrong_value(f"[nested] requires '{name}' field")
         score_mode = reader.text("score_mode", "avg")
         if score_mode not in ("avg", "max", "min", "sum", "none"):
             raise wrong_value(f"No score mode for child query [{score_mode}] found")
-        query = Nested(
+        return Nested(
             path=str(path),
             query=self.clause(body, depth + 1),
             score_mode=score_mode,
             ignore_unmapped=reader.flag("ignore_unmapped", False),
             **reader.standard(),
         )
+
+    def terms(self, reader: Reader, depth: int) -> Query:
+        standard = reader.standard()
+        field: str | None = None
+        values: list[Any] = []
+        for name, value in reader.rest().items():
+            if isinstance(value, Mapping):
+                raise malformed("[terms] query does not support looking up terms in another document")
+            if isinstance(value, list):
+                if field is not None:
+                    raise malformed("[terms] query does not support multiple fields")
+                field, values = name, reader.take(name)
         reader.finish()
-        return query
+        if field is None:
+            raise malformed(
+                "[terms] query requires a field name, followed by array of terms or a document lookup specification"
+            )
+        if any(value is None for value in values):
+            raise malformed("No value specified for terms query")
+        if len(values) > self._limits.terms:
+            raise wrong_value(
+                f"The number of terms [{len(values)}] used in the Terms Query request has exceeded the allowed maximum "
+                f"of [{self._limits.terms}]. This maximum can be set by changing the [index.max_terms_count] index "
+                "level setting."
+            )
+        return Terms(field=field, values=tuple(reader.scalar("values", value) for value in values), **standard)
+
+    def exists(self, reader: Reader, depth: int) -> Query:
+        field = reader.take("field")
+        if isinstance(field, Mapping | list):
+            raise malformed(f"[exists] unknown token [{token(field)}] after [field]")
+        if field is None:
+            raise malformed("[exists] must be provided with a [field]")
+        if field == "":
+            raise wrong_value("field name is null or empty")
+        return Exists(field=text_of(field), **reader.standard())
+
+    def ids(self, reader: Reader, depth: int) -> Query:
+        values = reader.take("values")
+        if values is None:
+            raise wrong_value("[ids] requires providing a values array of ids")
+        values = values if isinstance(values, list) else [values]
+        return Ids(values=tuple(text_of(reader.scalar("values", value)) for value in values), **reader.standard())
+
+    def multi_match(self, reader: Reader, depth: int) -> Query:
+        settings, standard = _settings(reader), reader.standard()
+        fields = _fields(reader)
+        text, kind, lenient = read_text(reader), reader.text("type", "best_fields"), reader.flag("lenient", False)
+        operator, minimum = read_operator(reader), reader.minimum_should_match()
+        zero_terms = read_zero_terms(reader)
+        reader.accept(fuzziness=(0, "0"), slop=(0, "0"), analyzer=("standard",), prefix_length=(), max_expansions=())
+        reader.accept(fuzzy_transpositions=(), auto_generate_synonyms_phrase_query=(), fuzzy_rewrite=())
+        reader.accept(tie_breaker=())
+        lenient = lenient or fields is None
+        leaf: Leaf
+        if kind in ("best_fields", "most_fields"):
+            leaf = Match(
+                field="",
+                text=text,
+                operator=operator,
+                minimum_should_match=minimum,
+                zero_terms=zero_terms,
+                lenient=lenient,
+            )
+        elif kind in ("phrase", "phrase_prefix"):
+            leaf = MatchPhrase(field="", text=text, prefix=kind == "phrase_prefix", lenient=lenient)
+        else:
+            raise malformed(f"[multi_match] query does not support type [{kind}]")
+        return Written(kind="multi_match", meaning=_over(leaf, fields), settings=settings, **standard)
+
+    def query_string(self, reader: Reader, depth: int) -> Query:
+        settings, standard = _settings(reader), reader.standard()
+        query = reader.take("query")
+        if query is None:
+            raise malformed("query_string must be provided with a [query]")
+        text = text_of(reader.scalar("query", query))
+        fields, default_field = _fields(reader), reader.take("default_field")
+        if default_field is not None:
+            if fields is not None:
+                raise wrong_value("cannot use [fields] and [default_field] parameter together in [query_string]")
+            fields = None if default_field == "*" else ((text_of(reader.scalar("default_field", default_field)), 1.0),)
+        zone = reader.take("time_zone")
+        meaning = parse_query_string(
+            _escaped(text) if reader.flag("escape", False) else text,
+            make=lambda leaf: _over(leaf, fields),
+            operator=read_operator(reader, "default_operator"),
+            lenient=reader.flag("lenient", fields is None),
+            minimum_should_match=reader.minimum_should_match(),
+            leading_wildcard=reader.flag("allow_leading_wildcard", True),
+            zone=None if zone is None else text_of(reader.scalar("time_zone", zone)),
+            limits=self._limits,
+        )
+        reader.accept(analyzer=("standard",), quote_analyzer=("standard",), type=("best_fields",), fuzziness=())
+        reader.accept(analyze_wildcard=(), fuzzy_prefix_length=(), fuzzy_max_expansions=(), fuzzy_transpositions=())
+        reader.accept(phrase_slop=(0, "0"), max_determinized_states=(), enable_position_increments=(), rewrite=())
+        reader.accept(auto_generate_synonyms_phrase_query=(), tie_breaker=(), fuzzy_rewrite=())
+        return Written(kind="query_string", meaning=meaning, settings=settings, **standard)
 
 
-def unknown_value(clause: str, member: str, value: Any) -> Exception:
-    """A member with a value of a type that it can't have."""
-    return malformed(f"[{clause}] {member} doesn't support values of type: {token(value)}")
+def _settings(reader: Reader) -> dict[str, Any]:
+    return {name: value for name, value in reader.rest().items() if name not in ("boost", "_name")}
 
 
-_COMPOUNDS: dict[str, Callable[[_Parser, Mapping[str, Any], int], Query]] = {
-    "bool": _Parser.bool,
-    "constant_score": _Parser.constant_score,
-    "dis_max": _Parser.dis_max,
-    "match_all": _Parser.match_all,
-    "match_none": _Parser.match_none,
-    "nested": _Parser.nested,
+def _fields(reader: Reader) -> tuple[tuple[str, float], ...] | None:
+    value = reader.take("fields")
+    if value is None:
+        return None
+    value = [value] if isinstance(value, str) else value
+    if not isinstance(value, list) or any(not isinstance(one, str) for one in value):
+        raise malformed(f"[{reader.clause}] query does not support [fields] of type {token(value)}")
+    found = []
+    for one in value:
+        field, caret, boost = one.partition("^")
+        try:
+            found.append((field, float(boost) if caret else 1.0))
+        except ValueError:
+            raise wrong_value(f'For input string: "{boost}"') from None
+    return tuple(found)
+
+
+def _over(leaf: Leaf, fields: tuple[tuple[str, float], ...] | None) -> Query:
+    """The leaf on each of the fields; on all fields when there are none."""
+    if fields is not None and len(fields) == 1 and "*" not in fields[0][0]:
+        return replace(leaf, field=fields[0][0], boost=fields[0][1])
+    return MultiField(boosts=(("*", 1.0),) if fields is None else fields, leaf=leaf)
+
+
+def _escaped(text: str) -> str:
+    return "".join("\\" + one if one in '+-!(){}[]^"~*?:\\/|&<>=' else one for one in text)
+
+
+_CLAUSES: dict[str, tuple[Callable[[_Parser, Reader, int], Query], bool]] = {
+    "bool": (_Parser.bool, False),
+    "constant_score": (_Parser.constant_score, False),
+    "exists": (_Parser.exists, True),
+    "ids": (_Parser.ids, False),
+    "match_all": (_Parser.match_all, False),
+    "match_none": (_Parser.match_none, False),
+    "multi_match": (_Parser.multi_match, True),
+    "nested": (_Parser.nested, False),
+    "query_string": (_Parser.query_string, True),
+    "terms": (_Parser.terms, True),
 }
-
-
-def known_clauses() -> frozenset[str]:
-    """The names of all clauses that can be read."""
-    return frozenset({*LEAVES, *TEXTS, *_COMPOUNDS})
+"""How each is read, and whether an unknown member is refused in the words of OpenSearch's older clauses."""

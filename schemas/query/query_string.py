@@ -1,4 +1,4 @@
-"""The mini languages of query_string and simple_query_string, a sensible subset: refused clearly beyond it."""
+"""The syntax of query_string; what is not supported of it is refused by name."""
 
 from __future__ import annotations
 
@@ -215,85 +215,6 @@ class _Parser:
 
 def _on(field: str) -> Make:
     return lambda leaf: replace(leaf, field=field)
-
-
-def parse_simple_query_string(
-    text: str, *, make: Make, operator: Operator, lenient: bool, minimum_should_match: str | None, limits: Limits
-) -> Query:
-    """The tree of a simple_query_string, which is never malformed: signs that make no sense are left out.
-
-    ``+`` and ``|`` between two clauses join them with AND and OR, whichever came last binding last; ``-`` negates
-    the clause behind it. Fuzziness (``word~1``) is refused.
-    """
-    query = _SimpleParser(text, make, operator, lenient, limits).clauses(0)
-    if query is None:
-        return MatchNone()
-    if minimum_should_match is not None and isinstance(query, Bool):
-        return replace(query, minimum_should_match=minimum_should_match)
-    return query
-
-
-_SIMPLE = re.compile(r""""(?P<phrase>(?:[^"\\]|\\.)*)"|(?P<sign>[-+|()])|(?P<word>(?:[^\s()|"\\]|\\.)+)|\s+|.""", re.S)
-
-
-class _SimpleParser:
-    def __init__(self, text: str, make: Make, operator: Operator, lenient: bool, limits: Limits) -> None:
-        self._make, self._operator, self._lenient, self._depth = make, operator, lenient, limits.depth
-        found = ((one.lastgroup, one[one.lastgroup]) for one in _SIMPLE.finditer(text) if one.lastgroup)
-        self._tokens = list(found)
-        if len(self._tokens) > limits.clauses:
-            raise malformed(f"maxClauseCount is set to {limits.clauses}")
-        self._at = 0
-
-    def clauses(self, depth: int) -> Query | None:
-        """The clauses up to the end, or to the bracket that closes."""
-        if depth > self._depth:
-            raise malformed("[simple_query_string] brackets are nested too deep")
-        top: Query | None = None
-        joined: Operator | None = None
-        wanted: Operator | None = None
-        negated = False
-        while self._at < len(self._tokens):
-            kind, value = self._tokens[self._at]
-            self._at += 1
-            if kind == "sign" and value != "(":
-                if value == ")" and depth:
-                    break
-                if value == "-":
-                    negated = not negated
-                elif value in "+|" and top is not None and wanted is None:
-                    wanted = "AND" if value == "+" else "OR"
-                continue
-            clause = self.clauses(depth + 1) if kind == "sign" else self._make(self._leaf(kind, value))
-            if clause is None:
-                continue
-            if negated:
-                clause = Bool(must_not=(clause,))
-            if top is None:
-                top = clause
-            else:
-                with_ = wanted or self._operator
-                top = _joined(top, clause, with_, with_ == joined)
-                joined = with_
-            wanted, negated = None, False
-        return top
-
-    def _leaf(self, kind: str, value: str) -> Leaf:
-        if kind == "phrase":
-            return MatchPhrase(field="", text=_unescaped(value), lenient=self._lenient)
-        if re.search(r"(?<!\\)~\d*$", value):
-            raise malformed("[simple_query_string] query does not support fuzziness (~)")
-        if value.endswith("*") and not value.endswith("\\*") and len(value) > 1:
-            return MatchPhrase(field="", text=_unescaped(value[:-1]), prefix=True, lenient=self._lenient)
-        return Match(field="", text=_unescaped(value), lenient=self._lenient)
-
-
-def _joined(top: Query, clause: Query, operator: Operator, further: bool) -> Query:
-    if operator == "AND":
-        parts = top.must if further and isinstance(top, Bool) else (top,)
-        return Bool(must=(*parts, clause))
-    parts = top.should if further and isinstance(top, Bool) else (top,)
-    return Bool(should=(*parts, clause))
 
 
 def _unescaped(text: str) -> str:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, TypedDict
 
-from schemas.query.errors import malformed, unknown_member, wrong_value
+from schemas.query.errors import Limits, malformed, unknown_member, wrong_value
 
 Scalar = str | int | float | bool
 
@@ -25,11 +25,15 @@ class Reader:
     "unknown field".
     """
 
-    def __init__(self, clause: str, members: Mapping[str, Any], *, manual: bool = False) -> None:
-        self.clause = clause
+    def __init__(self, clause: str, members: Mapping[str, Any], limits: Limits, *, manual: bool = False) -> None:
+        self.clause, self.limits = clause, limits
         self._members = dict(members)
         self._asked: list[str] = []
         self._manual = manual
+
+    def rest(self) -> dict[str, Any]:
+        """The members that were not read yet."""
+        return dict(self._members)
 
     def take(self, *names: str) -> Any:
         """The value of the member under any of its names, None when it is absent or null."""
@@ -38,10 +42,6 @@ class Reader:
         for name in names:
             value = self._members.pop(name, value)
         return value
-
-    def has(self, name: str) -> bool:
-        """Whether the member was sent and not read yet."""
-        return name in self._members
 
     def text(self, name: str, default: str) -> str:
         """A string; numbers and booleans are taken as their text."""
@@ -58,6 +58,20 @@ class Reader:
         if isinstance(value, (str, int, float, bool)):
             return value
         raise malformed(f"[{self.clause}] {name} doesn't support values of type: {type(value).__name__}")
+
+    def value(self, *names: str) -> Scalar:
+        """A value that has to be there."""
+        value = self.take(*names)
+        if value is None:
+            raise wrong_value("value cannot be null")
+        return self.scalar(names[0], value)
+
+    def accept(self, **allowed: tuple[Any, ...]) -> None:
+        """Members that are read for compatibility; a value that would change what matches is refused."""
+        for name, values in allowed.items():
+            value = self.take(name)
+            if value is not None and values and value not in values:
+                raise malformed(f"[{self.clause}] query does not support [{name}] other than {list(values)}")
 
     def flag(self, name: str, default: bool) -> bool:
         """A boolean, also as a string."""
@@ -82,10 +96,6 @@ class Reader:
         if not math.isfinite(number):
             raise wrong_value(f"[{self.clause}] failed to parse field [{name}]: [{value}] is no number")
         return number
-
-    def integer(self, name: str, default: int) -> int:
-        """A whole number, also as a string or with a fraction, which is cut off."""
-        return int(self.number(name, default))
 
     def minimum_should_match(self) -> str | None:
         """The text of ``minimum_should_match``, checked."""

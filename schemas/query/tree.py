@@ -1,13 +1,13 @@
 """The parse tree of the query language: one frozen class a clause.
 
     Query
-    ├── Leaf                one field: Term, Terms, Range, Exists, Prefix, Wildcard, Regexp, Match, MatchPhrase
+    ├── Leaf                one field: Term, Terms, Range, Exists, Prefix, Wildcard, Match, MatchPhrase
     ├── MatchAll, MatchNone, Ids
-    ├── Bool, DisMax, ConstantScore, Nested
-    └── MultiField          one leaf over several fields or patterns: MultiMatch, QueryString, SimpleQueryString use it
+    ├── Bool, ConstantScore, Nested
+    ├── MultiField          one leaf over several fields or patterns
+    └── Written             multi_match or query_string, with the tree that it means
 
-The tree says what was asked, not how to find it: ``predicate.compile_query`` turns it into a function on documents,
-the API's results store turns it into SQL.
+The tree holds what was asked, not how to find it: ``bind`` turns it into conditions on values.
 """
 
 from __future__ import annotations
@@ -128,15 +128,6 @@ class Wildcard(Leaf):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Regexp(Leaf):
-    """A whole value of the field fits Lucene's regular expression."""
-
-    pattern: str
-    flags: str = "ALL"
-    case_insensitive: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Match(Leaf):
     """The words of ``text``: any of them (OR), all (AND), or as many as ``minimum_should_match`` says.
 
@@ -147,7 +138,7 @@ class Match(Leaf):
     text: Scalar
     operator: Operator = "OR"
     minimum_should_match: str | None = None
-    zero_terms: Literal["NONE", "ALL"] = "NONE"
+    zero_terms: str = "NONE"
     lenient: bool = False
 
 
@@ -157,6 +148,7 @@ class MatchPhrase(Leaf):
 
     text: Scalar
     prefix: bool = False
+    zero_terms: str = "NONE"
     lenient: bool = False
 
 
@@ -177,18 +169,6 @@ class Bool(Query):
     def children(self) -> tuple[Query, ...]:
         """All clauses."""
         return (*self.must, *self.filter, *self.must_not, *self.should)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DisMax(Query):
-    """Any of ``queries``; the score is that of the best."""
-
-    queries: tuple[Query, ...]
-    tie_breaker: float = 0.0
-
-    def children(self) -> tuple[Query, ...]:
-        """The alternatives."""
-        return self.queries
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,21 +198,24 @@ class Nested(Query):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MultiField(Query):
-    """``leaf`` on any of the fields that ``patterns`` name (``*`` is a wildcard; ``("*",)`` is every field)."""
+    """``leaf`` on any of the fields, each a name or a pattern (``*`` is a wildcard) with its boost.
 
-    patterns: tuple[str, ...]
+    The score is that of the best field.
+    """
+
+    boosts: tuple[tuple[str, float], ...]
     leaf: Leaf
 
     def fields(self) -> frozenset[str]:
-        """The patterns."""
-        return frozenset(self.patterns)
+        """The names and patterns."""
+        return frozenset(name for name, _ in self.boosts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written(Query):
     """A clause that was written in a shorthand: ``meaning`` is the tree, the rest what the client sent.
 
-    ``kind`` is ``query_string``, ``simple_query_string`` or ``multi_match``.
+    ``kind`` is ``query_string`` or ``multi_match``.
     """
 
     kind: str

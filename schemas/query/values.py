@@ -1,11 +1,9 @@
-"""Values of a document: every value that a dotted path leads to, and how a value compares with what a query says."""
+"""Values of a document: every value that a dotted path leads to."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
-
-from schemas.query.read import Scalar, text_of
 
 KEYWORD = ".keyword"
 """The sub-field that OpenSearch gives texts by default: the same values, whole."""
@@ -48,46 +46,18 @@ def field_values(document: Any, path: str) -> list[Any]:
     return found
 
 
-def all_fields(document: Any, above: str = "") -> Iterator[str]:
-    """The paths of all leaves of a document that are not null."""
-    open_ = [(document, above)]
+def leaves(document: Any) -> Iterator[tuple[str, Any]]:
+    """The values in a document that are no objects, arrays or nulls, each with its path.
+
+    >>> list(leaves({"a": [{"b": 1}, {"b": 2}], "c": None}))
+    [('a.b', 1), ('a.b', 2)]
+    """
+    open_ = [(document, "")]
     while open_:
         value, prefix = open_.pop()
         if isinstance(value, Mapping):
             open_ += [(member, f"{prefix}{name}.") for name, member in reversed(list(value.items()))]
         elif isinstance(value, list):
             open_ += [(item, prefix) for item in reversed(value)]
-        elif prefix and value is not None:
-            yield prefix[:-1]
-
-
-def number_of(value: Any) -> float | None:
-    """A number or a text that is one, None for anything else.
-
-    >>> number_of("1.5"), number_of(True), number_of("a")
-    (1.5, None, None)
-    """
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    try:
-        return float(value)
-    except (ValueError, OverflowError):
-        return None
-
-
-def same(value: Any, wanted: Scalar, *, case_insensitive: bool = False) -> bool:
-    """Whether a document's value is what a term asks for, brought to the type of the document's value.
-
-    >>> same(5, "5"), same(True, "true"), same("5", 5), same("a", "A")
-    (True, True, True, False)
-    """
-    if isinstance(value, bool):
-        return text_of(wanted).lower() == text_of(value)
-    if isinstance(value, int | float):
-        return (
-            value == wanted if isinstance(wanted, int) and not isinstance(wanted, bool) else value == number_of(wanted)
-        )
-    if not isinstance(value, str):
-        return False
-    text = text_of(wanted)
-    return value.lower() == text.lower() if case_insensitive else value == text
+        elif value is not None:
+            yield prefix[:-1], value

@@ -44,10 +44,8 @@ class RunDecoder:
         self._max_ahead_ms = max_ahead_ms
         self._layout = layout
         self._hashes = Hashes()
-        self._filter = PointFilter(plan.filter, layout) if plan.filter is not None else None
-        self._inputs = [
-            (entry, None if entry.filter is None else PointFilter(entry.filter, layout)) for entry in plan.inputs
-        ]
+        self._filter = PointFilter(plan.filter) if plan.filter is not None else None
+        self._inputs = [(entry, None if entry.filter is None else PointFilter(entry.filter)) for entry in plan.inputs]
 
     def batch(self, points: Points, letters: list[DeadLetter], counts: Counter[str]) -> Batch:
         """This plan's batch of the points.

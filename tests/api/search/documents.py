@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from api.search import TASKS, parse_search, search_documents
-from api.search.mappings import Types
+from schemas.query.fields import Types
 from tests.schemas.query.clauses import DOCUMENTS, NOW
 
 

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api.search import TASKS, DocumentTable, matching_documents
-from api.search.binding import bind
 from schemas.query import parse_query
+from schemas.query.bind import bind
 from tests.api.search.documents import Found
 
 INDEXED = ("detector_id", "state", "is_latest")

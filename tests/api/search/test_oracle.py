@@ -18,9 +18,9 @@ import httpx
 import pytest
 
 from api.search import RESULTS, TASKS, matching_documents
-from api.search.mappings import Types
 from deploy.local_kafka.broker import free_port
 from schemas.query import parse_query
+from schemas.query.fields import Types
 from tests.api.search.documents import RESULT_SAMPLE, TASK_DOCUMENTS, Found, search
 from tests.deadlines import REQUEST, eventually
 from tests.processes import bound
@@ -153,7 +153,7 @@ AGGREGATIONS: list[dict[str, Any]] = [
     {
         "a": {
             "terms": {"field": "model_id", "order": {"top": "desc"}},
-            "aggs": {"top": {"max": {"field": "anomaly_grade"}}, "s": {"stats": {"field": "confidence"}}},
+            "aggs": {"top": {"max": {"field": "anomaly_grade"}}, "s": {"extended_stats": {"field": "confidence"}}},
         }
     },
     {"a": {"date_histogram": {"field": "data_start_time", "fixed_interval": "2m"}}},
@@ -161,7 +161,7 @@ AGGREGATIONS: list[dict[str, Any]] = [
     {"a": {"histogram": {"field": "anomaly_grade", "interval": 0.25}}},
     {"a": {"range": {"field": "anomaly_grade", "ranges": [{"to": 0.2}, {"from": 0.2}]}}},
     {"a": {"filters": {"filters": {"x": {"term": {"task_id": "t1"}}, "y": {"match_all": {}}}}}},
-    {"a": {"missing": {"field": "task_id"}}, "b": {"cardinality": {"field": "model_id"}}},
+    {"a": {"filter": {"exists": {"field": "task_id"}}}, "b": {"cardinality": {"field": "model_id"}}},
     {
         "a": {
             "nested": {"path": "entity"},

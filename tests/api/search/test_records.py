@@ -7,10 +7,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api.search.binding import bind
-from api.search.mappings import Types
-from api.search.matching import compile_condition
-from schemas.query import compile_query, parse_query, to_document
+from schemas.query import RECORDS, Documents, bind, compile_condition, parse_query, to_document
+from schemas.query.fields import Types
 
 TYPES: Types = {
     "host": "keyword",
@@ -85,5 +83,6 @@ queries = st.recursive(
 @settings(max_examples=200, deadline=None)
 def test_a_filter_on_records_is_a_search_of_documents(record: dict[str, Any], body: dict[str, Any]) -> None:
     query = parse_query(body)
-    assert compile_query(query, now=0)(record) == compile_condition(bind(query, TYPES, 0))(record, "")
+    found = [compile_condition(bind(query, types, 0))(Documents([record]))[0] for types in (RECORDS, TYPES)]
+    assert found[0] == found[1]
     assert parse_query(to_document(query)) == query

@@ -89,12 +89,7 @@ SEARCHES: list[dict[str, Any]] = [
     {"query": {"bool": {"filter": [{"term": {"detector_id": "d1"}}]}}},
     {"query": {"bool": {"must": [{"term": {"task_id": "t1"}}], "should": [{"term": {"detector_id": "d1"}}]}}},
     {
-        "query": {
-            "dis_max": {
-                "tie_breaker": 0.5,
-                "queries": [{"term": {"task_id": "t1"}}, {"term": {"detector_id": {"value": "d1", "boost": 3}}}],
-            }
-        },
+        "query": {"multi_match": {"query": "t1", "fields": ["task_id^3", "model_id", "detector_*^0.5"]}},
         "from": 3,
     },
     {"post_filter": {"term": {"task_id": "t2"}}, "aggs": {"n": {"value_count": {"field": "task_id"}}}},
@@ -162,10 +157,9 @@ AGGREGATIONS: list[dict[str, Any]] = [
     {
         kind: {kind: {**FIELD, **more}}
         for more in ({}, {"missing": 0.7})
-        for kind in ("min", "max", "avg", "sum", "stats", "extended_stats", "value_count", "cardinality", "percentiles")
+        for kind in ("min", "max", "avg", "sum", "extended_stats", "value_count", "cardinality", "percentiles")
     },
-    {"m": {"median_absolute_deviation": {"field": "confidence"}}},
-    {"m": {"stats": {"field": "data_start_time"}}, "n": {"avg": {"field": "schema_version", "missing": 9}}},
+    {"m": {"extended_stats": {"field": "data_start_time"}}, "n": {"avg": {"field": "schema_version", "missing": 9}}},
     {"m": {"max": {"field": "nothing"}}, "n": {"sum": {"field": "nothing", "missing": 2}}},
     {"t": {"terms": {"field": "model_id", "size": 3}, "aggs": {**GRADE, **BEST}}},
     {"t": {"terms": {"field": "task_id", "missing": "none", "order": {"_key": "desc"}}}},
@@ -216,8 +210,7 @@ AGGREGATIONS: list[dict[str, Any]] = [
             },
             "aggs": GRADE,
         },
-        "m": {"missing": {"field": "task_id"}, "aggs": GRADE},
-        "g": {"global": {}, "aggs": {"n": {"cardinality": {"field": "model_id"}}}},
+        "m": {"filter": {"bool": {"must_not": {"exists": {"field": "task_id"}}}}, "aggs": GRADE},
     },
     {
         "e": {

@@ -175,7 +175,7 @@ def test_no_route_tells_of_what_belongs_to_others(api: RunningApi, detector: str
     hidden = (detector, SECRET, "adas", "opensearch-ad-plugin-result-adas")
     everything = {
         "query": {"match_all": {}},
-        "aggs": {"all": {"global": {}, "aggs": {"by": {"terms": {"field": "detector_id"}}}}},
+        "aggs": {"all": {"filter": {"match_all": {}}, "aggs": {"by": {"terms": {"field": "detector_id"}}}}},
     }
     bodies = {"search": everything, "optional": None, "none": None, "required": {"name": "x"}}
     told = []
@@ -224,7 +224,7 @@ def test_tasks_are_shown_to_whom_the_detector_belongs(api: RunningApi, detector:
     for ids, aggregated in (["t1", "t2"], False), (["t1", "t2"], True):
         body: dict[str, object] = {"query": {"ids": {"values": ids}}}
         if aggregated:
-            body["aggs"] = {"all": {"global": {}, "aggs": {"d": {"terms": {"field": "detector_id"}}}}}
+            body["aggs"] = {"all": {"filter": {"match_all": {}}, "aggs": {"d": {"terms": {"field": "detector_id"}}}}}
         found = {}
         for who in ("ada", "bob"):
             status, answer = call(api, who, "POST", "/detectors/tasks/_search", body)

@@ -1,30 +1,15 @@
-"""A query bound to field types: what is left to do is to compare values.
+"""A query bound to field types: all that is left to do is to compare values.
 
-Both targets start here, a function on documents (``matching``) and SQL (``sql``), so that they can't disagree about
-what a query means.
+Both back ends start here, the one in memory (``schemas.query.memory``) and the one in DuckDB, so they cannot disagree
+about the meaning of a query.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from api.search.mappings import FieldType
-
-Value = str | int | float | bool
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """Values of one type at a path, which begins at the document or at ``scope``, the nested object looked at."""
-
-    path: str
-    type: FieldType
-    scope: str = ""
-
-    @property
-    def within(self) -> str:
-        """The path inside the scope."""
-        return self.path[len(self.scope) + 1 :] if self.scope else self.path
+from schemas.query.fields import Field
+from schemas.query.tree import Scalar
 
 
 class Condition:
@@ -49,75 +34,75 @@ class IdOf(Condition):
 
 
 @dataclass(frozen=True, slots=True)
-class OneOf(Condition):
-    """A value is one of these, all of the field's type; letters alike when ``folded``."""
+class OnField(Condition):
+    """A condition on the values of one field: one of them has to make it true."""
 
     field: Field
-    values: frozenset[Value]
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf(OnField):
+    """A value is one of these, all of the field's type; ignoring case when ``folded``."""
+
+    values: frozenset[Scalar]
     folded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Between(Condition):
-    """A value lies between two of its type; None is no bound."""
+class Between(OnField):
+    """A value lies between two of its type; None is no bound. NaN lies nowhere."""
 
-    field: Field
-    lower: Value | None
-    upper: Value | None
+    lower: Scalar | None
+    upper: Scalar | None
     include_lower: bool = True
     include_upper: bool = True
 
 
 @dataclass(frozen=True, slots=True)
-class Present(Condition):
+class Present(OnField):
     """There is a value."""
 
-    field: Field
+
+@dataclass(frozen=True, slots=True)
+class Fits(OnField):
+    """A whole value (a word, in a text field) fits an expression in RE2's syntax; ignoring case when ``folded``."""
+
+    expression: str
+    folded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Prefixed(Condition):
-    """A value (a word, in a text field) begins so."""
-
-    field: Field
-    start: str
-    folded: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Wild(Condition):
-    """A value (a word, in a text field) fits a wildcard pattern."""
-
-    field: Field
-    pattern: str
-    folded: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Fitting(Condition):
-    """A value (a word, in a text field) fits a regular expression."""
-
-    field: Field
-    pattern: str
-    folded: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Words(Condition):
+class Words(OnField):
     """At least ``needed`` of these words stand in a text."""
 
-    field: Field
     words: tuple[str, ...]
     needed: int
 
 
 @dataclass(frozen=True, slots=True)
-class Phrase(Condition):
+class Phrase(OnField):
     """These words stand next to each other in a text; the last may be cut off when ``prefix`` is set."""
 
-    field: Field
     words: tuple[str, ...]
     prefix: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ByValue(OnField):
+    """A value of a record makes the condition for its own type true; ``dates`` is the one for texts that are dates."""
+
+    texts: Condition
+    numbers: Condition
+    booleans: Condition
+    dates: Condition | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Anywhere(Condition):
+    """A value of any field of a record whose path fits the wildcard pattern makes the condition true."""
+
+    pattern: str
+    part: Condition
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +158,4 @@ def at_least(needed: int, parts: tuple[Condition, ...]) -> Condition:
         return Everything()
     if needed > len(parts):
         return Nothing()
-    if needed == len(parts):
-        return every(*parts)
-    return AtLeast(needed, parts)
+    return every(*parts) if needed == len(parts) else AtLeast(needed, parts)

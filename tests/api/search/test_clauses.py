@@ -1,20 +1,58 @@
+"""Both back ends find what the suite of cases says, in documents with mappings."""
+
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
+import duckdb
 import pytest
 
 from api.search import DETECTORS, RESULTS, TASKS, matching_documents
+from api.search.sql import Parameters, Writer, add_functions
 from schemas.errors import Refused
-from schemas.query import parse_query
+from schemas.query import bind, parse_query
 from tests.api.search.documents import TASK_DOCUMENTS, Found
-from tests.schemas.query.clauses import CLAUSES, NOW
+from tests.schemas.query.clauses import CLAUSES, NOW, TEXTS
+
+CASES = CLAUSES + TEXTS
+COLUMNS = {
+    **dict.fromkeys(("id", "state", "task_type", "error", "detector_id", "parent_task_id", "worker_node"), "VARCHAR"),
+    "is_latest": "BOOLEAN",
+    "task_progress": "DOUBLE",
+    "estimated_minutes_left": "BIGINT",
+    "execution_start_time": "BIGINT",
+    "detection_date_range": "STRUCT(start_time BIGINT, end_time BIGINT)",
+    "entity": "STRUCT(name VARCHAR, value VARCHAR)[]",
+}
 
 
-@pytest.mark.parametrize(("body", "found"), CLAUSES, ids=[str(body) for body, _ in CLAUSES])
-def test_every_clause_finds_its_documents(body: dict[str, Any], found: str) -> None:
+@pytest.fixture(scope="module")
+def table() -> Iterator[duckdb.DuckDBPyConnection]:
+    """The same documents in DuckDB."""
+    with duckdb.connect() as connection:
+        add_functions(connection)
+        connection.execute(f"CREATE TABLE tasks ({', '.join(map(' '.join, COLUMNS.items()))})")
+        for hit in TASK_DOCUMENTS:
+            row = {"id": hit.id, **hit.source}
+            names = ", ".join(f"${name}" if name in row else "NULL" for name in COLUMNS)
+            connection.execute(f"INSERT INTO tasks VALUES ({names})", row)
+        yield connection
+
+
+@pytest.mark.parametrize(("body", "found"), CASES, ids=[str(body) for body, _ in CASES])
+def test_every_clause_finds_its_documents_in_memory(body: dict[str, Any], found: str) -> None:
     hits = matching_documents(parse_query(body), TASK_DOCUMENTS, TASKS, NOW)
     assert "".join(hit.id for hit in hits) == found
+
+
+@pytest.mark.parametrize(("body", "found"), CASES, ids=[str(body) for body, _ in CASES])
+def test_every_clause_finds_its_documents_by_sql(
+    table: duckdb.DuckDBPyConnection, body: dict[str, Any], found: str
+) -> None:
+    writer = Writer(COLUMNS, Parameters())
+    sql = f"SELECT id FROM tasks WHERE {writer.condition(bind(parse_query(body), TASKS, NOW))} ORDER BY id"
+    assert "".join(id for (id,) in table.execute(sql, writer.parameters.of(sql)).fetchall()) == found
 
 
 def finds(body: Any, source: Any, types: Any = TASKS) -> bool:
