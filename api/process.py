@@ -24,7 +24,7 @@ from api.results.feed import ResultsFeed
 from api.results.queries import Queries
 from api.results.retention import Retention
 from api.results.store import ResultsStore
-from api.search.slice import Allowed
+from api.search.aggregations.slice import Allowed
 from api.security.access import Access
 from api.security.authentication import Authenticator
 from api.security.users import read_users

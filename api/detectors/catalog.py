@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from api.search.index import Candidates, DocumentTable
+from api.search.memory.table import Candidates, DocumentTable
 from schemas.detector import shown_document
 from schemas.state import HIDDEN, POSITION_KEY, StoredJob, StoredTask, decode_detector, decode_state
 from schemas.task import HISTORICAL_TYPES, REALTIME_TYPES, Task

@@ -7,8 +7,8 @@ from api.http.requests import Answer, Request
 from api.http.search import read_search, search_table
 from api.kafka.readiness import Readiness
 from api.results.queries import Queries
-from api.search.mappings import DETECTORS
-from api.search.slice import Allowed
+from api.search.aggregations.slice import Allowed
+from api.search.bind.mappings import DETECTORS
 from api.security.access import Access
 from schemas.query.errors import Limits
 

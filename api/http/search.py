@@ -8,11 +8,11 @@ from typing import Any
 from api.detectors.catalog import StoredDocument
 from api.http.requests import Request
 from api.results.queries import Queries
+from api.search.aggregations.slice import Allowed
 from api.search.deadline import Deadline
-from api.search.index import DocumentTable
+from api.search.memory.search import looked_at, search_documents
+from api.search.memory.table import DocumentTable
 from api.search.request import SearchRequest, parse_search
-from api.search.search import looked_at, search_documents
-from api.search.slice import Allowed
 from api.security.visibility import Visibility
 from schemas.query.errors import Limits
 from schemas.query.fields import Types

@@ -15,7 +15,7 @@ from api.nodes.init_progress import init_progress
 from api.nodes.models import shown_model
 from api.nodes.view import Nodes
 from api.results.queries import Queries
-from api.search.index import Candidates
+from api.search.memory.table import Candidates
 from api.security.access import Access
 from schemas.errors import Refused
 from schemas.node import Node, RunStatistics

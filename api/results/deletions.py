@@ -10,7 +10,7 @@ import duckdb
 import structlog
 
 from api.results.store_file import StoreUnusable
-from api.search.mappings import RESULTS
+from api.search.bind.mappings import RESULTS
 from schemas.command import User
 from schemas.deletion import Deletion, decode_deletion, encode_deletion
 from schemas.errors import Refused

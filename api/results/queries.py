@@ -12,7 +12,7 @@ import duckdb
 
 from api.results.store import CANCELLED, ResultsStore
 from api.search.deadline import Deadline
-from api.search.sql_slice import Run
+from api.search.sql.slice import Run
 from schemas.errors import Refused
 
 T = TypeVar("T")

@@ -12,13 +12,13 @@ from api.results.deletions import Deletions
 from api.results.queries import Queries
 from api.results.store import COLUMNS
 from api.results.top_anomalies import read_bounds, read_request
-from api.search.index import Hit
-from api.search.mappings import RESULTS
+from api.search.aggregations.slice import Allowed
+from api.search.bind.mappings import RESULTS
+from api.search.memory.table import Hit
 from api.search.request import parse_search
-from api.search.slice import Allowed
-from api.search.sql_search import Table, search_table
-from api.search.sql_slice import Run
-from api.search.sql_top import top_anomalies as find_top
+from api.search.sql.search import Table, search_table
+from api.search.sql.slice import Run
+from api.search.sql.top import top_anomalies as find_top
 from api.security.access import Access
 from api.security.visibility import Visibility
 from schemas.errors import Refused

@@ -18,7 +18,7 @@ import duckdb
 import structlog
 
 from api.results.store_file import StoreUnusable, open_first, open_one, remove
-from api.search.sql import Parameters, Writer, add_functions
+from api.search.sql.writer import Parameters, Writer, add_functions
 from schemas.errors import UNREADABLE, Refused
 from schemas.query.conditions import Condition
 from schemas.result import decode_result

@@ -4,10 +4,10 @@
 store of results, which executes it as SQL.
 """
 
-from api.search.index import DocumentTable, Hit
-from api.search.mappings import DETECTORS, RESULTS, TASKS
+from api.search.bind.mappings import DETECTORS, RESULTS, TASKS
+from api.search.memory.search import matching_documents, search_documents
+from api.search.memory.table import DocumentTable, Hit
 from api.search.request import SearchRequest, parse_search
-from api.search.search import matching_documents, search_documents
 
 __all__ = [
     "DETECTORS",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from api.search.aggregation import Aggregation
+from api.search.aggregations.tree import Aggregation
 from schemas.errors import Refused
 from schemas.query.bind import bind
 from schemas.query.conditions import AtLeast, Between, Condition, Every, Fits, Inside, Not, Phrase, Words

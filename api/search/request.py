@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from api.search.aggregation import Aggregation, parse_aggregations
+from api.search.aggregations.tree import Aggregation, parse_aggregations
+from api.search.bind.sorting import SortKey, parse_sort
 from api.search.fields import DocvalueField, SourceFilter, parse_docvalue_fields, parse_source
-from api.search.sorting import SortKey, parse_sort
 from schemas.errors import Refused
 from schemas.query import MatchAll, Query, parse_query
 from schemas.query.errors import DEFAULT_LIMITS, Limits, malformed, wrong_value

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from api.search.bind.sorting import BoundKey
 from api.search.fields import DocvalueField, SourceFilter, field_values
-from api.search.index import Hit
-from api.search.sorting import BoundKey
+from api.search.memory.table import Hit
 from schemas.query.fields import Types
 
 SHARDS = {"total": 1, "successful": 1, "skipped": 0, "failed": 0}

@@ -23,8 +23,8 @@ from typing import Any
 
 from api.results.store import COLUMNS, ResultsStore
 from api.search import RESULTS, parse_search
-from api.search.sql_search import Table, search_table
-from api.search.sql_top import top_anomalies
+from api.search.sql.search import Table, search_table
+from api.search.sql.top import top_anomalies
 from schemas.query import parse_query
 from schemas.query.bind import bind
 from schemas.result import FeatureData, Result, encode_result

@@ -21,7 +21,7 @@ from api.results.store import ResultsStore
 from api.search import TASKS, search_documents
 from api.search.deadline import Deadline
 from api.search.request import parse_search
-from api.search.sql_slice import Run
+from api.search.sql.slice import Run
 from schemas.errors import Refused
 from tests.api.conftest import AD, RunningApi, minute_records, running_api
 from tests.api.results.test_routes import create, result, write

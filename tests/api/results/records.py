@@ -11,7 +11,7 @@ import msgspec
 
 from api.results.store import COLUMNS, ResultsStore
 from api.search import RESULTS, parse_search
-from api.search.sql_search import Table, search_table
+from api.search.sql.search import Table, search_table
 
 T = TypeVar("T")
 NOW = 1_795_493_335_499

@@ -9,7 +9,7 @@ import pytest
 
 from api.results.store import LEAST, ResultsStore
 from api.search import RESULTS
-from api.search.sql_top import top_anomalies
+from api.search.sql.top import top_anomalies
 from schemas.query import parse_query
 from schemas.query.bind import bind
 from tests.api.results.records import NOW, Stored, ask, filled, ids, records, result, with_table

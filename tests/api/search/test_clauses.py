@@ -9,7 +9,7 @@ import duckdb
 import pytest
 
 from api.search import DETECTORS, RESULTS, TASKS, matching_documents
-from api.search.sql import Parameters, Writer, add_functions
+from api.search.sql.writer import Parameters, Writer, add_functions
 from schemas.errors import Refused
 from schemas.query import bind, parse_query
 from tests.api.search.documents import TASK_DOCUMENTS, Found

@@ -12,10 +12,10 @@ import pytest
 from api.detectors.catalog import StoredDocument
 from api.results.store import ResultsStore
 from api.search import RESULTS, TASKS, DocumentTable, parse_search, search_documents
+from api.search.aggregations.slice import Allowed
 from api.search.cost import STORE
 from api.search.deadline import Deadline
-from api.search.slice import Allowed
-from api.search.sql_search import Table, search_table
+from api.search.sql.search import Table, search_table
 from schemas.errors import Refused
 from tests.api.results.records import filled, result, with_table
 

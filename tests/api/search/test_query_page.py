@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from api.search.aggregation import parse_aggregations
-from api.search.aggregation_kinds import KNOWN
+from api.search.aggregations.kinds import KNOWN
+from api.search.aggregations.tree import parse_aggregations
 from schemas.errors import Refused
 from schemas.query import parse_query
 from schemas.query.errors import DEFAULT_LIMITS

@@ -11,18 +11,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from api.search.aggregate import resolve
-from api.search.aggregation import Aggregation
-from api.search.aggregation_kinds import METRICS
-from api.search.index import Hit
-from api.search.metrics import metric
+from api.search.aggregations.aggregate import resolve
+from api.search.aggregations.kinds import METRICS
+from api.search.aggregations.metrics import metric
+from api.search.aggregations.slice import Budget, Group, Key
+from api.search.aggregations.tree import Aggregation
+from api.search.bind.sorting import bind_sort
+from api.search.memory.table import Hit
 from api.search.response import Shown, hit_document
-from api.search.slice import Budget, Group, Key
-from api.search.sorting import bind_sort
-from api.search.sql import Parameters, Writer
-from api.search.sql_grid import grid_expression
-from api.search.sql_metrics import field_value, metric_columns, metric_result
-from api.search.sql_sorting import order_by, sort_expression
+from api.search.sql.grid import grid_expression
+from api.search.sql.metrics import field_value, metric_columns, metric_result
+from api.search.sql.sorting import order_by, sort_expression
+from api.search.sql.writer import Parameters, Writer
 from schemas.errors import Refused
 from schemas.query import MatchAll
 from schemas.query.conditions import Condition

@@ -7,16 +7,16 @@ from collections.abc import Collection, Iterable
 from itertools import compress
 from typing import Any
 
-from api.search.aggregate import aggregate
+from api.search.aggregations.aggregate import aggregate
+from api.search.aggregations.slice import ALLOWED, Allowed, Budget
+from api.search.bind.sorting import BoundKey, bind_sort, is_after, ordered, text_field
 from api.search.cost import MEMORY, price, price_of_aggregations, refuse_above
 from api.search.deadline import Deadline
-from api.search.index import Candidates, DocumentTable, H, Hit
-from api.search.memory import MemorySlice
+from api.search.memory.scoring import Row, constant_score, hit_values, rows_of, scorer, valued
+from api.search.memory.slice import MemorySlice
+from api.search.memory.table import Candidates, DocumentTable, H, Hit
 from api.search.request import SearchRequest
 from api.search.response import Shown, hit_document, search_response
-from api.search.scoring import Row, constant_score, hit_values, rows_of, scorer, valued
-from api.search.slice import ALLOWED, Allowed, Budget
-from api.search.sorting import BoundKey, bind_sort, is_after, ordered, text_field
 from schemas.errors import Refused
 from schemas.query import Query
 from schemas.query.bind import bind

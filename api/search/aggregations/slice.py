@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from api.search.aggregation import Aggregation
-from api.search.aggregation_kinds import MAX_BUCKETS, MAX_TOP_HITS
-from api.search.intervals import DateGrid, NumberGrid
+from api.search.aggregations.intervals import DateGrid, NumberGrid
+from api.search.aggregations.kinds import MAX_BUCKETS, MAX_TOP_HITS
+from api.search.aggregations.tree import Aggregation
 from schemas.errors import Refused
 from schemas.query.conditions import Condition
 from schemas.query.fields import Field, Types

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from api.search.bind.sorting import BoundKey, sort_value
 from api.search.deadline import Deadline
-from api.search.index import Hit
-from api.search.sorting import BoundKey, sort_value
+from api.search.memory.table import Hit
 from schemas.query.bind import bind
 from schemas.query.fields import Types
 from schemas.query.memory import Documents, Rows, compile_condition

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from api.search.scoring import constant_score, each_field
-from api.search.sorting import BoundKey
-from api.search.sql import Writer
+from api.search.bind.sorting import BoundKey
+from api.search.memory.scoring import constant_score, each_field
+from api.search.sql.writer import Writer
 from schemas.query import Query
 from schemas.query.bind import bind
 from schemas.query.fields import Field, Types, nested_path

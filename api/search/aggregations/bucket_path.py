@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from api.search.aggregation import Aggregation
+from api.search.aggregations.tree import Aggregation
 from schemas.errors import Refused
 
 

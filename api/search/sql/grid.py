@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from api.search.intervals import DateGrid, NumberGrid
-from api.search.sql import Parameters
+from api.search.aggregations.intervals import DateGrid, NumberGrid
+from api.search.sql.writer import Parameters
 from schemas.query.dates import read_zone
 
 _QUARTER = 900_000

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from api.search.aggregation import Aggregation
-from api.search.metrics import percentiles, single, stats
-from api.search.sql import Writer, typed_parameter
+from api.search.aggregations.metrics import percentiles, single, stats
+from api.search.aggregations.tree import Aggregation
+from api.search.sql.writer import Writer, typed_parameter
 from schemas.query.fields import Field, FieldType
 
 _COLUMNS = {

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from api.search.aggregation_kinds import KNOWN, METRICS, UNSUPPORTED
-from api.search.aggregation_settings import Settings
+from api.search.aggregations.kinds import KNOWN, METRICS, UNSUPPORTED
+from api.search.aggregations.settings import Settings
 from schemas.errors import Refused
 from schemas.query.errors import Limits, malformed, suggestion, wrong_value
 from schemas.query.read import token

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from api.search.aggregations.intervals import parse_calendar_interval, parse_duration
+from api.search.bind.sorting import parse_sort
 from api.search.fields import parse_source
-from api.search.intervals import parse_calendar_interval, parse_duration
-from api.search.sorting import parse_sort
 from schemas.errors import Refused
 from schemas.query import parse_query
 from schemas.query.dates import check_zone

@@ -271,7 +271,7 @@ def test_aggregations(store: ResultsStore, aggregations: dict[str, Any], query: 
 def test_aggregations_with_more_groups_than_are_asked_together(
     store: ResultsStore, aggregations: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.search.sql_slice.TOGETHER", 1)
+    monkeypatch.setattr("api.search.sql.slice.TOGETHER", 1)
     found = same(store, {"size": 0, "aggs": aggregations})
     assert set(found["aggregations"]) == set(aggregations)
 

@@ -7,18 +7,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from api.search.aggregate import aggregate
+from api.search.aggregations.aggregate import aggregate
+from api.search.aggregations.slice import ALLOWED, Allowed, Budget
+from api.search.bind.sorting import BoundKey, bind_sort
 from api.search.cost import STORE, price, price_of_aggregations, refuse_above
-from api.search.index import Hit
+from api.search.memory.scoring import constant_score
+from api.search.memory.search import collapse_field
+from api.search.memory.table import Hit
 from api.search.request import SearchRequest
 from api.search.response import Shown, hit_document, search_response
-from api.search.scoring import constant_score
-from api.search.search import collapse_field
-from api.search.slice import ALLOWED, Allowed, Budget
-from api.search.sorting import BoundKey, bind_sort
-from api.search.sql import Parameters, Writer
-from api.search.sql_slice import Rows, Run, Source, SqlSlice
-from api.search.sql_sorting import after, order_by, score_expression, sort_expression
+from api.search.sql.slice import Rows, Run, Source, SqlSlice
+from api.search.sql.sorting import after, order_by, score_expression, sort_expression
+from api.search.sql.writer import Parameters, Writer
 from schemas.query.bind import bind
 from schemas.query.conditions import Condition, Every, Everything, every
 from schemas.query.fields import Types

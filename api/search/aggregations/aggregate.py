@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from api.search.aggregation import Aggregation
-from api.search.aggregation_kinds import MAX_TOP_HITS, METRICS, NUMERIC
-from api.search.bucket_path import value_at
-from api.search.intervals import ROUGHLY, DateGrid, NumberGrid
-from api.search.slice import Grid, Group, Key, Slice
-from api.search.sorting import text_field
+from api.search.aggregations.bucket_path import value_at
+from api.search.aggregations.intervals import ROUGHLY, DateGrid, NumberGrid
+from api.search.aggregations.kinds import MAX_TOP_HITS, METRICS, NUMERIC
+from api.search.aggregations.slice import Grid, Group, Key, Slice
+from api.search.aggregations.tree import Aggregation
+from api.search.bind.sorting import text_field
 from schemas.errors import Refused
 from schemas.query.bind import bind, typed
 from schemas.query.conditions import Between, Not, Nothing

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from itertools import compress, product
 from typing import Any
 
-from api.search.aggregation import Aggregation
+from api.search.aggregations.metrics import metric
+from api.search.aggregations.slice import ALLOWED, Budget, Group, Key
+from api.search.aggregations.tree import Aggregation
+from api.search.bind.sorting import bind_sort, ordered
 from api.search.deadline import Deadline
-from api.search.index import Hit
-from api.search.metrics import metric
+from api.search.memory.scoring import hit_values, valued
+from api.search.memory.table import Hit
 from api.search.response import Shown, hit_document
-from api.search.scoring import hit_values, valued
-from api.search.slice import ALLOWED, Budget, Group, Key
-from api.search.sorting import bind_sort, ordered
 from schemas.query import MatchAll
 from schemas.query.bind import typed
 from schemas.query.conditions import Condition

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from api.search.sql import Parameters, Writer
-from api.search.sql_search import Table
+from api.search.sql.search import Table
+from api.search.sql.writer import Parameters, Writer
 from schemas.query.conditions import Condition
 
 

@@ -1,0 +1,1 @@
+"""Aggregations: read, and executed over a slice of documents wherever these are."""

@@ -1,0 +1,1 @@
+"""What a search names, bound to the fields of what is searched."""
