@@ -29,6 +29,7 @@ from api.security.access import Access
 from api.security.authentication import Authenticator
 from api.security.users import read_users
 from api.settings import ApiSettings
+from formats.schema_registry import SchemaRegistry
 from schemas.command import decode_reply
 from schemas.query.errors import Limits
 from schemas.topics import TOPICS
@@ -44,7 +45,13 @@ class ApiProcess:
         self.nodes = Nodes(settings.node_silence)
         client = settings.kafka_client()
         self.commands = Commands(client, self._full_name("control"), settings.command_timeout)
-        self.source_topics = SourceTopics(client, settings.prefix, settings.source_sample, settings.source_timeout)
+        self.source_topics = SourceTopics(
+            client,
+            settings.prefix,
+            settings.source_sample,
+            settings.source_timeout,
+            SchemaRegistry(settings.schema_registry),
+        )
         self.previews = Previews(settings, self.commands, self.catalog, lambda: self._read("results"))
         self.results = ResultsFeed(settings, self.previews.take)
         self.queries = Queries(settings.result_readers, settings.request_timeout, self._complete_results)

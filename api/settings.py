@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from formats.schema_registry import PREFIX, registry_settings
 from schemas.bounds import Bounds
 from schemas.errors import RiverwatchError
 
@@ -137,6 +138,13 @@ class ApiSettings:
         None, "RIVERWATCH_TLS_CLIENT_CA", "PEM file; clients then need a certificate signed by it"
     )
 
+    schema_registry: Mapping[str, str] = field(
+        default_factory=dict,
+        metadata={
+            "variable": PREFIX + "*",
+            "doc": "passed on to confluent-kafka's client: RIVERWATCH_SCHEMA_REGISTRY_URL is url",
+        },
+    )
     kafka: Mapping[str, str] = field(
         default_factory=dict,
         metadata={
@@ -163,7 +171,7 @@ class ApiSettings:
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> ApiSettings:
         """Read the settings. Raises ``SettingInvalid`` for a value that cannot be used."""
-        values: dict[str, Any] = {"kafka": _kafka(environment)}
+        values: dict[str, Any] = {"kafka": _kafka(environment), "schema_registry": registry_settings(environment)}
         for each in fields(cls):
             text = environment.get(each.metadata["variable"])
             if text is not None and text != "":

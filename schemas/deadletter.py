@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Literal
 
 Reason = Literal[
     "malformed-json",
+    "malformed-record",
     "not-an-object",
     "missing-time",
     "bad-time",
@@ -42,8 +45,8 @@ HEADERS = (
 class DeadLetter:
     """One unusable record: ``reason`` is for programs, ``detail`` a sentence for people.
 
-    ``value`` and ``key`` keep their first ``MOST_VALUE_BYTES`` and ``MOST_KEY_BYTES``; ``value_bytes`` and
-    ``key_bytes`` say how long they were.
+    ``detectors`` are those that can't use it, none where nobody can. ``value`` and ``key`` keep their first
+    ``MOST_VALUE_BYTES`` and ``MOST_KEY_BYTES``; ``value_bytes`` and ``key_bytes`` say how long they were.
     """
 
     topic: str
@@ -53,7 +56,7 @@ class DeadLetter:
     detail: str
     key: bytes | None
     value: bytes | None
-    detector_id: str = ""
+    detectors: tuple[str, ...] = ()
     value_bytes: int = field(init=False)
     key_bytes: int = field(init=False)
 
@@ -64,6 +67,17 @@ class DeadLetter:
             object.__setattr__(self, "value", self.value[:MOST_VALUE_BYTES])
         if self.key is not None:
             object.__setattr__(self, "key", self.key[:MOST_KEY_BYTES])
+
+    def concerns(self, detector: str) -> bool:
+        """Whether this detector can't use the record."""
+        return not self.detectors or detector in self.detectors
+
+    def naming(self, detectors: Iterable[str], detail: str) -> DeadLetter:
+        """The same letter for these detectors, with this detail."""
+        named = copy(self)
+        object.__setattr__(named, "detectors", tuple(detectors))
+        object.__setattr__(named, "detail", detail)
+        return named
 
     def headers(self) -> list[tuple[str, bytes]]:
         """The Kafka headers that go with the original bytes.
@@ -79,7 +93,7 @@ class DeadLetter:
             str(self.offset),
             self.reason,
             self.detail[:_MOST_DETAIL],
-            self.detector_id,
+            ",".join(self.detectors),
             str(self.value_bytes) if self.value_bytes > MOST_VALUE_BYTES else None,
             str(self.key_bytes) if self.key_bytes > MOST_KEY_BYTES else None,
         ]

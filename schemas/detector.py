@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -14,6 +14,7 @@ from schemas.feature import Feature, check_features, parse_features
 from schemas.imputation import Imputation, parse_imputation
 from schemas.interval import Interval, parse_interval
 from schemas.query import MatchAll, Query, compile_query, parse_query, to_document
+from schemas.record_format import RECORD_FORMATS, RecordFormat
 from schemas.suppression import Rule, default_rules, parse_rules
 from schemas.task import DateRange
 from schemas.time_unit import TIME_UNITS, TimeUnit
@@ -60,7 +61,8 @@ class Detector(msgspec.Struct, frozen=True, kw_only=True):
     ``description`` is the plain text: the document has it escaped for HTML. ``window_delay`` None is automatic: it
     follows the delays of the records. The last members are extensions: ``model`` is which model scores, with its
     parameters, checked by whoever builds the model; ``time_unit`` is the unit of times that are numbers, None where
-    each number tells its own (``schemas.time_unit``).
+    each number tells its own (``schemas.time_unit``); ``format`` is that of the records, None where each tells its own;
+    ``points`` is the path of the array in which records of JSON have their points.
     """
 
     name: str
@@ -93,6 +95,8 @@ class Detector(msgspec.Struct, frozen=True, kw_only=True):
     rules: tuple[Rule, ...] = ()
     model: dict[str, Any] | None = None
     time_unit: TimeUnit | None = None
+    format: RecordFormat | None = None
+    points: str | None = None
 
     @property
     def detector_type(self) -> DetectorType:
@@ -315,22 +319,23 @@ def _read_range(value: Any) -> DateRange:
     return DateRange(start, end)
 
 
-def _read_time_unit(value: Any) -> TimeUnit | None:
+def _one_of(member: str, value: Any, known: Iterable[str]) -> str | None:
+    """One of the known words, None for ``auto``."""
     name = as_text(value)
-    if name != "auto" and name not in TIME_UNITS:
-        raise DetectorInvalid("time_unit", f"time_unit must be one of: auto, {', '.join(TIME_UNITS)}; not [{name}]")
-    return TIME_UNITS.get(name)
+    if name != "auto" and name not in known:
+        raise DetectorInvalid(member, f"{member} must be one of: auto, {', '.join(known)}; not [{name}]")
+    return None if name == "auto" else name
 
 
 _OPTIONAL = """
 ui_metadata result_index result_index_min_size result_index_min_age result_index_ttl flatten_custom_result_index
 suggested_seasonality last_ui_breaking_change_time imputation_option frequency detection_date_range rules model
-time_unit
+time_unit format points
 """
 _NULLABLE = frozenset(_OPTIONAL.split())
 """Members for which null means the same as leaving them out."""
 
-_EXTENSIONS = ("model", "time_unit")
+_EXTENSIONS = ("model", "time_unit", "format", "points")
 """Members that OpenSearch does not have, shown where they are set."""
 
 _READERS: dict[str, Callable[[Any], Any]] = {
@@ -365,5 +370,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "detection_date_range": _read_range,
     "rules": parse_rules,
     "model": lambda value: dict(as_object(value)),
-    "time_unit": _read_time_unit,
+    "time_unit": lambda value: _one_of("time_unit", value, TIME_UNITS),
+    "format": lambda value: _one_of("format", value, RECORD_FORMATS),
+    "points": lambda value: as_text(value) or None,
 }

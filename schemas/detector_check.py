@@ -64,6 +64,8 @@ def check_members(members: Mapping[str, Any], features: Sequence[Feature], limit
         raise DetectorInvalid("indices", "Indices should be set")
     _check_indices(members["indices"], limits.own_prefix)
     _check_kafka_fields(members, features)
+    if members.get("points") is not None and members.get("format") not in (None, "json"):
+        raise DetectorInvalid("points", f"points are of JSON only, not of format [{members['format']}]")
     shingle, seasonality = members["shingle_size"], members.get("suggested_seasonality")
     if seasonality is not None and not 2 <= seasonality <= 2 * limits.max_shingle:
         raise DetectorInvalid(

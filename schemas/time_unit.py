@@ -6,13 +6,6 @@ from typing import Literal
 
 TimeUnit = Literal["seconds", "milliseconds", "microseconds", "nanoseconds"]
 
-TIME_UNITS: dict[str, TimeUnit] = {
-    "seconds": "seconds",
-    "milliseconds": "milliseconds",
-    "microseconds": "microseconds",
-    "nanoseconds": "nanoseconds",
-}
-
 UNIT_RANGES: dict[TimeUnit, tuple[int, int]] = {
     "seconds": (10**8, 10**11),
     "milliseconds": (10**11, 10**14),
@@ -22,6 +15,8 @@ UNIT_RANGES: dict[TimeUnit, tuple[int, int]] = {
 """The numbers that are taken for a unit, the second one excluded: March 1973 to the year 5138 in each of them.
 
 A number below all of them says nothing about its unit."""
+
+TIME_UNITS = tuple(UNIT_RANGES)
 
 
 def unit_of(number: float) -> TimeUnit | None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from formats.schema_registry import registry_settings
 from schemas.bounds import Bounds
 from schemas.detector_check import DetectorLimits
 
@@ -84,6 +85,11 @@ class Settings:
     kernel: str = setting("auto", "What scores: numpy, compiled (faster, same results), or auto: what there is.")
     restart: bool = setting(True, "A worker that failed starts itself anew; false ends it with exit code 75.")
     log_level: str = setting("info", "debug, info, warning or error.")
+    schema_registry: Mapping[str, str] = setting(
+        (),
+        "Schema registry, properties of confluent-kafka's client: RIVERWATCH_SCHEMA_REGISTRY_URL,"
+        " RIVERWATCH_SCHEMA_REGISTRY_BASIC_AUTH_USER_INFO, RIVERWATCH_SCHEMA_REGISTRY_SSL_CA_LOCATION and so on.",
+    )
     kafka: Mapping[str, str] = setting((), "Kafka client properties: RIVERWATCH_KAFKA_SECURITY_PROTOCOL and so on.")
 
     def __post_init__(self) -> None:
@@ -94,6 +100,7 @@ class Settings:
                 variable = "RIVERWATCH_" + entry.name.upper()
                 raise ValueError(f"{variable} must be {kind}, {entry.metadata['bounds']}, not {value}")
         object.__setattr__(self, "kafka", dict(self.kafka))
+        object.__setattr__(self, "schema_registry", dict(self.schema_registry))
         if not self.group:
             # Two Riverwatches on one Kafka, told apart by their prefixes, must not share their partitions.
             object.__setattr__(self, "group", self.prefix + "workers")
@@ -114,6 +121,8 @@ class Settings:
             name = "RIVERWATCH_" + entry.name.upper()
             if given.get(entry.name) is not None:
                 values[entry.name] = given[entry.name]
+            elif entry.name == "schema_registry":
+                values["schema_registry"] = registry_settings(env)
             elif entry.name == "kafka":
                 values["kafka"] = {
                     key.removeprefix(KAFKA_PREFIX).lower().replace("_", "."): value

@@ -29,6 +29,7 @@ from streams.kafka.follower import Followed, Follower, KafkaRecord
 from streams.kafka.log import KafkaLog
 from streams.kafka.outages import Outage
 from streams.kafka.outbox import Outbox
+from streams.kafka.schema_supply import SchemaSupply
 from streams.kafka.tp import TP
 from streams.kafka.unreadable import Unreadable
 from streams.scan.agent import Scans
@@ -63,6 +64,7 @@ class Worker:
         dead_letters = DeadLetters(settings, self._outbox)
         kafka = KafkaLog(settings.client())
         shares = Shares(settings, self._outbox, kafka, "windows", generation=self._generation)
+        schemas = SchemaSupply(settings.schema_registry)
         self._ingest = Ingest(
             settings,
             self._detectors,
@@ -72,6 +74,7 @@ class Worker:
             kafka=kafka,
             clock=clock,
             shares=shares,
+            schemas=schemas,
             dead_letters=dead_letters,
             failed=self.fail,
         )
@@ -104,6 +107,7 @@ class Worker:
             self._outbox,
             self._ledger,
             shares=shares,
+            schemas=schemas,
             dead_letters=dead_letters,
             busy=self._score.busy,
             failed=self.fail,

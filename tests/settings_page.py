@@ -24,6 +24,11 @@ win. A value that can't be used ends the command with exit code 2 and the variab
 `RIVERWATCH_KAFKA_SECURITY_PROTOCOL=SASL_SSL` is `security.protocol=SASL_SSL`. Workers understand `security.protocol`,
 `sasl.mechanism` (PLAIN, SCRAM-SHA-256, SCRAM-SHA-512), `sasl.username`, `sasl.password`, `ssl.ca.location`,
 `ssl.certificate.location`, `ssl.key.location` and `ssl.key.password`; the API and the commands pass everything to librdkafka.
+
+`RIVERWATCH_SCHEMA_REGISTRY_URL` points workers and the API to a schema registry in Confluent's shape. The other variables that begin with
+`RIVERWATCH_SCHEMA_REGISTRY_` become properties of confluent-kafka's client for registries in the same way, such as
+`RIVERWATCH_SCHEMA_REGISTRY_BASIC_AUTH_USER_INFO` (`name:password`), `..._BEARER_AUTH_TOKEN`, `..._SSL_CA_LOCATION`,
+`..._SSL_CERTIFICATE_LOCATION` and `..._SSL_KEY_LOCATION`.
 """
 
 ELSEWHERE = """## Local Kafka and tests
@@ -59,7 +64,7 @@ def _table(title: str, rows: Iterator[tuple[str, str, str]]) -> Iterator[str]:
 
 def _worker() -> Iterator[tuple[str, str, str]]:
     for entry in fields(WorkerSettings):
-        if entry.name != "kafka":
+        if entry.name not in ("kafka", "schema_registry"):
             yield "RIVERWATCH_" + entry.name.upper(), _default(entry), entry.metadata["text"]
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from api.detectors.catalog import Catalog, StoredDocument
-from api.detectors.sample import Sample, kind_of, time_of, unit_in
+from api.detectors.sample import Sample, kind_of, source_in, source_of, time_of, unit_in
 from api.http.requests import Request
 from api.kafka.source_topics import SourceTopics
 from api.settings import ApiSettings
@@ -26,7 +27,8 @@ from schemas.feature import check_features
 from schemas.interval import Interval
 from schemas.kafka_fields import is_kafka_field
 from schemas.query import compile_query
-from schemas.query.values import field_values
+from schemas.query.values import field_values, leaves
+from schemas.record_format import RECORD_FORMATS
 from schemas.time_unit import TimeUnit
 from schemas.token import as_object
 
@@ -64,12 +66,15 @@ class Checks:
         samples: Sequence[Sample] | None = None
         if self._settings.check_sources:
             topics = await self._source_topics.topics(detector.indices)
-            samples = await self._source_topics.samples(topics)
+            samples = await self._source_topics.samples(topics, source_of(detector))
         check_name(detector.name, self.limits)
         if samples is not None:
+            _check_formats(samples)
+            source = source_in(samples)
             unit = _check_time_field(detector, samples, now)
-            if unit is not None:
-                told.members["time_unit"] = unit
+            members = {"format": source.format, "points": source.points, "time_unit": unit}
+            told.members |= {name: value for name, value in members.items() if value is not None}
+            told.warnings += _other_formats(samples)
         if before is None:
             self._check_room(detector)
         if samples is not None:
@@ -144,6 +149,32 @@ def _invalid(field: str, reason: str, status: int) -> DetectorInvalid:
     return DetectorInvalid(field, reason, status=status, kind="status_exception")
 
 
+def _check_formats(samples: Sequence[Sample]) -> None:
+    for sample in samples:
+        if sample.example and not sample.records:
+            known = sample.source.format and RECORD_FORMATS[sample.source.format]
+            what = f"look like {known} and can't be read" if known else "are in no format that is known"
+            raise _invalid("indices", f"The newest records of topic {sample.topic} {what}: {sample.example!r}", 400)
+
+
+def _other_formats(samples: Sequence[Sample]) -> list[str]:
+    return [
+        f"{sample.source.others} of the sampled records of {sample.topic} are not"
+        f" {RECORD_FORMATS[sample.source.format]}, as most are"
+        for sample in samples
+        if sample.source.others and sample.source.format
+    ]
+
+
+def _holds(sample: Sample) -> str:
+    """What records look like that nobody sees as they lie in the topic."""
+    if sample.source.format in (None, "json") and sample.source.points is None:
+        return ""
+    fields = dict.fromkeys(name for name, _ in leaves(sample.records[0]) if not is_kafka_field(name))
+    format_ = RECORD_FORMATS[sample.source.format or "json"]
+    return f". Its records are {format_}, with the fields {', '.join(islice(fields, 20))}"
+
+
 def _check_time_field(detector: Detector, samples: Sequence[Sample], now: int) -> TimeUnit | None:
     """The unit of the sampled times, None where they have none of their own."""
     field = detector.time_field
@@ -156,9 +187,8 @@ def _check_time_field(detector: Detector, samples: Sequence[Sample], now: int) -
         if not sample.records:
             continue
         if not sample.kinds(field):
-            raise _time_field(
-                detector, f"Timestamp field: ({field}) is not found in the ({sample.topic}) index mapping"
-            )
+            problem = f"Timestamp field: ({field}) is not found in the ({sample.topic}) index mapping"
+            raise _time_field(detector, problem + _holds(sample))
         if not sample.is_date(field, unit):
             raise _time_field(detector, f"Timestamp field: ({field}) must be of type date")
         _check_plausible(detector, sample, unit, now)

@@ -7,16 +7,29 @@ apart: ``date`` (ISO 8601, or a number or a string of digits that is a time of o
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from formats.codec import Codec, Headers, Unreadable
+from formats.codecs import codec_of
 from formats.json import UNREADABLE, read_document
 from formats.kafka_value import kafka_members
+from formats.schema_registry import SchemaRegistry
+from formats.sniff import Told, told_format
 from formats.time import to_time, told_unit
 from formats.values import Unusable
+from formats.written_schema import SchemasWanted
+from schemas.detector import Detector
 from schemas.query.values import field_values
 from schemas.time_unit import UNIT_RANGES, TimeUnit
+
+EXAMPLE_BYTES = 60
+SNIFFED = 500
+"""Records from which the format is told."""
+
+NOTHING_TOLD = Told(None)
 
 _LEAST = UNIT_RANGES["seconds"][0]
 """A number below is not taken for a time: it may be anything."""
@@ -61,11 +74,16 @@ def time_of(value: Any, unit: TimeUnit | None = None) -> int | None:
 
 @dataclass(frozen=True)
 class Sample:
-    """The newest records of one topic. ``total`` is how many records the topic holds at most."""
+    """The newest records of one topic. ``total`` is how many records the topic holds at most.
+
+    ``source`` is what format they are in; ``example`` is how one of them begins.
+    """
 
     topic: str
     records: Sequence[Mapping[str, Any]]
     total: int
+    source: Told = NOTHING_TOLD
+    example: bytes = b""
 
     def kinds(self, path: str) -> set[str]:
         """The kinds of the values at a path; empty when no record has it."""
@@ -81,31 +99,54 @@ class Sample:
         return bool(values) and sum(time_of(value, unit) is not None for value in values) * 2 > len(values)
 
 
+def source_of(detector: Detector) -> Told:
+    """What a detector says about the format of its records."""
+    return Told(detector.format, detector.points)
+
+
+def source_in(samples: Iterable[Sample]) -> Told:
+    """The format of all topics; none where they differ, or have no records."""
+    sources = {dataclasses.replace(sample.source, others=0) for sample in samples if sample.records}
+    return sources.pop() if len(sources) == 1 else NOTHING_TOLD
+
+
 def unit_in(samples: Iterable[Sample], path: str) -> TimeUnit | None:
     """The unit of the times at a path; None where they are texts, or differ from topic to topic."""
     units = {unit for sample in samples if (unit := told_unit(sample.values(path))) is not None}
     return units.pop() if len(units) == 1 else None
 
 
-def read_records(records: Iterable[RawRecord]) -> list[Mapping[str, Any]]:
-    """The JSON objects of records, each with Kafka's fields; an array of points gives each of them.
+def read_sample(topic: str, raw: Sequence[RawRecord], total: int, source: Told, registry: SchemaRegistry) -> Sample:
+    """What a topic's newest records hold. Raises ``RegistryAway``.
 
-    What is no JSON is left out.
+    Each point has Kafka's fields, too. Records that are not in the format are left out.
 
-    >>> found = read_records(map(RawRecord, [b'[{"a":1},{"a":2}]', b"no", None]))
-    >>> [record["a"] for record in found]
-    [1, 2]
+    >>> raw = [RawRecord(b'[{"a":1},{"a":2}]'), RawRecord(b"no"), RawRecord(None)]
+    >>> found = read_sample("m", raw, 3, Told(None), SchemaRegistry({}))
+    >>> [record["a"] for record in found.records], found.source.format
+    ([1, 2], 'json')
     """
-    found: list[Mapping[str, Any]] = []
-    for record in records:
-        if record.value is None:
-            continue
-        try:
-            decoded = read_document(record.value)
-        except UNREADABLE:
-            continue
-        kafka = kafka_members(record, record.partition)
-        for point in decoded if isinstance(decoded, list) else [decoded]:
-            if isinstance(point, dict):
-                found.append({**point, "_kafka": kafka})
-    return found
+    if source.format is None:
+        told = told_format((record.value, record.headers or ()) for record in raw[-SNIFFED:])
+        source = dataclasses.replace(told, points=source.points or told.points)
+    codec = codec_of(source.format or "json", source.points, registry.known)
+    records: list[Mapping[str, Any]] = []
+    for record in raw:
+        for point in () if record.value is None else _points(codec, record.value, record.headers or (), registry):
+            records.append({**point, "_kafka": kafka_members(record, record.partition)})
+    example = next((record.value for record in raw if record.value is not None), b"")
+    return Sample(topic, records, total, source, example[:EXAMPLE_BYTES])
+
+
+def _points(codec: Codec | None, value: bytes, headers: Headers, registry: SchemaRegistry) -> list[Mapping[str, Any]]:
+    try:
+        found = value if codec is None else codec.read(value, headers)
+        if isinstance(found, bytes):
+            document = read_document(found)
+            found = document if isinstance(document, list) else [document]
+        return [point for point in found if isinstance(point, Mapping)]
+    except SchemasWanted as wanted:
+        registry.fetch(wanted.ids)
+        return _points(codec, value, headers, registry)
+    except (Unreadable, *UNREADABLE):
+        return []

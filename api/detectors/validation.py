@@ -6,6 +6,7 @@ from typing import Any
 
 from api.detectors.checks import Checks, feature_matchers, issue_of
 from api.detectors.density import SUGGESTIONS, Data, model_issue, suggestions, timed
+from api.detectors.sample import source_of
 from api.http.requests import Answer, Request
 from api.kafka.source_topics import SourceTopics
 from api.security.access import Access
@@ -56,12 +57,14 @@ def _failed(reason: str, kind: str) -> Refused:
 async def _data(detector: Detector, source_topics: SourceTopics) -> Data | None:
     """The newest records of the detector's topics, None when there are none with a time."""
     topics = await source_topics.topics(detector.indices)
-    samples = await source_topics.samples(topics, NEWEST)
+    samples = await source_topics.samples(topics, source_of(detector), NEWEST)
     newest = (record for sample in samples for record in sample.records)
     records = timed(newest, detector.time_field, detector.time_unit)
     if not records:
         return None
-    first: list[Any] = [record for sample in await source_topics.oldest(topics) for record in sample.records]
+    first: list[Any] = [
+        record for sample in await source_topics.oldest(topics, source_of(detector)) for record in sample.records
+    ]
     oldest = timed(first, detector.time_field, detector.time_unit)
     complete = all(sample.total <= len(sample.records) for sample in samples)
     return Data(records, min(records[0][0], oldest[0][0] if oldest else records[0][0]), complete)

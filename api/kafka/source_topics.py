@@ -10,8 +10,10 @@ from typing import TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from api.detectors.sample import RawRecord, Sample, read_records
+from api.detectors.sample import RawRecord, Sample, read_sample
 from api.http.errors import index_not_found, unavailable
+from formats.schema_registry import RegistryAway, SchemaRegistry
+from formats.sniff import Told
 from schemas.topic_pattern import matches_topic
 from streams.kafka.silence import SilentLogger
 
@@ -47,11 +49,14 @@ def chosen(indices: Sequence[str], known: Iterable[str], own_prefix: str) -> lis
 class SourceTopics:
     """Bounded reads of source topics, one at a time in a thread of their own."""
 
-    def __init__(self, client: Mapping[str, str], own_prefix: str, newest: int, timeout: float) -> None:
+    def __init__(
+        self, client: Mapping[str, str], own_prefix: str, newest: int, timeout: float, registry: SchemaRegistry
+    ) -> None:
         self._client = dict(client)
         self._own_prefix = own_prefix
         self._newest = newest
         self._timeout = timeout
+        self._registry = registry
         self._executor = ThreadPoolExecutor(1, "sources")
         self._consumer: Consumer | None = None
         self._partitions: dict[str, list[int]] = {}
@@ -71,14 +76,17 @@ class SourceTopics:
         """
         return await self._in_thread(self._topics, indices)
 
-    async def samples(self, topics: Sequence[str], newest: int | None = None) -> list[Sample]:
-        """The newest records of each topic, so many of each partition (as set, when not given)."""
-        count = self._newest if newest is None else newest
-        return await self._in_thread(lambda names: self._samples(names, count, oldest=False), topics)
+    async def samples(self, topics: Sequence[str], source: Told, newest: int | None = None) -> list[Sample]:
+        """The newest records of each topic, so many of each partition (as set, when not given).
 
-    async def oldest(self, topics: Sequence[str]) -> list[Sample]:
+        ``source`` is their format, which is told from the records where it says none.
+        """
+        count = self._newest if newest is None else newest
+        return await self._in_thread(lambda names: self._samples(names, source, count, oldest=False), topics)
+
+    async def oldest(self, topics: Sequence[str], source: Told) -> list[Sample]:
         """The first records of each topic."""
-        return await self._in_thread(lambda names: self._samples(names, FIRST, oldest=True), topics)
+        return await self._in_thread(lambda names: self._samples(names, source, FIRST, oldest=True), topics)
 
     async def ends(self, topic: str) -> dict[int, int]:
         """The offset after the last record of each partition of a topic."""
@@ -96,6 +104,8 @@ class SourceTopics:
             return await asyncio.get_running_loop().run_in_executor(self._executor, read, names)
         except KafkaException as error:
             raise unavailable(f"the source topics cannot be looked at: {error.args[0].str()}") from error
+        except RegistryAway as error:
+            raise unavailable(f"the source topics cannot be looked at: {error}") from error
 
     def _topics(self, indices: Sequence[str]) -> list[str]:
         known = self._metadata()
@@ -111,7 +121,7 @@ class SourceTopics:
             self._listed = time.monotonic()
         return self._partitions
 
-    def _samples(self, topics: Sequence[str], count: int, *, oldest: bool) -> list[Sample]:
+    def _samples(self, topics: Sequence[str], source: Told, count: int, *, oldest: bool) -> list[Sample]:
         consumer = self._open()
         ends: dict[tuple[str, int], int] = {}
         begins: list[TopicPartition] = []
@@ -130,7 +140,7 @@ class SourceTopics:
                 self._read(consumer, ends, found)
             finally:
                 consumer.unassign()
-        return [Sample(topic, read_records(found[topic]), totals[topic]) for topic in topics]
+        return [read_sample(topic, found[topic], totals[topic], source, self._registry) for topic in topics]
 
     def _read(self, consumer: Consumer, ends: dict[tuple[str, int], int], found: dict[str, list[RawRecord]]) -> None:
         """Read up to the ends, or for as long as the timeout allows: a sample that is cut off is still one."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from api.detectors.catalog import StoredDocument
+from api.detectors.sample import source_of
 from api.kafka.source_topics import SourceTopics
 from api.nodes.init_progress import init_progress
 from api.nodes.models import shown_model
@@ -37,7 +38,8 @@ async def require_entity(detector: StoredDocument, entity: dict[str, str], sourc
     config = load_detector(detector.definition)
     matches = compile_query(config.filter_query)
     try:
-        samples = await source_topics.samples(await source_topics.topics(config.indices))
+        topics = await source_topics.topics(config.indices)
+        samples = await source_topics.samples(topics, source_of(config))
     except Refused as refused:
         if refused.status == 404:
             raise Refused(400, _NO_ENTITY) from None

@@ -15,6 +15,7 @@ from schemas.aggregation import Aggregation
 from schemas.detector import Detector
 from schemas.entity import model_key
 from schemas.query import MatchAll, Query, to_document
+from schemas.record_format import RecordFormat
 from schemas.time_unit import TimeUnit
 from streams.features.columns import Column, Input, NumberColumn
 from streams.features.distinct import DistinctColumn
@@ -58,10 +59,10 @@ class PlannedFeature:
 class Plan:
     """Everything that ingest and score need to know of one run.
 
-    ``owner`` is the detector id, or the task id of a historical analysis; ``categories`` are the sorted paths
-    of the category fields. ``time_unit`` None: each number tells its own. ``delay_ms`` None is the automatic delay, at
-    most ``most_delay_ms``. ``definition`` identifies what the models learn: two plans with the same one have the same
-    quantities as features, whatever their names, topics and delays.
+    ``owner`` is the detector id, or the task id of a historical analysis; ``categories`` are the sorted paths of the
+    category fields. ``time_unit`` and ``format`` None: each number and each record tell their own. ``delay_ms`` None is
+    the automatic delay, at most ``most_delay_ms``. ``definition`` identifies what the models learn: two plans with the
+    same one have the same quantities as features, whatever their names, topics and delays.
     """
 
     owner: str
@@ -69,6 +70,8 @@ class Plan:
     detector_id: str
     time: str
     time_unit: TimeUnit | None
+    format: RecordFormat | None
+    points: str | None
     categories: tuple[str, ...]
     interval_ms: int
     delay_ms: int | None
@@ -97,6 +100,8 @@ class Plan:
             detector_id=detector_id,
             time=detector.time_field,
             time_unit=detector.time_unit,
+            format=detector.format,
+            points=detector.points,
             categories=detector.category_fields,
             interval_ms=detector.window_interval_ms,
             delay_ms=None if detector.window_delay is None else detector.window_delay.milliseconds,
@@ -131,6 +136,7 @@ def _definition(detector: Detector) -> str:
     parts = (
         detector.time_field,
         detector.time_unit,
+        detector.points,
         detector.category_fields,
         detector.window_interval_ms,
         to_document(detector.filter_query),

@@ -20,6 +20,7 @@ from streams.kafka.clock import KafkaClock
 from streams.kafka.log import Log
 from streams.kafka.outages import Outage
 from streams.kafka.outbox import Outbox
+from streams.kafka.schema_supply import SchemaSupply
 from streams.kafka.tp import TP
 from streams.settings import Settings
 from streams.transport.ledger import Ledger
@@ -63,6 +64,7 @@ class Ingest:
         kafka: Log,
         clock: KafkaClock,
         shares: Shares,
+        schemas: SchemaSupply,
         dead_letters: DeadLetters,
         failed: Callable[[BaseException], None],
     ) -> None:
@@ -75,7 +77,8 @@ class Ingest:
         self._dead_letters = dead_letters
         self._kafka = kafka
         self._shares = shares
-        self._sources = Sources(settings, lambda: detectors.running.values())
+        self._schemas = schemas
+        self._sources = Sources(settings, lambda: detectors.running.values(), schemas.known)
         self._reports = SourceReports(settings.node_id)
         self._catching_up: dict[RunSource, asyncio.Task[None]] = {}
 
@@ -143,7 +146,8 @@ class Ingest:
             return
         async with source.lock:
             self._look_for_outage(tp, source)
-            await self._write(self._sources.fold(source, records, self._clock.now()))
+            now = self._clock.now()
+            await self._write(await self._schemas.supplied(lambda: self._sources.fold(source, records, now)))
 
     async def lost(self, tp: TP, begin: int, end: int) -> None:
         """Retention deleted the offsets from ``begin`` to before ``end`` before they were read."""
@@ -167,7 +171,8 @@ class Ingest:
 
     async def _take(self, source: Source, run: RunSource, read: Slice) -> None:
         async with source.lock:
-            await self._write(self._sources.catch_up(source, run, read, self._clock.now()))
+            now = self._clock.now()
+            await self._write(await self._schemas.supplied(lambda: self._sources.catch_up(source, run, read, now)))
 
     async def tick(self) -> None:
         """Let the clocks of quiet sources go on, and close what is due."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from typing import Any
 
+from formats.codecs import AnyFormat, codec_of
+from formats.written_schema import KnownSchemas, SchemasWanted
 from schemas.deadletter import DeadLetter
+from schemas.record_format import RecordFormat
 from streams.features.plan import Plan
 from streams.ingest.entities import EntityTable
 from streams.ingest.isolate import Faults, isolate
@@ -33,22 +36,35 @@ class Decoded:
 
 
 class Decoder:
-    """Decodes the records of one topic for all plans that read it.
+    """Decodes the records of one topic for all plans that read it. ``schemas`` are those that have been fetched.
 
-    A record is a JSON object, or an array of them (several points). What one detector can't use may still be good
-    for another: a wrong type costs the record only where the field is needed. ``tables`` are the plans' entities.
+    A record is a JSON object, an array of them (several points), or in another of the ``formats``. What one detector
+    can't use may still be good for another: a wrong type costs the record only where the field is needed. ``tables``
+    are the plans' entities.
     """
 
-    def __init__(self, plans: Sequence[Plan], tables: Sequence[EntityTable], *, max_ahead_ms: int) -> None:
+    def __init__(
+        self,
+        plans: Sequence[Plan],
+        tables: Sequence[EntityTable],
+        *,
+        max_ahead_ms: int,
+        schemas: KnownSchemas | None = None,
+    ) -> None:
         self.plans = list(plans)
         self.tables = list(tables)
-        layout = Layout(plans)
-        self._points = PointReader(layout)
         self._faults = Faults()
-        self._runs = [
-            RunDecoder(plan, table, layout, max(max_ahead_ms, plan.interval_ms))
-            for plan, table in zip(plans, tables, strict=True)
-        ]
+        known = schemas or KnownSchemas()
+        of_format: dict[tuple[RecordFormat | None, str | None], list[tuple[Plan, EntityTable]]] = {}
+        for plan, table in zip(plans, tables, strict=True):
+            of_format.setdefault((plan.format, plan.points), []).append((plan, table))
+        self._groups: list[tuple[PointReader, list[RunDecoder]]] = []
+        for (format_, points), members in of_format.items():
+            layout = Layout([plan for plan, _ in members])
+            codec = codec_of(format_ or "json", points, known)
+            reader = PointReader(layout, codec, AnyFormat(known) if format_ is None and codec is None else None)
+            runs = [RunDecoder(plan, table, layout, max(max_ahead_ms, plan.interval_ms)) for plan, table in members]
+            self._groups.append((reader, runs))
 
     def decode(
         self,
@@ -61,9 +77,10 @@ class Decoder:
 
         With ``owners`` only for the plans of these. An event time may be ``max_ahead_ms`` ahead of the record's Kafka
         timestamp: no clock of ours has a say, so a record has the same outcome on every worker and in every replay.
+        Raises ``SchemasWanted``, and has done nothing then.
         """
         origin = Origin(topic, partition, records)
-        runs = [run for run in self._runs if owners is None or run.plan.owner in owners]
+        runs = [run for _, runs in self._groups for run in runs if owners is None or run.plan.owner in owners]
         for run in runs:
             run.table.renew()
         parts = isolate(
@@ -75,10 +92,20 @@ class Decoder:
 
     def _decode(self, origin: Origin, runs: Sequence[RunDecoder]) -> Decoded:
         letters: list[DeadLetter] = []
-        points = self._points.points(origin, letters)
         counts: dict[str, Counter[str]] = {run.plan.owner: Counter() for run in runs}
-        batches = {run.plan.owner: run.batch(points, letters, counts[run.plan.owner]) for run in runs}
-        return Decoded(batches, sorted(letters, key=_offset), counts)
+        batches: dict[str, Batch] = {}
+        for reader, members in self._groups:
+            wanted = [run for run in members if run in runs]
+            if not wanted:
+                continue
+            unread: list[DeadLetter] = []
+            points = reader.points(origin, unread)
+            # What is no use to anybody names nobody; where others read the topic in another way, it is theirs alone.
+            owners = [run.plan.owner for run in wanted] if len(self._groups) > 1 else ()
+            letters += [letter.naming(owners, letter.detail) for letter in unread]
+            for run in wanted:
+                batches[run.plan.owner] = run.batch(points, letters, counts[run.plan.owner])
+        return Decoded(batches, _merged(letters), counts)
 
     def _alone(self, origin: Origin, runs: Sequence[RunDecoder]) -> Decoded:
         """One record that nobody had thought of: a dead letter for the runs that it raises for, and only for these."""
@@ -86,16 +113,34 @@ class Decoder:
         for run in runs:
             try:
                 parts.append(self._decode(origin, [run]))
+            except SchemasWanted:
+                raise
             except Exception as error:
                 self._faults.report(error, origin)
                 detail = f"{type(error).__name__}: {error}"[:300]
                 nothing = self._decode(replace(origin, records=[]), [run])
-                parts.append(replace(nothing, dead_letters=[origin.letter(0, "undecodable", detail, run.plan.owner)]))
-        # What is no use to anybody has been dead-lettered for each run.
-        letters = dict.fromkeys(letter for part in parts for letter in part.dead_letters)
+                parts.append(
+                    replace(nothing, dead_letters=[origin.letter(0, "undecodable", detail, (run.plan.owner,))])
+                )
+        letters = _merged([letter for part in parts for letter in part.dead_letters])
         batches = {owner: batch for part in parts for owner, batch in part.batches.items()}
         counts = {owner: count for part in parts for owner, count in part.counts.items()}
-        return Decoded(batches, list(letters), counts)
+        return Decoded(batches, letters, counts)
+
+
+def _merged(letters: Iterable[DeadLetter]) -> list[DeadLetter]:
+    """One letter for each record and reason, by offset, that names all detectors and says what each has to say."""
+    found: dict[tuple[int, str], DeadLetter] = {}
+    for letter in sorted(letters, key=_offset):
+        key = letter.offset, letter.reason
+        known = found.get(key)
+        if known is None:
+            found[key] = letter
+        else:
+            names = dict.fromkeys((*known.detectors, *letter.detectors))
+            details = dict.fromkeys((known.detail, letter.detail))
+            found[key] = known.naming(names, "; ".join(details))
+    return list(found.values())
 
 
 def _joined(parts: Sequence[Decoded]) -> Decoded:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
+from formats.written_schema import SchemasWanted
+
 if TYPE_CHECKING:
     from streams.ingest.points import Origin
 
@@ -23,7 +25,8 @@ def isolate(records: Sequence[Any], decode: Callable[[Sequence[Any]], T], alone:
     """What ``decode`` makes of the records, in order: of all at once, or of parts around those that it raises for.
 
     ``alone`` takes these, one by one. Parts are found by halving, so that a few such records cost little. What is no
-    fault of a record is raised: exhausted memory, and whatever ``decode`` raises for no records at all.
+    fault of a record is raised: exhausted memory, ``SchemasWanted``, and whatever ``decode`` raises for no records at
+    all.
 
     >>> isolate([1, 2, 0, 4], lambda part: [8 // each for each in part], lambda record: f"not {record}")
     [[8, 4], 'not 0', [2]]
@@ -34,7 +37,7 @@ def isolate(records: Sequence[Any], decode: Callable[[Sequence[Any]], T], alone:
         part = waiting.pop()
         try:
             found.append(decode(part))
-        except MemoryError:
+        except (MemoryError, SchemasWanted):
             raise
         except Exception:
             if not part:

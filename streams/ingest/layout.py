@@ -36,10 +36,10 @@ _UNNAMEABLE = re.compile(r'["\\\x00-\x1f]')
 class Layout:
     """Fast decoding of the records that are as expected; whatever isn't raises ``msgspec.MsgspecError``.
 
-    ``decode`` reads one record, ``getters`` get the values of a path from what it returns: None for nothing, a list
-    where there are several. After ``only`` they are what ``values_of`` finds in the document. ``checked`` are the
-    paths whose values have the type that their use asks for, ``numbers`` those that are to hold numbers; the values of
-    others may be anything. ``blank`` is a record without any value.
+    ``decode`` reads one record, ``convert`` one that is a document already, ``getters`` get the values of a path from
+    what it returns: None for nothing, a list where there are several. After ``only`` they are what ``values_of`` finds
+    in the document. ``checked`` are the paths whose values have the type that their use asks for, ``numbers`` those
+    that are to hold numbers; the values of others may be anything. ``blank`` is a record without any value.
 
     ``hidden`` finds records in which a field that a filter wants to exist may be there by members that no struct can
     list: with ``exists`` of ``a`` the record ``{"a.b": 1}``. Such records are to be read as a whole.
@@ -74,6 +74,7 @@ class Layout:
         self.getters = {path: _getter(path, made.ways) for path in kinds}
         self.hidden = _members_below(self._exist) if self._exist else None
         self.blank: Any = struct()
+        self.convert: Callable[[Any], Any] = lambda document: msgspec.convert(document, struct)
         self.decode: Callable[[bytes], Any] = msgspec.json.Decoder(struct).decode
         self.decode_many: Callable[[bytes], list[Any]] = msgspec.json.Decoder(list[struct]).decode
 

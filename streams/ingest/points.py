@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from formats.codec import Codec, Unreadable
 from formats.json import UNREADABLE, complaint, read_document
 from formats.kafka_value import kafka_value
+from formats.sniff import format_of
 from formats.values import only, shown
 from schemas.deadletter import DeadLetter, Reason
 from schemas.kafka_fields import is_kafka_field
@@ -81,24 +83,34 @@ class Origin:
     partition: int
     records: Sequence[Any]
 
-    def letter(self, index: int, reason: Reason, detail: str, owner: str = "") -> DeadLetter:
+    def letter(self, index: int, reason: Reason, detail: str, owners: tuple[str, ...] = ()) -> DeadLetter:
         """The dead letter of a record."""
         record = self.records[index]
-        return DeadLetter(self.topic, self.partition, record.offset, reason, detail, record.key, record.value, owner)
+        return DeadLetter(self.topic, self.partition, record.offset, reason, detail, record.key, record.value, owners)
 
 
 class PointReader:
-    """Reads the points of the records of one topic."""
+    """Reads the points of the records of one topic.
 
-    def __init__(self, layout: Layout) -> None:
+    ``codec`` reads what is no JSON, None where all are; ``otherwise`` reads what turns out to be none, None for
+    nothing.
+    """
+
+    def __init__(self, layout: Layout, codec: Codec | None = None, otherwise: Codec | None = None) -> None:
         self._layout = layout
+        self._codec = codec
+        self._otherwise = otherwise
 
     def points(self, origin: Origin, letters: list[DeadLetter]) -> Points:
-        """The points of one fetch; what is none goes to ``letters``."""
+        """The points of one fetch; what is none goes to ``letters``. Raises ``SchemasWanted``."""
         records = origin.records
         offsets = np.fromiter(map(_offset, records), np.int64, len(records))
         written = _written(records)
-        read, unread = self._read(records)
+        values: Sequence[bytes | None] = list(map(_value, records))
+        others: dict[int, list[Any]] = {}
+        if self._codec is not None:
+            values, others = self._json_of(self._codec, origin, letters)
+        read, unread = self._read(values)
         if not unread:
             return Points(origin, self._layout.getters, read, np.arange(len(records)), offsets, written, (), read)
         points: list[Any] = []
@@ -106,7 +118,7 @@ class PointReader:
         indices: list[int] = []
         start = 0
         for index in unread:
-            found = list(self._one(index, origin, letters))
+            found = others[index] if index in others else list(self._one(index, values[index], origin, letters))
             points += [*read[start:index], *found]
             plain += [*read[start:index], *(self._layout.blank if type(each) is Odd else each for each in found)]
             indices += [*range(start, index), *[index] * len(found)]
@@ -117,14 +129,49 @@ class PointReader:
         odd = [place for place, point in enumerate(points) if type(point) is Odd]
         return Points(origin, self._layout.getters, points, at, offsets[at], written[at], odd, plain)
 
-    def _read(self, records: Sequence[Any]) -> tuple[list[Any], list[int]]:
+    def _json_of(
+        self, codec: Codec, origin: Origin, letters: list[DeadLetter]
+    ) -> tuple[list[bytes | None], dict[int, list[Any]]]:
+        """The JSON that the records hold, None for those that hold none, and the points of these."""
+        values: list[bytes | None] = []
+        points: dict[int, list[Any]] = {}
+        for index, record in enumerate(origin.records):
+            found = None if record.value is None else self._decoded(codec, index, origin, letters)
+            if isinstance(found, list):
+                points[index] = found
+            values.append(None if isinstance(found, list) else found)
+        return values, points
+
+    def _decoded(self, codec: Codec, index: int, origin: Origin, letters: list[DeadLetter]) -> bytes | list[Any]:
+        record = origin.records[index]
+        try:
+            found = codec.read(record.value, record.headers or ())
+        except Unreadable as error:
+            letters.append(origin.letter(index, "malformed-record", str(error)))
+            return []
+        if isinstance(found, bytes):
+            return found
+        bad = [point for point in found if isinstance(point, Unreadable)]
+        if bad:
+            letters.append(origin.letter(index, "malformed-record", f"{bad[0]}{more_points(len(bad) - 1)}"))
+        return [self._point(point) for point in found if not isinstance(point, Unreadable)]
+
+    def _point(self, document: Mapping[str, Any]) -> Any:
+        if not self._layout.whole and self._layout.hidden is None:
+            try:
+                return self._layout.convert(document)
+            except UNREADABLE:
+                pass
+        return Odd(document)
+
+    def _read(self, values: Sequence[bytes | None]) -> tuple[list[Any], list[int]]:
         """The records as the layout reads them, blank where it can't, and which ones those are."""
         blank = self._layout.blank
         if self._layout.whole:
-            return [blank] * len(records), list(range(len(records)))
+            return [blank] * len(values), list(range(len(values)))
         read: list[Any] = []
         unread: list[int] = []
-        rest = map(self._layout.decode, map(_value, records))
+        rest = map(self._layout.decode, values)  # type: ignore[arg-type]
         while True:
             try:
                 # What was read before an error stays in the list, and the next attempt goes on behind it.
@@ -135,8 +182,8 @@ class PointReader:
             else:
                 break
         # One look at all of them together: nearly always there is none.
-        if self._layout.hidden is not None and self._hidden(b"\n".join(filter(None, map(_value, records)))):
-            found = [index for index, record in enumerate(records) if record.value and self._hidden(record.value)]
+        if self._layout.hidden is not None and self._hidden(b"\n".join(filter(None, values))):
+            found = [index for index, value in enumerate(values) if value and self._hidden(value)]
             for index in found:
                 read[index] = blank
             unread = sorted({*unread, *found})
@@ -145,8 +192,7 @@ class PointReader:
     def _hidden(self, value: bytes) -> bool:
         return self._layout.hidden is not None and self._layout.hidden.search(value) is not None
 
-    def _one(self, index: int, origin: Origin, letters: list[DeadLetter]) -> Iterator[Any]:
-        value = origin.records[index].value
+    def _one(self, index: int, value: bytes | None, origin: Origin, letters: list[DeadLetter]) -> Iterator[Any]:
         if value is None:
             return
         if value.lstrip()[:1] == b"[" and not self._layout.whole and not self._hidden(value):
@@ -158,7 +204,7 @@ class PointReader:
         try:
             document = read_document(value)
         except UNREADABLE as error:
-            letters.append(origin.letter(index, "malformed-json", complaint(value, error)))
+            yield from self._of_another_format(index, value, error, origin, letters)
             return
         found = document if isinstance(document, list) else [document]
         others = [point for point in found if not isinstance(point, dict)]
@@ -166,6 +212,18 @@ class PointReader:
             detail = f"a JSON object is expected, not {shown(others[0])}" + more_points(len(others) - 1)
             letters.append(origin.letter(index, "not-an-object", detail))
         yield from (Odd(point) for point in found if isinstance(point, dict))
+
+    def _of_another_format(
+        self, index: int, value: bytes, error: Exception, origin: Origin, letters: list[DeadLetter]
+    ) -> Iterator[Any]:
+        if self._otherwise is None or format_of(value, ()) is None:
+            letters.append(origin.letter(index, "malformed-json", complaint(value, error)))
+            return
+        found = self._decoded(self._otherwise, index, origin, letters)
+        if isinstance(found, bytes):
+            yield from self._one(index, found, origin, letters)
+        else:
+            yield from found
 
 
 def _written(records: Sequence[Any]) -> Int64Array:

@@ -230,7 +230,7 @@ def _letters(bad: Bad, points: Points, owner: str) -> list[DeadLetter]:
     letters = []
     for index, (first, *others) in places.items():
         reason, detail = bad[first]
-        letters.append(points.origin.letter(index, reason, detail + more_points(len(others)), owner))
+        letters.append(points.origin.letter(index, reason, detail + more_points(len(others)), (owner,)))
     return letters
 
 

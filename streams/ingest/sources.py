@@ -13,6 +13,7 @@ from typing import Any
 
 import structlog
 
+from formats.written_schema import KnownSchemas
 from schemas.checkpoint import RunCheckpoint
 from schemas.deadletter import DeadLetter
 from schemas.partial import Partial
@@ -78,11 +79,14 @@ class Sources:
     The state of a source at offset O is exactly the fold of its records before O.
     """
 
-    def __init__(self, settings: Settings, running: Callable[[], Iterable[Running]]) -> None:
+    def __init__(
+        self, settings: Settings, running: Callable[[], Iterable[Running]], schemas: KnownSchemas | None = None
+    ) -> None:
         self._settings = settings
         self._idle_timeout_ms = int(settings.idle_timeout * 1000)
         self._outage_grace_ms = int(settings.outage_grace * 1000)
         self._running = running
+        self._schemas = schemas or KnownSchemas()
         self._entities: dict[tuple[str, int], EntityTable] = {}
         self._decoders: dict[str, Decoder] = {}
         self._decoders_current = True
@@ -257,12 +261,16 @@ class Sources:
 
     def _new_decoder(self, plans: list[Plan]) -> Decoder:
         tables = [self._entities[plan.owner, plan.run] for plan in plans]
-        return Decoder(plans, tables, max_ahead_ms=int(self._settings.max_ahead * 1000))
+        max_ahead_ms = int(self._settings.max_ahead * 1000)
+        return Decoder(plans, tables, max_ahead_ms=max_ahead_ms, schemas=self._schemas)
 
     # -- records ----------------------------------------------------------------------------------------------
 
     def fold(self, source: Source, records: Sequence[Any], now: int) -> Emission:
-        """Take in one fetch of a source; what was taken in before is skipped."""
+        """Take in one fetch of a source; what was taken in before is skipped.
+
+        Raises ``SchemasWanted``, and has changed nothing then; so does ``catch_up``.
+        """
         records = [record for record in records if record.offset >= source.offset]
         if not records:
             return Emission()
@@ -307,7 +315,7 @@ class Sources:
         decoded = decoder.decode(source.topic, source.partition, records, owners=owners)
         emission.dead_letters += decoded.dead_letters
         for run in runs:
-            run.dead_letters += sum(letter.detector_id in ("", run.plan.owner) for letter in decoded.dead_letters)
+            run.dead_letters += sum(letter.concerns(run.plan.owner) for letter in decoded.dead_letters)
             watermark = run.windows.watermark
             watermark.release(_read_up_to(now, min(records[0].timestamp, now)))
             batch = run.fold(decoded.batches[run.plan.owner], next_offset)

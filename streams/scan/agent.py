@@ -21,6 +21,7 @@ from streams.detectors import Detectors
 from streams.fencing.shares import ShareLost, Shares
 from streams.kafka.outbox import DeliveryFailed, Outbox
 from streams.kafka.partitions import Partitions
+from streams.kafka.schema_supply import SchemaSupply
 from streams.kafka.tp import TP
 from streams.running import Running
 from streams.scan.reader import TopicGone
@@ -45,6 +46,7 @@ class Scans:
         ledger: Ledger,
         *,
         shares: Shares,
+        schemas: SchemaSupply,
         dead_letters: DeadLetters,
         busy: Callable[[], bool],
         failed: Callable[[BaseException], None],
@@ -56,6 +58,7 @@ class Scans:
         self._dead_letters = dead_letters
         self._partitions = Partitions(settings.client())
         self._shares = shares
+        self._schemas = schemas
         self._busy = busy
         self._failed = failed
         self._positions: dict[TP, int] = {}
@@ -160,6 +163,7 @@ class Scans:
             dead_letters=self._dead_letters,
             partitions=self._partitions,
             shares=self._shares,
+            schemas=self._schemas,
             share=share,
             live=lambda: scan.task_id in self._detectors.analyses,
             busy=self._busy,

@@ -26,6 +26,7 @@ from streams.ingest.windows import Closed
 from streams.kafka.outbox import Outbox
 from streams.kafka.partitions import Partitions
 from streams.kafka.record import Record
+from streams.kafka.schema_supply import SchemaSupply
 from streams.running import Running
 from streams.scan.range import RangeWindows
 from streams.scan.reader import ScanReader
@@ -65,6 +66,7 @@ class ScanWork:
         dead_letters: DeadLetters,
         partitions: Partitions,
         shares: Shares,
+        schemas: SchemaSupply,
         share: Share,
         live: Callable[[], bool],
         busy: Callable[[], bool],
@@ -77,6 +79,7 @@ class ScanWork:
         self._dead_letters = dead_letters
         self._partitions = partitions
         self._shares = shares
+        self._schemas = schemas
         self._share = share
         self._live = live
         self._busy = busy
@@ -85,7 +88,8 @@ class ScanWork:
         plan = running.plan
         table = EntityTable(plan)
         self._range = RangeWindows(plan, table, scan.offset, scan.start_time, scan.end_time)
-        self._decoder = Decoder([plan], [table], max_ahead_ms=int(settings.max_ahead * 1000))
+        max_ahead_ms = int(settings.max_ahead * 1000)
+        self._decoder = Decoder([plan], [table], max_ahead_ms=max_ahead_ms, schemas=schemas.known)
         self._missing = ""
         self._told = 0.0
         self._checkpointed = time.monotonic()
@@ -167,7 +171,7 @@ class ScanWork:
 
     async def _take(self, reader: ScanReader, records: list[Record]) -> None:
         scan = self.scan
-        decoded = self._decoder.decode(scan.topic, scan.partition, records)
+        decoded = await self._schemas.supplied(lambda: self._decoder.decode(scan.topic, scan.partition, records))
         for letter in decoded.dead_letters:
             await self._dead_letters.send(letter)
         closed = self._range.fold(decoded.batches[self._range.plan.owner], records[-1].offset + 1)

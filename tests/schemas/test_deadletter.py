@@ -7,7 +7,7 @@ KAFKA_DEFAULT = 1_048_588
 
 
 def letter(key: bytes | None, value: bytes | None, detail: str = "why") -> DeadLetter:
-    return DeadLetter("m", 3, 7, "malformed-json", detail, key, value, "d")
+    return DeadLetter("m", 3, 7, "malformed-json", detail, key, value, ("d",))
 
 
 def test_what_is_not_large_stays_as_it_came() -> None:
@@ -30,7 +30,9 @@ def test_a_large_key_is_cut_off_and_its_length_is_told() -> None:
 
 
 def test_the_largest_letter_fits_into_a_record_of_kafkas_default_size() -> None:
-    made = DeadLetter("t" * 249, 2**31, 2**63, "time-too-far-ahead", "é" * 10**6, b"k" * 10**6, b"v" * 10**7, "d" * 512)
+    made = DeadLetter(
+        "t" * 249, 2**31, 2**63, "time-too-far-ahead", "é" * 10**6, b"k" * 10**6, b"v" * 10**7, ("d" * 512,)
+    )
     size = len(made.key or b"") + len(made.value or b"") + sum(len(n) + len(v) + 10 for n, v in made.headers())
     assert len(made.headers()) == len(HEADERS)
     assert size < KAFKA_DEFAULT - 1_000

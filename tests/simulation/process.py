@@ -15,6 +15,7 @@ from streams.ingest.agent import Ingest
 from streams.kafka.clock import KafkaClock
 from streams.kafka.follower import KafkaRecord
 from streams.kafka.outages import Outage
+from streams.kafka.schema_supply import SchemaSupply
 from streams.kafka.unreadable import Unreadable
 from streams.score.agent import Score
 from streams.settings import Settings
@@ -132,6 +133,7 @@ class Process:
             clock=self.clock,
             kafka=kafka,
             shares=Shares(settings, self.outbox, kafka, "windows", generation=self._generation),
+            schemas=SchemaSupply({}),
             dead_letters=dead_letters,
             failed=self.fail,
         )

@@ -40,7 +40,7 @@ def test_they_are_counted_by_topic_and_reason() -> None:
 
     async def send() -> None:
         for topic, partition, owner in [("m", 0, "d"), ("m", 0, "d"), ("m", 1, "e"), ("n", 0, "d")]:
-            await letters.send(DeadLetter(topic, partition, 7, "bad-time", "why", None, b"{}", owner))
+            await letters.send(DeadLetter(topic, partition, 7, "bad-time", "why", None, b"{}", (owner,)))
         await letters.reject(TP("m", 0), Record(8, b"{"), "malformed-json", "no end")
 
     asyncio.run(send())

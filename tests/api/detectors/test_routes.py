@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 
 from tests.api.conftest import RunningApi, minute_records
+from tests.conftest import Broker
+from tests.formats.samples import PRODUCERS
 
 
 def test_life_of_a_detector(api: RunningApi) -> None:
@@ -82,6 +84,40 @@ def test_the_unit_of_times_is_told_from_the_sample_and_stored(api: RunningApi) -
         other = "seconds" if unit != "seconds" else "milliseconds"
         wrong = api.call("PUT", path, {**detector, "time_unit": other})
         assert "must be of type date" in wrong.json()["error"]["reason"]
+
+
+def test_the_format_of_the_records_is_told_from_the_sample_and_stored(api: RunningApi, broker: Broker) -> None:
+    now = int(time.time()) * 1000
+    for name, producer in PRODUCERS.items():
+        if producer.format == "confluent":
+            continue
+        topic = broker.create_topic(f"format-{name}")
+        for back in range(3):
+            value, headers = producer.write(1.5, now - back * 1000)
+            topic.produce(None, value, headers=[(name_, content or b"") for name_, content in headers])
+        members = {"time_field": producer.time, "category_field": [producer.host], "name": f"of-{name}"}
+        feature = {"feature_name": "f", "aggregation_query": {"a": {"avg": {"field": producer.value}}}}
+        detector = api.detector(topic.name, **members, feature_attributes=[feature])
+        created = api.call("POST", "/detectors", detector)
+        assert created.status_code == 201, (name, created.text)
+        shown = created.json()["anomaly_detector"]
+        assert (shown["format"], shown.get("points")) == (producer.format, producer.points)
+        if producer.format == "line-protocol":
+            problem = api.call("POST", "/detectors", {**detector, "time_field": "time"}).json()["error"]["reason"]
+            assert "Its records are InfluxDB line protocol, with the fields name, tags.host, fields" in problem
+
+
+def test_records_in_no_known_format_are_told_as_such(api: RunningApi, broker: Broker) -> None:
+    topic = broker.create_topic("format-none")
+    topic.produce(None, b"hello world")
+    error = api.call("POST", "/detectors", api.detector(topic.name, name="none")).json()["error"]
+    assert error["reason"] == (
+        f"The newest records of topic {topic.name} are in no format that is known: b'hello world'"
+    )
+    framed = broker.create_topic("format-framed")
+    framed.produce(None, PRODUCERS["avro"].write(1.5, 0)[0])
+    error = api.call("POST", "/detectors", api.detector(framed.name, name="none")).json()["error"]
+    assert "look like Confluent's framing" in error["reason"]
 
 
 def test_times_that_can_not_be_meant_are_refused_with_what_they_were_read_as(api: RunningApi) -> None:

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from api.detectors.checks import feature_matchers
 from api.detectors.density import Data, model_issue, suggestions, timed
-from api.detectors.sample import RawRecord, Sample, read_records, unit_in
+from api.detectors.sample import RawRecord, read_sample, unit_in
+from formats.schema_registry import SchemaRegistry
+from formats.sniff import Told
 from schemas.detector import Detector
 from schemas.errors import Refused
 from schemas.query import compile_query
@@ -34,8 +36,8 @@ TIMED = st.builds(lambda time, x: orjson.dumps({"t": time, "a": x}), TIMES, st.n
 
 @given(DETECTORS.map(accepted).filter(bool), st.lists(RECORDS | TIMED, max_size=8))
 def test_a_look_at_a_topic_never_raises(detector: Detector, values: list[bytes | None]) -> None:
-    records = read_records(map(RawRecord, values))
-    sample = Sample("m", records, len(values))
+    sample = read_sample("m", [*map(RawRecord, values)], len(values), Told(None), SchemaRegistry({}))
+    records = sample.records
     for path in PATHS:
         assert sample.kinds(path) <= {"boolean", "number", "keyword", "object"}
         assert isinstance(sample.is_date(path, unit_in([sample], path)), bool)
@@ -47,5 +49,5 @@ def test_a_look_at_a_topic_never_raises(detector: Detector, values: list[bytes |
 
 
 def test_deeply_nested_records_are_looked_at() -> None:
-    (record,) = read_records([RawRecord(b'{"a":' + b"[" * 200 + b"1" + b"]" * 200 + b"}")])
-    assert Sample("m", [record], 1).kinds("a") == {"number"}
+    record = RawRecord(b'{"a":' + b"[" * 200 + b"1" + b"]" * 200 + b"}")
+    assert read_sample("m", [record], 1, Told(None), SchemaRegistry({})).kinds("a") == {"number"}

@@ -34,6 +34,7 @@ class Record:
     value: bytes | None
     key: bytes | None = None
     timestamp: int | None = -1
+    headers: Any = ()
 
 
 def plan(*features: dict[str, Any], owner: str = "d", partitions: int = 4, **members: Any) -> Plan:
@@ -78,8 +79,8 @@ def decode(plans: Sequence[Plan], values: Iterable[Any], written: int = NOW) -> 
 
 
 def letters(decoded: Decoded) -> list[tuple[int, str, str]]:
-    """Offset, reason and owner of each dead letter."""
-    return [(letter.offset, letter.reason, letter.detector_id) for letter in decoded.dead_letters]
+    """Offset, reason and owners of each dead letter."""
+    return [(letter.offset, letter.reason, ",".join(letter.detectors)) for letter in decoded.dead_letters]
 
 
 def rows(plan: Plan, closed: Iterable[Closed]) -> dict[tuple[int, int, str], tuple[bytes, ...]]:

@@ -53,7 +53,9 @@ def outcomes(reader: Decoder, stream: Sequence[Record]) -> list[tuple[Any, ...]]
     """What becomes of each record for each owner, in an order that depends on nothing else."""
     decoded = reader.decode("m", 0, stream)
     found: list[tuple[Any, ...]] = [
-        (letter.offset, letter.detector_id, letter.reason, letter.detail) for letter in decoded.dead_letters
+        (letter.offset, detector, letter.reason)
+        for letter in decoded.dead_letters
+        for detector in letter.detectors or ("",)
     ]
     for owner, batch in decoded.batches.items():
         for place, offset in enumerate(batch.offsets.tolist()):

@@ -49,7 +49,7 @@ def test_only_the_record_and_only_the_detector_that_it_raises_for_lose_it(capsys
 
 def test_a_record_may_raise_for_several_detectors() -> None:
     decoded = decode([plan(), plan(owner="e")], ["d", "e"], [GOOD, {**GOOD, "host": "boom"}])
-    assert letters(decoded) == [(1, "undecodable", "d"), (1, "undecodable", "e")]
+    assert letters(decoded) == [(1, "undecodable", "d,e")]
     assert [len(decoded.batches[owner].times) for owner in "de"] == [1, 1]
 
 
