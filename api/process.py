@@ -29,11 +29,11 @@ from api.security.access import Access
 from api.security.authentication import Authenticator
 from api.security.users import read_users
 from api.settings import ApiSettings
-from formats.schema_registry import SchemaRegistry
 from schemas.command import decode_reply
 from schemas.query.errors import Limits
 from schemas.topics import TOPICS
 from streams.kafka.follower import Followed, KafkaRecord
+from streams.schema_registry.client import SchemaRegistry
 
 
 class ApiProcess:

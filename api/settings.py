@@ -15,9 +15,9 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from formats.schema_registry import PREFIX, registry_settings
 from schemas.bounds import Bounds
 from schemas.errors import RiverwatchError
+from streams.schema_registry.client import PREFIX, registry_settings
 
 KAFKA_PREFIX = "RIVERWATCH_KAFKA_"
 

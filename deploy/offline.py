@@ -11,14 +11,14 @@ from typing import Any, Literal, TextIO
 import msgspec
 import numpy as np
 
-from formats.time import to_time
-from formats.values import Unusable, to_number
 from schemas.entity import entity_key, entity_values, result_id
 from schemas.errors import Refused
 from schemas.result import SCHEMA_VERSION, ExpectedValues, FeatureData, FeatureShare, Incident, Result
 from schemas.task import EntityValue
 from streams.forest import ForestSpec, Steps, open_bank
 from streams.forest.arrays import Float64Array, Int64Array
+from streams.formats.time import to_time
+from streams.formats.values import Unusable, to_number
 
 OWNER = "detect"
 Kind = Literal["avg", "sum", "min", "max", "count"]

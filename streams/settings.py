@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from formats.schema_registry import registry_settings
 from schemas.bounds import Bounds
 from schemas.detector_check import DetectorLimits
+from streams.schema_registry.client import registry_settings
 
 KAFKA_PREFIX = "RIVERWATCH_KAFKA_"
 

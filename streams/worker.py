@@ -29,10 +29,10 @@ from streams.kafka.follower import Followed, Follower, KafkaRecord
 from streams.kafka.log import KafkaLog
 from streams.kafka.outages import Outage
 from streams.kafka.outbox import Outbox
-from streams.kafka.schema_supply import SchemaSupply
 from streams.kafka.tp import TP
 from streams.kafka.unreadable import Unreadable
 from streams.scan.agent import Scans
+from streams.schema_registry.supply import SchemaSupply
 from streams.score.agent import Score
 from streams.settings import Settings
 from streams.statistics import Statistics

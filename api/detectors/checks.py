@@ -16,8 +16,6 @@ from api.detectors.sample import Sample, kind_of, source_in, source_of, time_of,
 from api.http.requests import Request
 from api.kafka.source_topics import SourceTopics
 from api.settings import ApiSettings
-from formats.time import moment_text
-from formats.values import shown
 from schemas.aggregation import Aggregation
 from schemas.command import User
 from schemas.detector import DEFAULT_INTERVAL, Detector, read_detector
@@ -31,6 +29,8 @@ from schemas.query.values import field_values, leaves
 from schemas.record_format import RECORD_FORMATS
 from schemas.time_unit import TimeUnit
 from schemas.token import as_object
+from streams.formats.time import moment_text
+from streams.formats.values import shown
 
 DAY = 86_400_000
 EARLIEST = 946_684_800_000

@@ -12,18 +12,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from formats.codec import Codec, Headers, Unreadable
-from formats.codecs import codec_of
-from formats.json import UNREADABLE, read_document
-from formats.kafka_value import kafka_members
-from formats.schema_registry import SchemaRegistry
-from formats.sniff import Told, told_format
-from formats.time import to_time, told_unit
-from formats.values import Unusable
-from formats.written_schema import SchemasWanted
 from schemas.detector import Detector
 from schemas.query.values import field_values
 from schemas.time_unit import UNIT_RANGES, TimeUnit
+from streams.formats.codec import Codec, Headers, Unreadable
+from streams.formats.codecs import codec_of
+from streams.formats.json import UNREADABLE, read_document
+from streams.formats.kafka_value import kafka_members
+from streams.formats.sniff import Told, told_format
+from streams.formats.time import to_time, told_unit
+from streams.formats.values import Unusable
+from streams.formats.written_schema import SchemasWanted
+from streams.schema_registry.client import SchemaRegistry
 
 EXAMPLE_BYTES = 60
 SNIFFED = 500

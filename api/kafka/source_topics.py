@@ -12,10 +12,10 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from api.detectors.sample import RawRecord, Sample, read_sample
 from api.http.errors import index_not_found, unavailable
-from formats.schema_registry import RegistryAway, SchemaRegistry
-from formats.sniff import Told
 from schemas.topic_pattern import matches_topic
+from streams.formats.sniff import Told
 from streams.kafka.silence import SilentLogger
+from streams.schema_registry.client import RegistryAway, SchemaRegistry
 
 T = TypeVar("T")
 

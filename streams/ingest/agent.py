@@ -20,8 +20,8 @@ from streams.kafka.clock import KafkaClock
 from streams.kafka.log import Log
 from streams.kafka.outages import Outage
 from streams.kafka.outbox import Outbox
-from streams.kafka.schema_supply import SchemaSupply
 from streams.kafka.tp import TP
+from streams.schema_registry.supply import SchemaSupply
 from streams.settings import Settings
 from streams.transport.ledger import Ledger
 

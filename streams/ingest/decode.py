@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from typing import Any
 
-from formats.codecs import AnyFormat, codec_of
-from formats.written_schema import KnownSchemas, SchemasWanted
 from schemas.deadletter import DeadLetter
 from schemas.record_format import RecordFormat
 from streams.features.plan import Plan
+from streams.formats.codecs import AnyFormat, codec_of
+from streams.formats.written_schema import KnownSchemas, SchemasWanted
 from streams.ingest.entities import EntityTable
 from streams.ingest.isolate import Faults, isolate
 from streams.ingest.layout import Layout

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from formats.values import to_category
 from schemas.entity import entity_key, model_key
 from streams.features.plan import Plan
+from streams.formats.values import to_category
 from streams.kafka.murmur2 import partitions_of
 
 Int64Array = npt.NDArray[np.int64]

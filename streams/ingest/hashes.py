@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any
 
-from formats.values import Unusable, shown, to_text
+from streams.formats.values import Unusable, shown, to_text
 
 HASH_BITS = 52
 """As many as a double holds exactly: a million distinct values have about 0.0001 pairs that look the same."""

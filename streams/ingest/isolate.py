@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
-from formats.written_schema import SchemasWanted
+from streams.formats.written_schema import SchemasWanted
 
 if TYPE_CHECKING:
     from streams.ingest.points import Origin

@@ -10,12 +10,12 @@ from typing import Any
 
 import msgspec
 
-from formats.values import only
 from schemas.kafka_fields import is_kafka_field
 from schemas.query import Query
 from schemas.query.tree import Exists, MultiField, Nested
 from schemas.query.values import KEYWORD, values_at
 from streams.features.plan import Plan
+from streams.formats.values import only
 
 Getter = Callable[[Any], Any]
 

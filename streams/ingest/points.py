@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from formats.codec import Codec, Unreadable
-from formats.json import UNREADABLE, complaint, read_document
-from formats.kafka_value import kafka_value
-from formats.sniff import format_of
-from formats.values import only, shown
 from schemas.deadletter import DeadLetter, Reason
 from schemas.kafka_fields import is_kafka_field
 from schemas.query.values import field_values
+from streams.formats.codec import Codec, Unreadable
+from streams.formats.json import UNREADABLE, complaint, read_document
+from streams.formats.kafka_value import kafka_value
+from streams.formats.sniff import format_of
+from streams.formats.values import only, shown
 from streams.ingest.layout import Layout
 
 Int64Array = npt.NDArray[np.int64]

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from formats.time import number_times, to_time, to_times
-from formats.values import Missing, Unusable, only, to_category, to_number
 from schemas.deadletter import DeadLetter, Reason
 from schemas.kafka_fields import TIMESTAMP
 from schemas.time_unit import TimeUnit
 from streams.features.columns import Input
 from streams.features.plan import Plan
+from streams.formats.time import number_times, to_time, to_times
+from streams.formats.values import Missing, Unusable, only, to_category, to_number
 from streams.ingest.entities import NO_ENTITY, Entities, EntityTable
 from streams.ingest.hashes import Hashes
 from streams.ingest.layout import Layout

@@ -13,13 +13,13 @@ from typing import Any
 
 import structlog
 
-from formats.written_schema import KnownSchemas
 from schemas.checkpoint import RunCheckpoint
 from schemas.deadletter import DeadLetter
 from schemas.partial import Partial
 from streams.features.plan import Plan
 from streams.fencing.fence import Record
 from streams.fencing.share import Share
+from streams.formats.written_schema import KnownSchemas
 from streams.ingest.decode import Decoder
 from streams.ingest.entities import EntityTable
 from streams.ingest.quiet import MOST_LAG_MS, QuietClock

@@ -27,7 +27,7 @@ Int64Array = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
 _CODE_BITS = 28
-"""Window number and entity code share an int64: 2^28 entities, and windows of 1 s within ``formats.time.MAX_TIME``."""
+"""Window number and entity code share an int64: 2^28 entities, and windows of 1 s within the ``MAX_TIME`` of times."""
 
 _CODE_MASK = (1 << _CODE_BITS) - 1
 

@@ -21,11 +21,11 @@ from streams.detectors import Detectors
 from streams.fencing.shares import ShareLost, Shares
 from streams.kafka.outbox import DeliveryFailed, Outbox
 from streams.kafka.partitions import Partitions
-from streams.kafka.schema_supply import SchemaSupply
 from streams.kafka.tp import TP
 from streams.running import Running
 from streams.scan.reader import TopicGone
 from streams.scan.work import ScanCounts, ScanWork
+from streams.schema_registry.supply import SchemaSupply
 from streams.settings import Settings
 from streams.transport.ledger import Ledger
 

@@ -26,10 +26,10 @@ from streams.ingest.windows import Closed
 from streams.kafka.outbox import Outbox
 from streams.kafka.partitions import Partitions
 from streams.kafka.record import Record
-from streams.kafka.schema_supply import SchemaSupply
 from streams.running import Running
 from streams.scan.range import RangeWindows
 from streams.scan.reader import ScanReader
+from streams.schema_registry.supply import SchemaSupply
 from streams.settings import Settings
 
 log = structlog.get_logger()

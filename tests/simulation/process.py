@@ -15,8 +15,8 @@ from streams.ingest.agent import Ingest
 from streams.kafka.clock import KafkaClock
 from streams.kafka.follower import KafkaRecord
 from streams.kafka.outages import Outage
-from streams.kafka.schema_supply import SchemaSupply
 from streams.kafka.unreadable import Unreadable
+from streams.schema_registry.supply import SchemaSupply
 from streams.score.agent import Score
 from streams.settings import Settings
 from streams.transport.ledger import Ledger

@@ -6,7 +6,7 @@ import time
 
 from tests.api.conftest import RunningApi, minute_records
 from tests.conftest import Broker
-from tests.formats.samples import PRODUCERS
+from tests.streams.formats.samples import PRODUCERS
 
 
 def test_life_of_a_detector(api: RunningApi) -> None:

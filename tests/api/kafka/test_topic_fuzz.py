@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from api.detectors.checks import feature_matchers
 from api.detectors.density import Data, model_issue, suggestions, timed
 from api.detectors.sample import RawRecord, read_sample, unit_in
-from formats.schema_registry import SchemaRegistry
-from formats.sniff import Told
 from schemas.detector import Detector
 from schemas.errors import Refused
 from schemas.query import compile_query
+from streams.formats.sniff import Told
+from streams.schema_registry.client import SchemaRegistry
 from tests.schemas.documents import parsed
 from tests.schemas.foreign import DETECTORS, PATHS, RECORDS
 

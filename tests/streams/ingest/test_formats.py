@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from formats.written_schema import KnownSchemas, SchemasWanted
 from streams.features.plan import Plan
+from streams.formats.written_schema import KnownSchemas, SchemasWanted
 from streams.ingest.decode import Decoded, Decoder
 from streams.ingest.entities import EntityTable
-from tests.formats.samples import AT, PRODUCERS, Producer, avro, known_schemas
 from tests.schemas.documents import feature
+from tests.streams.formats.samples import AT, PRODUCERS, Producer, avro, known_schemas
 from tests.streams.ingest.plans import Record, letters, plan
 from tests.streams.ingest.test_decode import rows
 

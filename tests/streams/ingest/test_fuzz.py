@@ -11,10 +11,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from formats.json import read_document
 from schemas.errors import Refused
 from schemas.query import compile_query, parse_query
 from streams.features.plan import Plan
+from streams.formats.json import read_document
 from streams.ingest.decode import Decoded, Decoder
 from streams.ingest.entities import NO_ENTITY
 from streams.ingest.windows import RunWindows

@@ -10,8 +10,8 @@ from google.protobuf import json_format
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
-from formats.codec import Headers, Point, Unreadable
-from formats.plain import plain
+from streams.formats.codec import Headers, Point, Unreadable
+from streams.formats.plain import plain
 
 QUANTILES = (0.5, 0.9, 0.95, 0.99)
 """Of histograms, as ``p50`` and so on: between the bounds of a bucket they are interpolated linearly."""

@@ -8,8 +8,8 @@ import pytest
 from google.protobuf import json_format
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
-from formats.otlp import OtlpJson, OtlpProtobuf
-from tests.formats.samples import AT
+from streams.formats.otlp import OtlpJson, OtlpProtobuf
+from tests.streams.formats.samples import AT
 
 
 def point_of(metric: dict[str, Any]) -> dict[str, Any]:

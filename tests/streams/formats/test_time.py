@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from formats.time import to_time, to_times
+from streams.formats.time import to_time, to_times
 
 MOMENTS = st.datetimes(datetime(900, 1, 1), datetime(3000, 1, 1))  # noqa: DTZ001
 

@@ -11,8 +11,8 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
 
-from formats.codec import Headers, Point, Unreadable
-from formats.plain import plain
+from streams.formats.codec import Headers, Point, Unreadable
+from streams.formats.plain import plain
 
 MOST_BYTES = 64 * 1024 * 1024
 """A record that claims to be larger unpacked is none: snappy's length is the first thing in it."""

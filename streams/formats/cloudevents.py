@@ -10,8 +10,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from formats.codec import Headers, Point, Unreadable
-from formats.json import UNREADABLE, complaint, read_document
+from streams.formats.codec import Headers, Point, Unreadable
+from streams.formats.json import UNREADABLE, complaint, read_document
 
 PREFIX = "ce_"
 VERSION = "ce_specversion"

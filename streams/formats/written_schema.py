@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from formats.codec import Unreadable
+from streams.formats.codec import Unreadable
 
 SchemaKind = Literal["AVRO", "JSON", "PROTOBUF"]
 

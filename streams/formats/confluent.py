@@ -12,10 +12,10 @@ from typing import Any
 
 import fastavro
 
-from formats.codec import Headers, Point, Unreadable
-from formats.plain import plain
-from formats.protobuf import ProtobufReader
-from formats.written_schema import KnownSchemas, WrittenSchema
+from streams.formats.codec import Headers, Point, Unreadable
+from streams.formats.plain import plain
+from streams.formats.protobuf import ProtobufReader
+from streams.formats.written_schema import KnownSchemas, WrittenSchema
 
 HEADER = 5
 """Bytes in front of the payload."""

@@ -20,8 +20,8 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message_factory import GetMessageClass
 
-from formats.plain import plain
-from formats.written_schema import WrittenSchema
+from streams.formats.plain import plain
+from streams.formats.written_schema import WrittenSchema
 
 _WELL_KNOWN = (
     any_pb2,

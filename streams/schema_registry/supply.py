@@ -9,8 +9,8 @@ from typing import TypeVar
 
 import structlog
 
-from formats.schema_registry import RegistryAway, SchemaRegistry
-from formats.written_schema import SchemasWanted
+from streams.formats.written_schema import SchemasWanted
+from streams.schema_registry.client import RegistryAway, SchemaRegistry
 
 log = structlog.get_logger()
 

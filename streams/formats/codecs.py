@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from formats.cloudevents import CloudEvents
-from formats.codec import Codec, Headers, Point, Unreadable
-from formats.confluent import Confluent
-from formats.connect import ConnectJson
-from formats.json_points import JsonPoints
-from formats.line_protocol import LineProtocol
-from formats.messagepack import MessagePack
-from formats.otlp import OtlpJson, OtlpProtobuf
-from formats.remote_write import RemoteWrite
-from formats.sniff import format_of
-from formats.written_schema import KnownSchemas
 from schemas.record_format import RecordFormat
+from streams.formats.cloudevents import CloudEvents
+from streams.formats.codec import Codec, Headers, Point, Unreadable
+from streams.formats.confluent import Confluent
+from streams.formats.connect import ConnectJson
+from streams.formats.json_points import JsonPoints
+from streams.formats.line_protocol import LineProtocol
+from streams.formats.messagepack import MessagePack
+from streams.formats.otlp import OtlpJson, OtlpProtobuf
+from streams.formats.remote_write import RemoteWrite
+from streams.formats.sniff import format_of
+from streams.formats.written_schema import KnownSchemas
 
 _MADE: dict[RecordFormat, Callable[[KnownSchemas], Codec]] = {
     "connect": lambda known: ConnectJson(),

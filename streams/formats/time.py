@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from formats.values import Unusable, shown
 from schemas.time_unit import UNIT_RANGES, TimeUnit, unit_of
+from streams.formats.values import Unusable, shown
 
 Int64Array = npt.NDArray[np.int64]
 Float64Array = npt.NDArray[np.float64]

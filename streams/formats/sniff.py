@@ -11,13 +11,13 @@ import msgspec
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
-from formats.cloudevents import VERSION
-from formats.codec import Headers, Unreadable
-from formats.confluent import schema_id
-from formats.json import UNREADABLE, read_document
-from formats.line_protocol import LineProtocol
-from formats.remote_write import read_request
 from schemas.record_format import RecordFormat
+from streams.formats.cloudevents import VERSION
+from streams.formats.codec import Headers, Unreadable
+from streams.formats.confluent import schema_id
+from streams.formats.json import UNREADABLE, read_document
+from streams.formats.line_protocol import LineProtocol
+from streams.formats.remote_write import read_request
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ import threading
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from formats.written_schema import KnownSchemas, SchemaKind, WrittenSchema
 from schemas.errors import RiverwatchError
+from streams.formats.written_schema import KnownSchemas, SchemaKind, WrittenSchema
 
 PREFIX = "RIVERWATCH_SCHEMA_REGISTRY_"
 _UNKNOWN = 404

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from formats.codec import Headers, Point, Unreadable
-from formats.plain import plain
+from streams.formats.codec import Headers, Point, Unreadable
+from streams.formats.plain import plain
 
 
 class MessagePack:

@@ -10,16 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from formats.codec import Codec, Unreadable
-from formats.codecs import AnyFormat, codec_of
-from formats.json import read_document
-from formats.sniff import format_of, told_format
-from formats.time import to_time
-from formats.values import to_number
-from formats.written_schema import KnownSchemas, SchemasWanted
 from schemas.query.values import field_values
 from schemas.record_format import RECORD_FORMATS
-from tests.formats.samples import AT, PRODUCERS, Producer, avro, framed, known_schemas, proto_class
+from streams.formats.codec import Codec, Unreadable
+from streams.formats.codecs import AnyFormat, codec_of
+from streams.formats.json import read_document
+from streams.formats.sniff import format_of, told_format
+from streams.formats.time import to_time
+from streams.formats.values import to_number
+from streams.formats.written_schema import KnownSchemas, SchemasWanted
+from tests.streams.formats.samples import AT, PRODUCERS, Producer, avro, framed, known_schemas, proto_class
 
 VALUE = 12.25
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from formats.codec import Headers, Point, Unreadable
-from formats.json import UNREADABLE, complaint, read_document
 from schemas.query.values import field_values
+from streams.formats.codec import Headers, Point, Unreadable
+from streams.formats.json import UNREADABLE, complaint, read_document
 
 
 class JsonPoints:

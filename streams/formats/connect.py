@@ -6,8 +6,8 @@ import base64
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from formats.codec import Headers, Point, Unreadable
-from formats.json import UNREADABLE, complaint, read_document
+from streams.formats.codec import Headers, Point, Unreadable
+from streams.formats.json import UNREADABLE, complaint, read_document
 
 _DAY = 86_400_000
 

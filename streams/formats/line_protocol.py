@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from formats.codec import Headers, Point, Unreadable
-from formats.plain import plain
+from streams.formats.codec import Headers, Point, Unreadable
+from streams.formats.plain import plain
 
 _NAME = r"(?:[^, \n\\]|\\.)+"
 _KEY = r"(?:[^,= \n\\]|\\.)+"

@@ -22,9 +22,9 @@ from google.protobuf.message_factory import GetMessageClass
 from influxdb_client import Point, WritePrecision
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
-from formats.codec import Headers
-from formats.remote_write import WriteRequest
-from formats.written_schema import KnownSchemas, WrittenSchema
+from streams.formats.codec import Headers
+from streams.formats.remote_write import WriteRequest
+from streams.formats.written_schema import KnownSchemas, WrittenSchema
 
 AT = 1_795_489_205_000
 """Epoch ms of the first record of each producer."""
