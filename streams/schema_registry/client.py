@@ -11,6 +11,15 @@ from streams.formats.written_schema import KnownSchemas, SchemaKind, WrittenSche
 
 PREFIX = "RIVERWATCH_SCHEMA_REGISTRY_"
 _UNKNOWN = 404
+_NUMBERS = (
+    "cache.capacity",
+    "cache.latest.ttl.sec",
+    "max.retries",
+    "retries.max.wait.ms",
+    "retries.wait.ms",
+    "timeout",
+)
+"""Properties that the client takes as numbers only."""
 
 
 class RegistryAway(RiverwatchError):
@@ -30,12 +39,20 @@ def registry_settings(environment: Mapping[str, str]) -> dict[str, str]:
     }
 
 
+def _configuration(settings: Mapping[str, str]) -> dict[str, Any]:
+    try:
+        return {name: int(value) if name in _NUMBERS else value for name, value in settings.items()}
+    except ValueError as error:
+        raise RegistryAway(f"the settings {PREFIX}* can't be used: {error}") from None
+
+
 class SchemaRegistry:
     """Fetches schemas into ``known``. ``settings`` are the client's; without a ``url`` there is no registry."""
 
     def __init__(self, settings: Mapping[str, str]) -> None:
         self._settings = dict(settings)
         self._client: Any = None
+        self._serialized: Any = None
         self._one = threading.Lock()
         self.known = KnownSchemas()
 
@@ -55,10 +72,15 @@ class SchemaRegistry:
         from confluent_kafka.schema_registry import SchemaRegistryClient
         from confluent_kafka.schema_registry.error import SchemaRegistryError
 
+        if self._client is None:
+            try:
+                # Two, since the client remembers schemas by their ids, whatever form they were asked for in.
+                self._serialized = SchemaRegistryClient(_configuration(self._settings))
+                self._client = SchemaRegistryClient(_configuration(self._settings))
+            except (TypeError, ValueError) as error:
+                raise RegistryAway(f"the settings {PREFIX}* can't be used: {error}") from error
         try:
-            if self._client is None:
-                self._client = SchemaRegistryClient(self._settings)
-            self.known.add(id, self._read(self._client, id))
+            self.known.add(id, self._read(id))
         except SchemaRegistryError as error:
             if error.http_status_code != _UNKNOWN:
                 raise RegistryAway(f"the schema registry at {url} answers: {error}") from error
@@ -66,12 +88,13 @@ class SchemaRegistry:
         except Exception as error:  # the client raises what its HTTP library does, and that changes with its releases
             raise RegistryAway(f"the schema registry at {url} does not answer: {str(error)[:200]}") from error
 
-    @staticmethod
-    def _read(client: Any, id: int) -> WrittenSchema:
+    def _read(self, id: int) -> WrittenSchema:
+        client = self._client
         schema: Any = client.get_schema(id)
         kind: SchemaKind = schema.schema_type or "AVRO"
         serialized = "serialized" if kind == "PROTOBUF" else None
         if serialized is not None:
+            client = self._serialized
             schema = client.get_schema(id, fmt=serialized)
         found: dict[str, str] = {}
 
