@@ -50,7 +50,7 @@ class LazyGroup(click.Group):
     epilog="""\b
 Exit codes:
   0  done, or stopped by Ctrl-C or SIGTERM
-  1  failed; the message says how
+  1  failed; the message has the reason
   2  wrong usage or setting
   3  Kafka does not answer
   4  no Java 17 or newer

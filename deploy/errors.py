@@ -70,13 +70,13 @@ class TopicsUnfit(DeployError):
 
 
 class ApiUnreachable(DeployError):
-    """The API does not answer, or says that it cannot yet."""
+    """The API does not answer, or is not ready yet."""
 
     exit_code = 10
 
 
 class AccessDenied(DeployError):
-    """The API wants other credentials (401), or more permissions (403)."""
+    """The API requires other credentials (401), or more permissions (403)."""
 
     exit_code = 11
 

@@ -36,20 +36,29 @@ def running(*arguments: str, environment: Mapping[str, str] = ENVIRONMENT) -> It
             process.kill()
 
 
-def detectors(url: str, *arguments: str, code: int = 0, **variables: str) -> str:
-    """Run the command as ``riverwatch`` does; what it printed, or on failure its message."""
+def in_process(
+    *arguments: object, code: int = 0, stdin: bytes = b"", variables: Mapping[str, str] | None = None
+) -> tuple[str, str]:
+    """Run the command within this process; what it wrote to standard output and error. Fails on another exit code."""
     out, err = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
         for name in [name for name in os.environ if name.startswith("RIVERWATCH_")]:
             patch.delenv(name)
-        for name, value in {"RIVERWATCH_CLIENT_URL": url, **variables}.items():
+        for name, value in (variables or {}).items():
             patch.setenv(name, value)
-        patch.setattr(sys, "argv", ["riverwatch", "detectors", *arguments])
-        patch.setattr(sys, "stdin", io.StringIO())
+        patch.setattr(sys, "argv", ["riverwatch", *map(str, arguments)])
+        patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
         try:
             main()
             ended: object = 0
         except SystemExit as exit:
             ended = exit.code
     assert ended == code, out.getvalue() + err.getvalue()
-    return out.getvalue() if code == 0 else err.getvalue()
+    return out.getvalue(), err.getvalue()
+
+
+def detectors(url: str, *arguments: str, code: int = 0, **variables: str) -> str:
+    """Run ``riverwatch detectors``; what it wrote to standard output, or on failure its message."""
+    settings = {"RIVERWATCH_CLIENT_URL": url, **variables}
+    out, err = in_process("detectors", *arguments, code=code, variables=settings)
+    return out if code == 0 else err

@@ -1,4 +1,4 @@
-"""Flags and environment variables: a flag stands for the variable of the same name."""
+"""Flags and environment variables: a flag sets the variable of the same name."""
 
 from __future__ import annotations
 

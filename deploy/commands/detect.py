@@ -4,124 +4,120 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import Any
 
 import click
 
-if TYPE_CHECKING:
-    from deploy.offline import Windows
-    from schemas.result import Result
-    from streams.forest.arrays import Float64Array
+from deploy.api_client.detector_document import detector_document
+from deploy.command_line.result_line import result_line
+from deploy.offline.fields import Fields
+from deploy.offline.file import FileFormat, read_rows
+from deploy.offline.run import FileRun, detector_of
+from schemas.result import Result, encode_result
+from schemas.time_unit import TIME_UNITS
 
 
 @click.command("detect")
-@click.argument("file", type=click.File("r", encoding="utf-8-sig"))
-@click.option("--time", "time_field", required=True, metavar="COLUMN", help="Epoch milliseconds or ISO 8601.")
+@click.argument("file", type=click.Path(dir_okay=False, exists=True, allow_dash=True, path_type=Path))
+@click.option("--time", "time_field", required=True, metavar="FIELD", help="Epoch time or ISO 8601 (UTC).")
 @click.option(
-    "--feature", "features", required=True, multiple=True, metavar="KIND:COLUMN", help="avg, sum, min, max, count."
+    "--feature",
+    "features",
+    required=True,
+    multiple=True,
+    metavar="[NAME=]KIND:FIELD",
+    help="Quantity to watch: avg, sum, min, max, count, distinct or p95 of a field; repeatable.",
 )
-@click.option("--by", multiple=True, metavar="COLUMN", help="One model for each value of the column.")
-@click.option("--interval", metavar="5m", help="Length of a window (s, m, h, d); found from the data if not given.")
+@click.option("--by", multiple=True, metavar="FIELD", help="One model for each value of the field; repeatable.")
+@click.option("--where", metavar="QUERY", help="Only rows that match, as in: status:200 AND NOT host:test*")
+@click.option("--interval", metavar="5m", help="Length of a window (s, m, h, d); found from the rows if not given.")
+@click.option(
+    "--delay", metavar="30s", help="Leave out rows that are later, as a running detector does; else none is late."
+)
+@click.option(
+    "--time-unit",
+    type=click.Choice(list(TIME_UNITS)),
+    help="Of times that are numbers; found from the rows if not given.",
+)
+@click.option("--time-format", metavar="FORMAT", help="Of times in another order, as in: %d/%m/%Y %H:%M")
+@click.option("--time-zone", metavar="ZONE", help="Of times without an offset, as in: Europe/Berlin")
+@click.option("--encoding", metavar="NAME", help="Of text that is not UTF-8, as in: cp1252")
+@click.option("--no-header", is_flag=True, help="The first line of the text is a row; columns are named 1, 2, ...")
 @click.option("--sensitivity", default=1.0, show_default=True, help="2 alarms at half the distance, 0.5 at twice.")
 @click.option("--river", is_flag=True, help="River's own model instead of the default.")
-@click.option("--seed", default=42, show_default=True, help="Another seed draws other trees.")
+@click.option("--seed", type=click.IntRange(0), help="Draws other trees; as model.seed of a detector.")
 @click.option("--json", "as_json", is_flag=True, help="Result documents, one a line.")
 @click.option("--all", "everything", is_flag=True, help="Every window, not only anomalies.")
 @click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw the series with their anomalies.")
 def command(
-    file: TextIO,
+    file: Path,
     time_field: str,
     features: Sequence[str],
     by: Sequence[str],
+    where: str | None,
     interval: str | None,
+    delay: str | None,
+    time_unit: str | None,
+    time_format: str | None,
+    time_zone: str | None,
+    encoding: str | None,
+    no_header: bool,
     sensitivity: float,
     river: bool,
-    seed: int,
+    seed: int | None,
     as_json: bool,
     everything: bool,
     plot: Path | None,
 ) -> None:
-    """Find the anomalies in FILE (CSV with a header, or a JSON object a line; - reads standard input).
+    """Find the anomalies in FILE (- reads standard input).
 
     \b
     riverwatch detect metrics.csv --time timestamp --feature avg:cpu --by host
+
+    FILE is delimited text (comma, semicolon, tab or |), JSON (an object a line, or an array of them) or Parquet; text
+    and JSON may be compressed with gzip. Rows are decoded, put into windows and scored as by a worker: the same records
+    in a topic come to the same results.
     """
-    import numpy as np
-
-    from deploy import offline
-    from deploy.command_line.times import parse_interval
-    from schemas.errors import Refused
-    from schemas.result import encode_result
-    from streams.forest import ForestSpec
-
-    wanted = [offline.Feature.parse(feature) for feature in features]
     model = {"type": "river" if river else "default", "sensitivity": sensitivity}
-    records = offline.read_records(offline.read_rows(file), time_field, wanted, by)
-    if records.unusable:
-        click.echo(f"{records.unusable} records have no usable {' or '.join((time_field, *by))}", err=True)
-    if not len(records.times):
-        raise Refused(400, f"No record has a usable {time_field}")
-    length = parse_interval(interval) if interval else offline.find_interval(records)
-    spec = ForestSpec.from_document(model, features=len(wanted), seed=seed, interval=max(1, length // 1000))
-    windows = offline.aggregate(records, wanted, length)
-    grades = np.zeros(len(windows.ends))
-    with click.progressbar(length=len(windows.ends), label="windows", file=sys.stderr) as bar:
-        for part, steps in offline.score(windows, len(records.keys), spec):
-            grades[part] = steps.grade
-            for event in range(len(steps.grade)) if everything else np.flatnonzero(steps.grade).tolist():
-                place = part.start + event
-                key = records.keys[windows.entities[place]]
-                document = offline.result(windows, place, steps, event, wanted, by, key)
-                click.echo(encode_result(document).decode() if as_json else readable(document))
-            bar.update(len(steps.grade))
+    document: dict[str, Any] = detector_document(
+        topics=["file"],
+        time_field=time_field,
+        features=features,
+        interval=interval or "1s",
+        by=by,
+        delay=delay,
+        name="detect",
+        where=where,
+    )
+    extensions = {"model": model if seed is None else {**model, "seed": seed}, "time_unit": time_unit}
+    detector = detector_of({**document, **extensions})
+    fields = Fields(
+        time_field,
+        tuple(by),
+        tuple(feature.aggregation.field for feature in detector.enabled_features),
+        whole=where is not None,
+    )
+    form = FileFormat(encoding=encoding, header=not no_header, time_format=time_format, time_zone=time_zone)
+    run = FileRun(detector, read_rows(file, fields, form), fields, find_interval=interval is None)
+    results: list[Result] = []
+    windows = anomalies = 0
+    with click.progressbar(run.results(), length=run.steps, hidden=not sys.stderr.isatty(), file=sys.stderr) as steps:
+        for result in chain.from_iterable(steps):
+            anomaly = isinstance(result.anomaly_grade, float) and result.anomaly_grade > 0
+            windows, anomalies = windows + 1, anomalies + anomaly
+            if plot is not None:
+                results.append(result)
+            if anomaly or everything:
+                click.echo(encode_result(result).decode() if as_json else result_line(result, detector=False))
+    for line in run.counts.lines():
+        click.echo(line, err=True)
     click.echo(
-        f"{len(windows.ends)} windows of {length // 1000} s, {len(records.keys)} models, "
-        f"{int((grades > 0).sum())} anomalies",
+        f"{windows:,} windows of {run.plan.interval_ms // 1000} s, {run.models:,} models, {anomalies:,} anomalies",
         err=True,
     )
     if plot is not None:
-        draw(plot, windows, grades, [feature.name for feature in wanted], records.keys)
+        from deploy.offline.chart import draw  # Matplotlib takes a second to import, and most runs draw nothing
 
-
-def readable(document: Result) -> str:
-    """A line for people: when, whose, the values, what was expected, grade and confidence."""
-    from datetime import UTC, datetime
-
-    end = datetime.fromtimestamp(document.data_end_time / 1000, UTC)
-    entity = ", ".join(f"{each.name} {each.value}" for each in document.entity or ())
-    expected = {each.feature_id: each.data for values in document.expected_values or () for each in values.value_list}
-    values = ", ".join(
-        f"{each.feature_name} {each.data:.6g}"
-        + (f" (expected {expected[each.feature_id]:.6g})" if each.feature_id in expected else "")
-        for each in document.feature_data or ()
-    )
-    verdict = f"grade {document.anomaly_grade:.2f}, confidence {document.confidence:.2f}"
-    return "  ".join(filter(None, [f"{end:%Y-%m-%d %H:%M:%S}", entity, values, verdict]))
-
-
-def draw(path: Path, windows: Windows, grades: Float64Array, names: Sequence[str], keys: Sequence[str]) -> None:
-    """Draw the features of the (up to eight) entities with the most anomalies."""
-    import matplotlib as mpl
-    import numpy as np
-
-    mpl.use("Agg")
-    from matplotlib import pyplot
-
-    alarms = np.bincount(windows.entities, grades > 0, minlength=len(keys))
-    chosen = np.argsort(-alarms, kind="stable")[:8]
-    figure, axes = pyplot.subplots(
-        len(chosen) * len(names), squeeze=False, figsize=(12, 2.2 * len(chosen) * len(names)), layout="constrained"
-    )
-    for row, (entity, feature) in enumerate((entity, feature) for entity in chosen for feature in range(len(names))):
-        here = np.flatnonzero(windows.entities == entity)
-        times = windows.ends[here].astype("datetime64[ms]")
-        axis = axes[row, 0]
-        axis.plot(times, windows.values[here, feature], linewidth=0.7, color="#2b5c8a")
-        odd = here[grades[here] > 0]
-        axis.scatter(
-            windows.ends[odd].astype("datetime64[ms]"), windows.values[odd, feature], s=30, color="#c62828", zorder=3
-        )
-        axis.set_title(" ".join(filter(None, [keys[entity], names[feature]])), fontsize=9, loc="left")
-    figure.savefig(path, dpi=110)
-    pyplot.close(figure)
+        draw(plot, results, [feature.feature_name for feature in detector.enabled_features])

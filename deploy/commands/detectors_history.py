@@ -27,7 +27,7 @@ class _Interrupt:
     """Notes Ctrl-C. As an exception it would break off a request whose answer is still wanted."""
 
     def __init__(self) -> None:
-        self.came = False
+        self.received = False
 
     def __enter__(self) -> _Interrupt:
         self._before = signal.signal(signal.SIGINT, self._note)
@@ -37,7 +37,7 @@ class _Interrupt:
         signal.signal(signal.SIGINT, self._before)
 
     def _note(self, _signal: int, _frame: FrameType | None) -> None:
-        self.came = True
+        self.received = True
 
 
 @click.command("history")
@@ -59,7 +59,7 @@ def history_command(detector: str, begin: str, end: str, as_json: bool, client: 
         started = time.monotonic()
         with _Interrupt() as interrupt:
             (_print if as_json else _show)(api, analysis, started, interrupt)
-        if interrupt.came and not analysis.ended:
+        if interrupt.received and not analysis.ended:
             _interrupted(api, analysis, detector_id)
             return
         if not as_json:
@@ -69,7 +69,7 @@ def history_command(detector: str, begin: str, end: str, as_json: bool, client: 
 
 
 def _print(api: DetectorsApi, analysis: Analysis, started: float, interrupt: _Interrupt) -> None:
-    while not (analysis.ended or interrupt.came):
+    while not (analysis.ended or interrupt.received):
         time.sleep(POLL_SECONDS)
         analysis.refresh(api)
         click.echo(json.dumps(analysis.document(time.monotonic() - started)))
@@ -86,7 +86,7 @@ def _show(api: DetectorsApi, analysis: Analysis, _started: float, interrupt: _In
     bars, counts = Progress(*columns, expand=True), Text()  # two lines: in one, 80 columns would cut off the time left
     bar = bars.add_task(analysis.state, total=1.0)
     with Live(Group(bars, counts), console=Console(stderr=True), transient=True):
-        while not (analysis.ended or interrupt.came):
+        while not (analysis.ended or interrupt.received):
             time.sleep(POLL_SECONDS)
             analysis.refresh(api)
             bars.update(bar, completed=analysis.progress, description=analysis.state)

@@ -7,8 +7,9 @@ import os
 import click
 
 from deploy.command_line.environment import kafka_options, overlay, read_settings
+from deploy.command_line.result_line import result_line
 from deploy.supervision.signals import stoppable
-from deploy.topics.results import ResultReader, readable
+from deploy.topics.results import ResultReader
 from streams.settings import Settings
 
 
@@ -33,4 +34,4 @@ def command(
         while True:
             for result, raw in reader.poll(0.2):
                 if detector_id is None or result.detector_id == detector_id:
-                    click.echo(raw if as_json else readable(result))
+                    click.echo(raw if as_json else result_line(result))

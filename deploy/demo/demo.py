@@ -136,7 +136,9 @@ class Demo:
                     latest = time.monotonic()
                 progress.update(seen, completed=tally.results)
                 if time.monotonic() - latest > TIMEOUT_SECONDS:
-                    raise DeployError(f"no result for {TIMEOUT_SECONDS:.0f} s: {tally.results} of {expected} have come")
+                    raise DeployError(
+                        f"no result for {TIMEOUT_SECONDS:.0f} s: only {tally.results} of {expected} have arrived"
+                    )
         took = time.monotonic() - began
         reader.close()
         self._summary(tally, len(rows), expected, took)

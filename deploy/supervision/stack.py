@@ -23,7 +23,7 @@ REMIND_SECONDS = 15.0
 
 
 class Topics:
-    """Applies the topics between the start of Kafka and the start of those who need them."""
+    """Applies the topics between the start of Kafka and the start of the services that need them."""
 
     name = "topics"
 

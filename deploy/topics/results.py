@@ -1,4 +1,4 @@
-"""Reading the topics ``results`` and ``anomalies`` as they grow, and showing a result to people."""
+"""Reading the topics ``results`` and ``anomalies`` as they grow."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from deploy.command_line.times import utc
 from deploy.errors import DeployError, KafkaUnreachable
 from schemas.result import Result, decode_result
 
@@ -74,23 +73,3 @@ class ResultReader:
     def close(self) -> None:
         """Close the connection."""
         self._consumer.close()
-
-
-def readable(result: Result) -> str:
-    """One line for people: end of the window (UTC), detector, entity, values, grade and confidence.
-
-    >>> from schemas.result import FeatureData
-    >>> readable(Result(id="d|", detector_id="d", data_start_time=0, data_end_time=60_000, anomaly_grade=0.5,
-    ...     confidence=0.9, feature_data=[FeatureData("f", "cpu", 93.25)]))
-    '1970-01-01 00:01:00  d  -  cpu=93.25  grade 0.50 confidence 0.90'
-    """
-    entity = ",".join(f"{each.name}={each.value}" for each in result.entity or []) or "-"
-    values = " ".join(f"{each.feature_name}={each.data:.6g}" for each in result.feature_data or []) or "-"
-    if result.error:
-        verdict = f"error: {result.error}"
-    elif isinstance(result.anomaly_grade, float):
-        confidence = result.confidence if isinstance(result.confidence, float) else 0.0
-        verdict = f"grade {result.anomaly_grade:.2f} confidence {confidence:.2f}"
-    else:
-        verdict = "still learning"
-    return f"{utc(result.data_end_time)}  {result.detector_id}  {entity}  {values}  {verdict}"

@@ -18,16 +18,16 @@ from tests.deadlines import EVENT, REQUEST
 from tests.processes import bound
 
 PROJECT = Path(deploy.__file__).parent.parent
-PACKAGES = ("schemas", "streams", "api", "deploy")
+SETUPTOOLS = tomllib.loads((PROJECT / "pyproject.toml").read_text())["tool"]["setuptools"]
+PACKAGES = [each.rstrip("*") for each in SETUPTOOLS["packages"]["find"]["include"]]
 UV = str(Path(sys.executable).with_name("uv"))
 NOT_INSTALLED = PROJECT / "deploy" / "containers"
 
 
 def test_every_file_that_is_no_module_is_declared_as_package_data() -> None:
-    declared = tomllib.loads((PROJECT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
     installed = {
         file
-        for package, patterns in declared.items()
+        for package, patterns in SETUPTOOLS["package-data"].items()
         for pattern in patterns
         for file in (PROJECT / package.replace(".", "/")).glob(pattern)
     }

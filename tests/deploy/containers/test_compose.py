@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,9 @@ def test_the_image_copies_what_exists_and_lets_it_through() -> None:
     lines = re.findall(r"^COPY (?!--from)(.+)$", DOCKERFILE, re.MULTILINE)
     copied = [source for line in lines for source in line.split()[:-1]]
     allowed = (FOLDER / "Dockerfile.dockerignore").read_text().splitlines()
-    assert {"schemas", "streams", "api", "deploy", "pyproject.toml", "requirements.lock"} <= set(copied)
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())
+    packages = {each.rstrip("*") for each in project["tool"]["setuptools"]["packages"]["find"]["include"]}
+    assert packages | {"pyproject.toml", "requirements.lock"} <= set(copied)
     for source in copied:
         assert f"!{source.partition('/')[0]}" in allowed
         assert (PROJECT / source).exists() or source == "README.md"
