@@ -34,7 +34,7 @@ check: $(STAMP) ## lint, format, types and the direction of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-cache
 
 simulate: $(STAMP) ## workers under faults on a log in memory, compared with undisturbed ones: ARGS="--seeds 10000"
 	$(BIN)/python -m tests.simulation $(ARGS)
