@@ -8,7 +8,7 @@ leaves exactly one bit, the leaf. Three table rows and two ANDs replace the walk
 
 from __future__ import annotations
 
-from functools import lru_cache
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -22,6 +22,8 @@ LOW, HIGH = -1.5, 2.5
 MAX_HEIGHT = 6
 """64 leaves fill a word."""
 
+ALL = np.uint64(2**64 - 1)
+
 
 def cell_of(scaled: Float64Array) -> Int64Array:
     """The cell of each scaled value; what lies outside belongs to the outermost cells. NaN is not allowed.
@@ -33,30 +35,43 @@ def cell_of(scaled: Float64Array) -> Int64Array:
     return np.fmin(np.fmax(position, 0.0), CELLS - 1.0).astype(np.int64)
 
 
-@lru_cache(maxsize=64)
+_tables: WeakKeyDictionary[Structure, UInt64Array] = WeakKeyDictionary()
+
+
 def reachable(structure: Structure) -> UInt64Array:
-    """The table [features, cells, trees]: which leaves a value in this cell can reach.
+    """The table [features, cells, trees]: which leaves a value in this cell can reach. One for all who ask.
 
     A threshold takes effect at the next cell border, 1/128 of the reference range apart.
     """
+    if structure not in _tables:
+        _tables[structure] = _table(structure)
+    return _tables[structure]
+
+
+def _table(structure: Structure) -> UInt64Array:
     if structure.height > MAX_HEIGHT:
         raise ValueError(f"a word holds the leaves of trees up to height {MAX_HEIGHT}")
     border = np.ceil((structure.threshold - LOW) * (CELLS / (HIGH - LOW)))
-    cells = np.arange(CELLS)
-    table = np.empty((structure.features, CELLS, structure.trees), np.uint64)
-    for feature in range(structure.features):
-        below = np.broadcast_to(
-            np.uint64(1) << np.arange(structure.leaves, dtype=np.uint64)[None, :, None],
-            (structure.trees, structure.leaves, CELLS),
-        )
-        for depth in reversed(range(structure.height)):
-            nodes = slice((1 << depth) - 1, (2 << depth) - 1)
-            left, right = below[:, 0::2], below[:, 1::2]
-            goes_left = cells < border[:, nodes, None]
-            asks_feature = (structure.feature[:, nodes] == feature)[:, :, None]
-            below = np.where(asks_feature, np.where(goes_left, left, right), left | right)
-        table[feature] = below[:, 0].T
-    return table
+    left, right = _below(structure.height)
+    tree, node = np.indices(structure.feature.shape)
+    at = (structure.feature, np.clip(border, 0, CELLS).astype(np.int64), tree)
+    # Where a node's border is, what it takes away: from there on its left leaves, before it its right ones.
+    from_there = np.full((structure.features, CELLS + 1, structure.trees), ALL)
+    before = from_there.copy()
+    np.bitwise_and.at(from_there, at, ~left[node])
+    np.bitwise_and.at(before, at, ~right[node])
+    from_there = np.bitwise_and.accumulate(from_there[:, :-1], axis=1)
+    before = np.bitwise_and.accumulate(before[:, :0:-1], axis=1)[:, ::-1]
+    return np.ascontiguousarray(from_there & before & np.uint64((1 << structure.leaves) - 1))
+
+
+def _below(height: int) -> tuple[UInt64Array, UInt64Array]:
+    """For each inner node the leaves below its left child, and those below its right one."""
+    leaves = [1 << leaf for leaf in range(1 << height)]
+    below = [0] * ((1 << height) - 1) + leaves
+    for node in reversed(range((1 << height) - 1)):
+        below[node] = below[2 * node + 1] | below[2 * node + 2]
+    return np.array(below[1::2], np.uint64), np.array(below[2::2], np.uint64)
 
 
 def leaves_of(table: UInt64Array, cells: Int64Array) -> UInt8Array:

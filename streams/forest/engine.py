@@ -72,12 +72,13 @@ class DefaultBank(TableBank[Models]):
     def __init__(self, spec: ForestSpec, capacity: int) -> None:
         self._columns = columns_of(spec)
         self._chapters = Chapters(spec.window)
-        structure = draw_spaced(spec.seed, spec.features * self._columns, spec.trees, spec.height)
-        self._table = reachable(structure)
+        # Held, so that the banks of one detector share it.
+        self._structure = draw_spaced(spec.seed, spec.features * self._columns, spec.trees, spec.height)
+        self._table = reachable(self._structure)
         self._learning = self.learning(spec, self._table)
         self._finished: list[Int64Array] = []
         self._is_finished = np.zeros(capacity, np.bool_)
-        super().__init__(spec, capacity, structure.fingerprint)
+        super().__init__(spec, capacity, self._structure.fingerprint)
 
     def _unseen(self, capacity: int) -> Models:
         return Models.unseen(self.spec, capacity)

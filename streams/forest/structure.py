@@ -11,6 +11,7 @@ import random
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -58,14 +59,28 @@ def draw_river(seed: int, features: int, trees: int, height: int) -> Structure:
     return _read(_grow(seed, dict.fromkeys(range(features), (0.0, 1.0)), trees, height), features, height)
 
 
+_in_use: WeakValueDictionary[tuple[int, int, int, int], Structure] = WeakValueDictionary()
+
+
 @lru_cache(maxsize=64)
 def draw_spaced(seed: int, features: int, trees: int, height: int) -> Structure:
-    """Trees by River, each in a work space of its own.
+    """Trees by River, each in a work space of its own. Drawn once as long as somebody holds them.
+
+    A worker has banks of each detector on every model partition, and hundreds of detectors: drawing anew for each bank
+    took a worker that started more than a minute.
 
     Tan, Ting and Liu (2011) place the work space of a tree at random around the data, so that values beyond
     what was seen still find empty leaves: ``s`` uniform in [0, 1], limits ``s -+ 2 max(s, 1 - s)``. With
     limits of [0, 1] for every tree a new extreme shares its leaf with the old one and goes unnoticed.
     """
+    key = (seed, features, trees, height)
+    if key not in _in_use:
+        _in_use[key] = structure = _draw_spaced(*key)
+        return structure
+    return _in_use[key]
+
+
+def _draw_spaced(seed: int, features: int, trees: int, height: int) -> Structure:
     random_source = random.Random(seed)
     grown = []
     for tree in range(trees):

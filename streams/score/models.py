@@ -68,7 +68,7 @@ class DetectorModels:
 
     A checkpoint takes three steps: ``snapshot``, write and ``confirm``. In between, and if it fails, the offset that is
     safe stays before what the snapshots hold. ``evict`` takes models out of memory; they come back by themselves when
-    there is something to score, as they were.
+    there is something to score, as they were. ``bytes_per_model`` is the memory of one model in the forest's arrays.
     """
 
     def __init__(
@@ -91,6 +91,7 @@ class DetectorModels:
         self._row_of: dict[str, int] = {}
         self._checkpoint_windows = checkpoint_windows
         self._forest = open_bank(spec, capacity)
+        self.bytes_per_model = self._forest.bytes_per_model
         self._capacity = capacity
         self._run = np.full(capacity, -1, np.int64)
         self._last_end = np.full(capacity, _NEVER, np.int64)
@@ -120,11 +121,6 @@ class DetectorModels:
         yield from self._row_of
         if self._spill is not None:
             yield from self._spill
-
-    @property
-    def bytes_per_model(self) -> int:
-        """Memory of one model in the forest's arrays."""
-        return self._forest.bytes_per_model
 
     def rows(self) -> Int64Array:
         """The rows in use."""

@@ -94,15 +94,28 @@ class ChunkSchema(faust.Schema):
 class _Fetched(dict[TP, list[Any]]):
     """Records by partition, and what ``WatchedFetcher`` knows at that moment.
 
-    ``positions`` is where the consumer stands after the records, markers and gaps passed.
+    ``positions`` is where the consumer stands after the records, markers and gaps passed. ``begins`` is how often
+    reading had begun before.
     """
 
     positions: Mapping[TP, int] = {}
     doubts: Mapping[TP, int] = {}
     jumps: Mapping[TP, tuple[int, int]] = {}
+    begins: int = 0
 
 
 class _Thread(driver.AIOKafkaConsumerThread):
+    _begins = 0
+
+    async def begin(self, starts: Mapping[TP, int]) -> None:
+        """Begin reading at these offsets; what is fetched from then on has one more of ``begins``."""
+        await self.call_thread(self._begin, self._ensure_consumer(), starts)
+
+    async def _begin(self, consumer: Any, starts: Mapping[TP, int]) -> None:
+        # In one step: Faust's thread goes on with a fetch while it waits, which may end before or after.
+        self._begins += 1
+        await self._seek_wait(consumer, starts)
+
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
         # Faust sets this only for its own exactly-once mode: what was aborted would be counted as if it had happened.
@@ -120,6 +133,7 @@ class _Thread(driver.AIOKafkaConsumerThread):
             fetched.positions = fetcher.positions(assignment, fetched)
         fetched.doubts = dict(fetcher.doubts)
         fetched.jumps, fetcher.jumps = fetcher.jumps, {}
+        fetched.begins = self._begins
         return fetched
 
     def outage(self, tp: TP) -> Outage | None:
@@ -165,7 +179,8 @@ class ChunkConsumer(driver.Consumer):
         self._handed_over: dict[TP, int] = {}
         self._believed: dict[TP, int] = {}
         self._doubted: set[TP] = set()
-        self._assignments = 0
+        self._begins = 0
+        self._begun: int | None = None  # the generation of the last time
         self._seeking = asyncio.Lock()
 
     def _new_consumer_thread(self) -> _Thread:
@@ -173,11 +188,14 @@ class ChunkConsumer(driver.Consumer):
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> dict[TP, list[Chunk]]:
         # Everything else that the consumer's thread is asked for (subscribe, seek, commit) waits for this call.
-        generation = self.app.consumer_generation_id
         fetched: _Fetched = await super()._getmany(active_partitions, min(timeout, POLL_SECONDS))
         made_anew = await self._made_anew(fetched)
-        if made_anew is None or generation != self.app.consumer_generation_id:
-            # Faust would take it for a fetch of the generation that has begun meanwhile, which reads it again.
+        if made_anew is None or fetched.begins != self._begins:
+            return {}  # reading has gone back since then, and comes to these records again
+        if self._begun != self.app.consumer_generation_id:
+            # Reading has not begun yet in this generation: it will go back. Handed over now, what follows on this would
+            # follow on a gap, which nobody can tell from one that compaction left.
+            self._follows.update((tp, records[-1].offset + 1) for tp, records in fetched.items() if records)
             return {}
         chunks: dict[TP, list[Chunk]] = {}
         for tp, (position, goes_on_at) in fetched.jumps.items():
@@ -206,9 +224,9 @@ class ChunkConsumer(driver.Consumer):
         wanted = {tp for tp in doubtful if tp in heard} | self._doubted
         if self.same_topics is None or not wanted:
             return {}
-        assignment = self._assignments
+        begins = self._begins
         made_anew = await self.same_topics(wanted)
-        if assignment != self._assignments:
+        if begins != self._begins:
             return None
         self._doubted -= wanted
         self._believed.update((tp, doubtful[tp]) for tp in wanted & doubtful.keys())
@@ -288,6 +306,7 @@ class ChunkConsumer(driver.Consumer):
             return await self._seek_to_starts()
 
     async def _seek_to_starts(self) -> Mapping[TP, int | None]:
+        generation = self.app.consumer_generation_id
         committed = dict(await super().seek_to_committed())
         committed.update({TP(tp.topic, tp.partition): None for tp in self.assignment() if tp not in committed})
         if self.start_hook is None:
@@ -297,12 +316,13 @@ class ChunkConsumer(driver.Consumer):
         # In the consumer's own thread: Faust's seek works on the fetcher's buffers from this one, while that thread
         # takes records out of them, and the fetcher dies of it.
         self._thread.forget()
-        await self._thread.seek_wait(starts)
+        self._begun = generation
+        self._begins += 1
         self._believed = {}
         self._doubted.clear()
-        self._assignments += 1
         self._follows = {**committed, **starts}
         self._handed_over = {tp: at for tp, at in self._follows.items() if at is not None}
+        await self._thread.begin(starts)
         # Faust drops records below the offset it believes it began at, and keeps counting from there.
         return {**committed, **starts}
 
