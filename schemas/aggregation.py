@@ -11,7 +11,7 @@ import msgspec
 from schemas.errors import Refused
 from schemas.query import Query, compile_query, parse_query, to_document
 from schemas.query.errors import suggestion
-from schemas.token import as_array, as_number, as_object, as_text, illegal_argument, parsing_failed, token
+from schemas.token import as_array, as_boolean, as_number, as_object, as_text, illegal_argument, parsing_failed, token
 
 Kind = Literal["sum", "avg", "min", "max", "value_count", "cardinality", "percentiles", "median_absolute_deviation"]
 
@@ -161,16 +161,25 @@ def _parse_metric(name: str, kind: Kind, members: Mapping[str, Any]) -> Aggregat
     if kind == "percentiles":
         percents = _parse_percents(name, members.get("percents"))
         percent = percents[0]
-        shown |= {"percents": percents, "keyed": True, "tdigest": {"compression": 100.0}}
+        keyed = as_boolean(members.get("keyed", True))
+        shown |= {"percents": percents, "keyed": keyed, "tdigest": {"compression": _compression(members)}}
     elif kind == "median_absolute_deviation":
         shown |= {"compression": 1000.0}
     return Aggregation(name=name, kind=kind, field=field, percent=percent, document={name: {kind: shown}})
 
 
+def _compression(members: Mapping[str, Any]) -> float:
+    compression = as_number(as_object(members.get("tdigest") or {}).get("compression", 100.0))
+    if compression < 0:
+        raise illegal_argument(f"[compression] must be greater than or equal to 0. Found [{compression}]")
+    return compression
+
+
 def _parse_percents(name: str, value: Any) -> list[float]:
-    percents = list(DEFAULT_PERCENTS) if value is None else [as_number(percent) for percent in as_array(value)]
+    """The percents as OpenSearch keeps them: from the least on."""
+    percents = list(DEFAULT_PERCENTS) if value is None else sorted(as_number(percent) for percent in as_array(value))
     if not percents:
-        raise illegal_argument(f"[percents] must not be an empty array: [{name}]")
+        raise illegal_argument(f"[percents] must not be empty: [{name}]")
     for percent in percents:
         if not 0 <= percent <= 100:
             raise illegal_argument(f"percent must be in [0,100], got [{percent}]: [{name}]")

@@ -21,11 +21,14 @@ def test_of_several_aggregations_the_first_counts() -> None:
     assert read.document == {"a": {"avg": {"field": "v"}}}
 
 
-def test_percentiles_give_their_first_percent() -> None:
+def test_percentiles_give_their_least_percent() -> None:
     assert parse_aggregation({"p": {"percentiles": {"field": "v"}}}).percent == 1.0
     read = parse_aggregation({"p": {"percentiles": {"field": "v", "percents": [99, 50]}}})
-    assert read.percent == 99.0
-    assert read.document["p"]["percentiles"]["percents"] == [99.0, 50.0]
+    assert read.percent == 50.0
+    shown = {"field": "v", "percents": [50.0, 99.0], "keyed": True, "tdigest": {"compression": 100.0}}
+    assert read.document["p"]["percentiles"] == shown
+    given = {"field": "v", "percents": [5.0], "keyed": False, "tdigest": {"compression": 200.0}}
+    assert parse_aggregation({"p": {"percentiles": given}}).document == {"p": {"percentiles": given}}
     assert parse_aggregation(read.document) == read
 
 
@@ -73,7 +76,7 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     (
         {"a": {"percentiles": {"field": "v", "percents": []}}},
         "illegal_argument_exception",
-        "[percents] must not be an empty array: [a]",
+        "[percents] must not be empty: [a]",
     ),
     (
         {"a": {"percentiles": {"field": "v", "percents": [101]}}},
