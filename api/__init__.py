@@ -1,1 +1,1 @@
-"""What can be asked: the HTTP server, its views and the query language. Imports schemas, never streams."""
+"""The REST API: the HTTP server, its views of the topics, and search."""

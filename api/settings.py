@@ -23,7 +23,7 @@ KAFKA_PREFIX = "RIVERWATCH_KAFKA_"
 
 
 class SettingInvalid(RiverwatchError):
-    """A variable whose value cannot be used; the message names the variable, the value and what is expected."""
+    """The value of a variable is unusable; the message names the variable, the value and what is expected."""
 
 
 def _setting(default: Any, variable: str, doc: str, **bounds: int) -> Any:
@@ -32,17 +32,15 @@ def _setting(default: Any, variable: str, doc: str, **bounds: int) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class ApiSettings:
-    """What an API process needs to know. Times are seconds, sizes bytes."""
+    """The settings of an API process. Times are in seconds, sizes in bytes."""
 
     brokers: str = _setting("127.0.0.1:9092", "RIVERWATCH_BROKERS", "Kafka bootstrap servers, comma separated")
-    prefix: str = _setting("riverwatch.", "RIVERWATCH_PREFIX", "what Riverwatch's own topics begin with")
+    prefix: str = _setting("riverwatch.", "RIVERWATCH_PREFIX", "prefix of Riverwatch's own topics")
     host: str = _setting("127.0.0.1", "RIVERWATCH_API_HOST", "the address the API listens on")
     port: int = _setting(
         9200, "RIVERWATCH_API_PORT", "the port the API listens on; 0 takes a free one", least=0, most=65_535
     )
-    data: Path = _setting(
-        Path("~/.local/share/riverwatch"), "RIVERWATCH_DATA", "the folder that the results store lies in"
-    )
+    data: Path = _setting(Path("~/.local/share/riverwatch"), "RIVERWATCH_DATA", "folder of the results store")
     log_level: str = _setting("warning", "RIVERWATCH_LOG_LEVEL", "debug, info, warning or error")
 
     results_days: float = _setting(
@@ -57,7 +55,7 @@ class ApiSettings:
     retention_interval: float = _setting(
         5.0,
         "RIVERWATCH_RETENTION_INTERVAL",
-        "how often it is looked whether an analysis was deleted: its results go, too",
+        "how often results of deleted analyses are purged",
     )
 
     command_timeout: float = _setting(
@@ -67,14 +65,15 @@ class ApiSettings:
     node_silence: float = _setting(
         30.0,
         "RIVERWATCH_NODE_SILENCE",
-        "a worker silent for longer counts as gone; without any, what should be running says so",
+        "a worker that has not reported for this long counts as gone; without any worker, that is the error of"
+        " everything that should be running",
     )
 
     max_body_bytes: int = _setting(10 * 1024**2, "RIVERWATCH_MAX_BODY_BYTES", "the largest request body")
     max_arriving_bytes: int = _setting(
         64 * 1024**2,
         "RIVERWATCH_MAX_ARRIVING_BYTES",
-        "bytes held of one client's request bodies that are not complete; more are answered with 429",
+        "incomplete request bodies of one client that are buffered; more are answered with 429",
     )
     body_timeout: float = _setting(
         30.0, "RIVERWATCH_BODY_TIMEOUT", "how long a request body may take to arrive; then 408"
@@ -82,60 +81,66 @@ class ApiSettings:
     max_concurrent_requests: int = _setting(
         256,
         "RIVERWATCH_MAX_CONCURRENT_REQUESTS",
-        "requests under way at once; more are answered with 429. Those whose body or password check is waited for do"
-        " not count",
+        "concurrent requests; more are answered with 429. Requests that wait for their body or a password check do not"
+        " count",
     )
     passwords_waiting: int = _setting(
         8,
         "RIVERWATCH_PASSWORDS_WAITING",
-        "different passwords of one client that may wait for their check; more are answered with 429",
+        "different passwords of one client that may be queued for their check; more are answered with 429",
     )
-    max_clauses: int = _setting(1024, "RIVERWATCH_MAX_CLAUSES", "the most clauses of one query")
-    max_query_depth: int = _setting(30, "RIVERWATCH_MAX_QUERY_DEPTH", "how deep queries and aggregations may nest")
-    max_buckets: int = _setting(65_535, "RIVERWATCH_MAX_BUCKETS", "the most buckets of one answer")
+    max_clauses: int = _setting(1024, "RIVERWATCH_MAX_CLAUSES", "maximum number of clauses in a query")
+    max_query_depth: int = _setting(
+        30, "RIVERWATCH_MAX_QUERY_DEPTH", "maximum nesting depth of queries and aggregations"
+    )
+    max_buckets: int = _setting(65_535, "RIVERWATCH_MAX_BUCKETS", "maximum number of buckets in an answer")
     max_top_hits: int = _setting(
-        100_000, "RIVERWATCH_MAX_TOP_HITS", "the most hits that top_hits shows in all buckets of one answer"
+        100_000, "RIVERWATCH_MAX_TOP_HITS", "maximum number of hits that top_hits shows in all buckets of an answer"
     )
     max_search_seconds: float = _setting(
         30.0,
         "RIVERWATCH_MAX_SEARCH_SECONDS",
-        "a search whose clauses would compute longer on the documents that it looks at, as estimated, is not begun",
+        "a search whose estimated computing time is longer is refused",
     )
     result_readers: int = _setting(
-        4, "RIVERWATCH_RESULT_READERS", "searches of results under way at once; each may use several cores"
+        4, "RIVERWATCH_RESULT_READERS", "concurrent searches of results; each may use several cores"
     )
-    max_detectors: int = _setting(1000, "RIVERWATCH_MAX_DETECTORS", "the most detectors", least=0)
+    max_detectors: int = _setting(1000, "RIVERWATCH_MAX_DETECTORS", "maximum number of detectors", least=0)
     max_hc_detectors: int = _setting(
-        1000, "RIVERWATCH_MAX_MULTI_ENTITY_DETECTORS", "the most detectors with category fields", least=0
+        1000, "RIVERWATCH_MAX_MULTI_ENTITY_DETECTORS", "maximum number of detectors with category fields", least=0
     )
-    max_features: int = _setting(5, "RIVERWATCH_MAX_FEATURES", "the most features of a detector")
+    max_features: int = _setting(5, "RIVERWATCH_MAX_FEATURES", "maximum number of features of a detector")
     category_field_limit: int = _setting(
-        2, "RIVERWATCH_CATEGORY_FIELD_LIMIT", "the most category fields of a detector", least=0
+        2, "RIVERWATCH_CATEGORY_FIELD_LIMIT", "maximum number of category fields of a detector", least=0
     )
-    max_previews: int = _setting(2, "RIVERWATCH_MAX_PREVIEWS", "previews and single runs under way at once", least=0)
-    preview_entities: int = _setting(5, "RIVERWATCH_PREVIEW_ENTITIES", "entities that a preview shows, largest first")
-    preview_results: int = _setting(1000, "RIVERWATCH_PREVIEW_RESULTS", "the most results that a preview shows")
+    max_previews: int = _setting(2, "RIVERWATCH_MAX_PREVIEWS", "concurrent previews and single runs", least=0)
+    preview_entities: int = _setting(
+        5, "RIVERWATCH_PREVIEW_ENTITIES", "number of entities that a preview shows, largest first"
+    )
+    preview_results: int = _setting(
+        1000, "RIVERWATCH_PREVIEW_RESULTS", "maximum number of results that a preview shows"
+    )
     preview_timeout: float = _setting(
-        55.0, "RIVERWATCH_PREVIEW_TIMEOUT", "how long a preview may take; less than any request may"
+        55.0, "RIVERWATCH_PREVIEW_TIMEOUT", "how long a preview may take; keep it below the request timeout"
     )
 
     check_sources: bool = _setting(
         True,
         "RIVERWATCH_CHECK_SOURCES",
-        "whether creating and updating a detector looks at its topics' newest records",
+        "whether creating and updating a detector samples its topics' newest records",
     )
     source_sample: int = _setting(
-        500, "RIVERWATCH_SOURCE_SAMPLE", "how many of the newest records of each partition such a look reads"
+        500, "RIVERWATCH_SOURCE_SAMPLE", "number of records that a sample reads of each partition"
     )
-    source_timeout: float = _setting(5.0, "RIVERWATCH_SOURCE_TIMEOUT", "how long such a look may take")
+    source_timeout: float = _setting(5.0, "RIVERWATCH_SOURCE_TIMEOUT", "how long sampling may take")
 
     users: Path | None = _setting(None, "RIVERWATCH_USERS", "the file of users and roles")
     tls_certificate: Path | None = _setting(
-        None, "RIVERWATCH_TLS_CERTIFICATE", "PEM file; the API then speaks TLS, with the key below"
+        None, "RIVERWATCH_TLS_CERTIFICATE", "PEM file of the certificate; the API then uses TLS"
     )
     tls_key: Path | None = _setting(None, "RIVERWATCH_TLS_KEY", "PEM file of the certificate's key")
     tls_client_ca: Path | None = _setting(
-        None, "RIVERWATCH_TLS_CLIENT_CA", "PEM file; clients then need a certificate signed by it"
+        None, "RIVERWATCH_TLS_CLIENT_CA", "PEM file of a CA; clients then need a certificate signed by it"
     )
 
     schema_registry: Mapping[str, str] = field(
@@ -149,7 +154,7 @@ class ApiSettings:
         default_factory=dict,
         metadata={
             "variable": KAFKA_PREFIX + "*",
-            "doc": "passed on to librdkafka: RIVERWATCH_KAFKA_SECURITY_PROTOCOL is security.protocol",
+            "doc": "passed to librdkafka: RIVERWATCH_KAFKA_SECURITY_PROTOCOL is security.protocol",
         },
     )
 
@@ -161,11 +166,9 @@ class ApiSettings:
                 expected = f"{kind}, {each.metadata['bounds']}"
                 raise SettingInvalid(f"{each.metadata['variable']}={value}: expected {expected}")
         if (self.tls_certificate is None) != (self.tls_key is None):
-            raise SettingInvalid(
-                "RIVERWATCH_TLS_CERTIFICATE and RIVERWATCH_TLS_KEY go together: one of them is not set"
-            )
+            raise SettingInvalid("RIVERWATCH_TLS_CERTIFICATE and RIVERWATCH_TLS_KEY must be set together")
         if self.tls_client_ca is not None and self.tls_certificate is None:
-            # Served without TLS, nobody would be asked for the certificate that the setting demands.
+            # Without TLS no client certificate would be required.
             raise SettingInvalid("RIVERWATCH_TLS_CLIENT_CA needs RIVERWATCH_TLS_CERTIFICATE and RIVERWATCH_TLS_KEY")
 
     @classmethod

@@ -1,7 +1,7 @@
-"""What the topics ``detectors`` and ``state`` say now: detectors, jobs and tasks, by id.
+"""Detectors, jobs and tasks by id: a fold over the topics ``detectors`` and ``state``.
 
-A fold: apply every record in the order of its offset and the catalog is what the coordinator wrote. Only the
-event loop touches it.
+Apply every record in the order of its offset, and the catalog is what the coordinator wrote. Not thread-safe: for the
+event loop only.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from schemas.task import HISTORICAL_TYPES, REALTIME_TYPES, Task
 class StoredDocument:
     """A document as the API shows it. ``seq_no`` is the offset of its record.
 
-    ``automatic_delay`` says that a detector's ``window_delay`` is only shown: it is measured.
+    ``automatic_delay``: the detector has no ``window_delay``, which is measured; the one in ``source`` is a default.
     """
 
     id: str
@@ -32,14 +32,14 @@ class StoredDocument:
 
     @property
     def definition(self) -> dict[str, Any]:
-        """A detector's document as somebody may have sent it, without what is only shown."""
+        """A detector's document without the members that are only shown."""
         if not self.automatic_delay:
             return self.source
         return {name: value for name, value in self.source.items() if name != "window_delay"}
 
 
 class Catalog:
-    """Detectors, jobs and tasks. ``analyses_deleted`` counts the tasks of historical analyses that came to be deleted.
+    """Detectors, jobs and tasks. ``analyses_deleted`` counts the deleted tasks of historical analyses.
 
     >>> catalog = Catalog()
     >>> catalog.apply_detector("d1", b'{"id":"d1","version":2,"control_offset":7,"document":{"name":"cpu"}}', 5)
@@ -58,7 +58,7 @@ class Catalog:
         self._parents: dict[str, set[str]] = {}
 
     def apply_detector(self, key: str, value: bytes | None, offset: int) -> None:
-        """Apply a record of ``detectors``. Raises ``msgspec.DecodeError`` for bytes that are none."""
+        """Apply a record of ``detectors``. Raises ``msgspec.DecodeError`` for an unreadable record."""
         if key.startswith(HIDDEN):
             return
         stored = None if value is None else decode_detector(value)
@@ -75,7 +75,7 @@ class Catalog:
                 self._many.add(key)
 
     def apply_state(self, key: str, value: bytes | None, offset: int) -> None:
-        """Apply a record of ``state``. Raises ``msgspec.DecodeError`` for bytes that are none."""
+        """Apply a record of ``state``. Raises ``msgspec.DecodeError`` for an unreadable record."""
         if key == POSITION_KEY:
             return
         stored = None if value is None else decode_state(value)
@@ -142,5 +142,5 @@ def _shown_task(task: Task) -> dict[str, Any]:
 
 
 def task_document(task: StoredDocument) -> dict[str, Any]:
-    """A task as GET and the profile show it: with its id, which is not stored in it."""
+    """A task as ``GET`` and the profile show it: with its id."""
     return {"task_id": task.id, **task.source}

@@ -1,7 +1,7 @@
-"""What is checked about a detector beyond its document: its topics, their records, the other detectors.
+"""Checks of a detector beyond its document: its topics, their records, the other detectors.
 
-The order and the words are the anchor's (section 1.3): the same steps refuse a create or an update and make the
-one issue that ``_validate`` reports.
+Order and messages are those of OpenSearch: the same steps refuse a create or an update and give the one issue that
+``_validate`` reports (https://docs.opensearch.org/latest/observing-your-data/ad/api/#validate-detector).
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ class Checks:
 
 
 def issue_of(refused: Refused) -> dict[str, Any]:
-    """What ``_validate`` answers for a refusal; raises it again when it is none that ``_validate`` reports.
+    """The answer of ``_validate`` to a refusal; a refusal that ``_validate`` does not report is raised again.
 
     >>> issue_of(DetectorInvalid("name", "name should be set"))
     {'detector': {'name': {'message': 'name should be set'}}}
@@ -183,7 +183,7 @@ def _check_time_field(detector: Detector, samples: Sequence[Sample], now: int) -
         problem = f"Timestamp field: ({field}) is not found in index mapping"
         raise _time_field(detector, problem)
     for sample in samples:
-        # A topic without records says nothing about its fields; that is reported as such further on.
+        # A topic without records has no known fields; that is reported further on.
         if not sample.records:
             continue
         if not sample.kinds(field):
@@ -259,7 +259,7 @@ def _check_features_give_values(detector: Detector, samples: Sequence[Sample]) -
 
 
 def _problem(aggregation: Aggregation, samples: Sequence[Sample]) -> str | None:
-    """Why the newest records give a feature no number, None when they do."""
+    """Why the newest records give a feature no number; None when they do."""
     matches = None if aggregation.filter is None else compile_query(aggregation.filter)
     values = [
         value

@@ -1,6 +1,6 @@
-"""Whether data are dense enough for a model, and what to choose when they are not (anchor sections 1.9, 1.10).
+"""Whether data are dense enough for a model, and what to change when they are not (``_validate/model``, ``_suggest``).
 
-Pure: records, a detector and a time in, an issue or a suggestion out.
+Pure.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from schemas.time_unit import TimeUnit
 
 MINUTE = 60_000
 MEASURED_DELAY = MINUTE
-"""Delays up to here are allowed for by themselves where the detector has no ``window_delay``."""
+"""Delays (ms) up to this are covered by the measured delay of a detector without ``window_delay``."""
 
 DENSE = 0.75
-"""A data set passes when this share of the looked-at intervals holds a record."""
+"""Data are dense when at least this share of the last intervals has a record."""
 
 DENSE_AFTER_FILTER = 0.25
 LONGEST_MINUTES = 60
@@ -37,7 +37,7 @@ class Data:
     records: Sequence[tuple[int, Record]]
     oldest: int
     complete: bool
-    """Whether ``records`` are all there are; else the time before the first of them is unknown, not empty."""
+    """Whether ``records`` are all records of the topics; otherwise the time before them is unknown, not empty."""
 
     @property
     def newest(self) -> int:
@@ -46,7 +46,7 @@ class Data:
 
 
 def timed(records: Iterable[Record], time_field: str, unit: TimeUnit | None = None) -> list[tuple[int, Record]]:
-    """The records that have a time, in its order."""
+    """The records with an event time, sorted by it."""
     found = []
     for record in records:
         for value in field_values(record, time_field):
@@ -59,7 +59,7 @@ def timed(records: Iterable[Record], time_field: str, unit: TimeUnit | None = No
 
 
 def coverage(data: Data, times: Iterable[int], interval: int, intervals: int) -> float:
-    """The share of the last ``intervals`` intervals that hold one of ``times``.
+    """The share of the last ``intervals`` intervals that contain one of ``times``.
 
     >>> coverage(Data([(600_000, {})], 0, True), [540_000, 600_000], 60_000, 4)
     0.5
@@ -73,7 +73,7 @@ def coverage(data: Data, times: Iterable[int], interval: int, intervals: int) ->
 
 
 def best_interval(data: Data, intervals: int) -> int | None:
-    """The least number of minutes at which the data are dense, None when there is none up to an hour."""
+    """The shortest interval (minutes) at which the data are dense; None when there is none up to an hour."""
     times = [moment for moment, _ in data.records]
     for minutes in range(1, LONGEST_MINUTES + 1):
         if coverage(data, times, minutes * MINUTE, intervals) >= DENSE:
@@ -88,9 +88,9 @@ def model_issue(
     matches: Callable[[Record], bool],
     feature_matches: Sequence[tuple[str, Callable[[Record], bool]]],
 ) -> dict[str, Any] | None:
-    """The first thing that stands in the way of a model, as ``_validate/model`` reports it.
+    """The first obstacle to a model, as ``_validate/model`` reports it.
 
-    ``matches`` is the detector's data filter; ``feature_matches`` says for each enabled feature whether a record
+    ``matches`` is the detector's data filter; ``feature_matches`` tells for each enabled feature whether a record
     has a value for it.
     """
     if data is None or not data.records:
@@ -171,7 +171,7 @@ SUGGESTIONS = ("detection_interval", "history", "window_delay")
 
 
 def suggestions(detector: Detector, asked: Sequence[str], data: Data | None, now: int) -> dict[str, Any]:
-    """What ``_suggest`` answers: an interval at which the data are dense, how much history there is, a delay."""
+    """The answer of ``_suggest``: an interval at which the data are dense, the length of the history, a delay."""
     answer: dict[str, Any] = {}
     minutes = None if data is None or not data.records else best_interval(data, detector.history)
     if minutes is not None and {"detection_interval", "history"} & set(asked):

@@ -1,4 +1,4 @@
-"""Insights (anchor section 1.19): switched off, as it is in OpenSearch unless somebody switches it on."""
+"""Insights: disabled, which is OpenSearch's default."""
 
 from __future__ import annotations
 

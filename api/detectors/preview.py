@@ -1,4 +1,4 @@
-"""Preview, and the single run (anchor sections 1.11 and 1.12)."""
+"""Preview, and the run on a single period."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def preview(
         document = stored_document(detector)
         document.pop("last_update_time", None)
         for feature in document["feature_attributes"]:
-            # Here, so that the results name the features of the detector that is shown.
+            # Assigned here, so that the results refer to the features in the answer.
             feature["feature_id"] = feature["feature_id"] or new_id()
     else:
         raise Text(400, "Must set detector id or detector")
@@ -58,10 +58,10 @@ async def preview(
 
 
 async def run(request: Request, access: Access, catalog: Catalog, previews: Previews, readiness: Readiness) -> Answer:
-    """``POST /detectors/{detectorID}/_run``: the verdict on one period, with the history before it as cold start.
+    """``POST /detectors/{detectorID}/_run``: the result of one period.
 
-    A model of its own is trained on the detector's history before the period and gives the verdict on its last
-    window. Nothing is kept and the models of a running job are left alone.
+    A temporary model is trained on the detector's history before the period and scores its last window. Nothing is
+    kept, and the models of a running job are not used.
     """
     start, end = request.read(_range)
     stored = catalog.detectors.get(request.path_parameters["detectorID"])
@@ -75,19 +75,21 @@ async def run(request: Request, access: Access, catalog: Catalog, previews: Prev
         raise Refused(500, "Having trouble querying data because all of your features have been disabled.")
     interval = detector.window_interval_ms
     if detector.category_fields:
-        return Answer(verdict(None, 0, interval, "a detector with category fields has no single result: use _preview"))
+        return Answer(
+            shown_run(None, 0, interval, "a detector with category fields has no single result: use _preview")
+        )
     begin = start // interval * interval - detector.history * interval
     found = await previews.run(stored.definition, begin, end, request.user)
     count, last = found.last()
     if last is None or last.data_end_time <= start:
-        return Answer(verdict(None, count, interval, "No data in current detection window"))
-    return Answer(verdict(last, count, interval, None))
+        return Answer(shown_run(None, count, interval, "No data in current detection window"))
+    return Answer(shown_run(last, count, interval, None))
 
 
-def verdict(result: Result | None, updates: int, interval_ms: int, error: str | None) -> dict[str, Any]:
-    """A single run's answer; numbers that there are not are the text ``NaN``, as in the anchor.
+def shown_run(result: Result | None, updates: int, interval_ms: int, error: str | None) -> dict[str, Any]:
+    """The answer of a single run; missing numbers are the string ``NaN``, as in OpenSearch.
 
-    >>> shown = verdict(None, 3, 60_000, "No data in current detection window")
+    >>> shown = shown_run(None, 3, 60_000, "No data in current detection window")
     >>> shown["anomalyGrade"], shown["rcfTotalUpdates"], shown["detectorIntervalInMinutes"], shown["features"]
     ('NaN', 3, 1, [])
     """

@@ -1,4 +1,4 @@
-"""What a preview keeps of its results while they come in: no more than it may show, however many there are."""
+"""The results of a preview while they arrive: bounded, however many there are."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 from schemas.result import Result
 
 ROOM = 20_000
-"""Results kept at once, some 2 KB each. Above it the smallest entities go: only the largest are shown."""
+"""Results kept, about 2 KB each. Beyond that the smallest entities are dropped: only the largest are shown."""
 
 
 @dataclass
@@ -20,10 +20,10 @@ class _Entity:
 
 
 class PreviewResults:
-    """The results of one preview: of each entity no more than ``most``, the first ones.
+    """The results of one preview: at most the first ``most`` of each entity.
 
-    An entity's results come in the order of their windows; what is not newer than its last one is a repetition.
-    Windows without data are left out, as the anchor does. ``entities`` is how many entities are shown.
+    An entity's results arrive in the order of their windows; one that is not newer than its predecessor is a duplicate.
+    Windows without data are left out, as in OpenSearch. ``entities`` is how many entities are shown.
     """
 
     def __init__(self, entities: int, most: int) -> None:
@@ -34,7 +34,7 @@ class PreviewResults:
         self._cut = False
 
     def take(self, result: Result) -> None:
-        """A result came in."""
+        """Add a result."""
         if result.error is not None:
             return
         key = msgspec.json.encode(result.entity)
@@ -54,7 +54,7 @@ class PreviewResults:
                 self._cut_smallest()
 
     def _cut_smallest(self) -> None:
-        """Keep the largest entities that fill half of the room; no other is taken in any more."""
+        """Keep the largest entities that fill half of the room, and take no others from now on."""
         largest, self._entities, self._kept, self._cut = self._largest(), {}, 0, True
         for key, entity in largest:
             if self._kept + len(entity.kept) > self._room // 2 and len(self._entities) >= self._shown:
@@ -70,12 +70,12 @@ class PreviewResults:
         return self._kept
 
     def shown(self) -> list[Result]:
-        """What a preview answers with: the results of the largest entities, not too many, by time."""
+        """The results of the largest entities, sorted by time, at most ``most``."""
         kept = [result for _, entity in self._largest()[: self._shown] for result in entity.kept]
         return sorted(kept, key=lambda each: each.data_start_time)[: self._most]
 
     def last(self) -> tuple[int, Result | None]:
-        """How many results the largest entity had, and its last one."""
+        """How many results the largest entity had, and the last of them."""
         for _, entity in self._largest():
             return entity.count, entity.last
         return 0, None

@@ -1,8 +1,8 @@
-"""Previews: a detector that nobody keeps is run over a range, by the workers, as a historical analysis is.
+"""Previews: the workers run a temporary detector over a range, as a historical analysis.
 
-There is one mechanism that scores the past. A preview makes a detector and an analysis of its own, hidden from
-every view (their ids begin with ``preview-``), waits for its end, and deletes both. Its results stand on the
-results topic like any others; the API's store leaves them out.
+There is one way to score the past. A preview creates a detector and an analysis, which no view shows (their ids begin
+with ``preview-``), waits until the analysis ends, and deletes both. The results are written to the results topic like
+all others; the API's store skips them.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def is_preview(record: KafkaRecord) -> bool:
 
 
 class Previews:
-    """The previews under way in this process. All methods belong to the event loop."""
+    """The previews that this process runs. Not thread-safe: for the event loop only."""
 
     def __init__(
         self, settings: ApiSettings, commands: Commands, catalog: Catalog, results_read: Callable[[], Awaitable[None]]
@@ -48,15 +48,15 @@ class Previews:
         self._found: dict[str, PreviewResults] = {}
 
     def take(self, record: KafkaRecord) -> None:
-        """A result of some preview came in; other processes' previews are dropped."""
+        """Take a preview's result; those of other processes' previews are dropped."""
         result = decode_result(record.value or b"")
         if result.detector_id in self._found:
             self._found[result.detector_id].take(result)
 
     async def run(self, document: Mapping[str, Any], start: int, end: int, user: User | None) -> PreviewResults:
-        """The results of a detector over ``[start, end)`` (epoch ms), as far as they may be shown.
+        """The results of a detector over ``[start, end)`` (epoch ms), up to the limits of previews.
 
-        Raises ``Refused``: throttled, refused by the coordinator, or not finished in time.
+        Raises ``Refused`` when too many previews run, when the coordinator refuses, and when it takes too long.
         """
         if len(self._found) >= self._settings.max_previews:
             raise Refused(500, "Request throttled. Please try again later.")

@@ -1,4 +1,4 @@
-"""Detectors: create, get, update, delete, count, match (anchor sections 1.3 to 1.8)."""
+"""Detectors: create, get, update, delete, count, match."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from schemas.task import LIVE_STATES
 TWIN = "/_opendistro/_anomaly_detection"
 
 ANY_VERSION, NO_SEQ_NO = -3, -2
-"""What OpenSearch takes as not given."""
+"""Values that OpenSearch treats as absent."""
 
 
 def new_id() -> str:
@@ -68,7 +68,7 @@ async def update(request: Request, access: Access, checks: Checks, commands: Com
 
 
 async def get(request: Request, access: Access, catalog: Catalog, nodes: Nodes) -> Answer:
-    """``GET /detectors/{detectorID}``, with ``job`` and ``task`` as asked for."""
+    """``GET /detectors/{detectorID}``, with its job and tasks on request."""
     id = request.path_parameters["detectorID"]
     job, task = request.flag("job"), request.flag("task")
     version = request.whole_number("version")
@@ -97,7 +97,7 @@ async def get(request: Request, access: Access, catalog: Catalog, nodes: Nodes) 
 async def delete(
     request: Request, access: Access, catalog: Catalog, commands: Commands, readiness: Readiness
 ) -> Answer:
-    """``DELETE /detectors/{detectorID}``; an unknown id gets ``not_found`` and 200, as the anchor's does."""
+    """``DELETE /detectors/{detectorID}``; an unknown id is answered with ``not_found`` and 200, as in OpenSearch."""
     id = request.path_parameters["detectorID"]
     readiness.require_detectors()
     before = catalog.detectors.get(id)

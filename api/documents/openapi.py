@@ -33,8 +33,8 @@ _ERROR: dict[str, Any] = {
     },
 }
 
-_SAYS_TEXT = ("/_preview", "/_run")
-"""Routes with refusals that are plain text, as OpenSearch's are."""
+_PLAIN_TEXT = ("/_preview", "/_run")
+"""Routes with refusals in plain text, as in OpenSearch."""
 
 _FLAGS = frozenset({"job", "task", "historical", "_all", "pretty", "human", "error_trace"})
 _NUMBERS = frozenset({"if_seq_no", "if_primary_term", "version"})
@@ -42,7 +42,7 @@ _CHOICES = {"refresh": ["true", "false", "wait_for"], "from": ["now", "earliest"
 
 
 def document(routes: Iterable[Route]) -> dict[str, Any]:
-    """The whole document; every path stands in it under OpenSearch's prefix, the others are named in the text."""
+    """The whole document; paths have OpenSearch's prefix, the other prefixes are named in the description."""
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
         _, path = next(route.paths())
@@ -53,8 +53,8 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
         "info": {
             "title": "Riverwatch",
             "version": "1",
-            "description": "OpenSearch's Anomaly Detection API over Kafka topics. The same routes stand under "
-            "/_anomaly_detection/api, the original ones under /_opendistro/_anomaly_detection, too.",
+            "description": "OpenSearch's Anomaly Detection API over Kafka topics. The routes are also available "
+            "under /_anomaly_detection/api, the original ones under /_opendistro/_anomaly_detection.",
         },
         "paths": paths,
         "components": {
@@ -110,7 +110,7 @@ def _schema(name: str | None) -> dict[str, Any]:
 
 def _refusals(route: Route) -> dict[str, Any]:
     refusals: dict[str, Any] = {"application/json": {"schema": _schema("Error")}}
-    if route.tail.endswith(_SAYS_TEXT):
+    if route.tail.endswith(_PLAIN_TEXT):
         refusals["text/plain"] = {"schema": {"type": "string"}}
     return refusals
 

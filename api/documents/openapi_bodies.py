@@ -1,4 +1,4 @@
-"""What requests and answers hold, for the OpenAPI document: the members that clients use, not every one there is."""
+"""Bodies of requests and answers for the OpenAPI document: the members that clients use, not all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a payload to the bytes of an answer: ``filter_path``, ``pretty``, JSON."""
+"""The body of an answer: ``filter_path``, ``pretty``, JSON."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from schemas.token import illegal_argument
 JSON_TYPE = "application/json; charset=UTF-8"
 TEXT_TYPE = "text/plain; charset=UTF-8"
 
-MOST_PATTERNS, MOST_ANYWHERE, MOST_CHARACTERS = 50, 2, 4096
-"""What a ``filter_path`` may have: each ``**`` multiplies what each key of an answer is compared with."""
+MAX_PATTERNS, MAX_DOUBLE_WILDCARDS, MAX_CHARACTERS = 50, 2, 4096
+"""Limits of a ``filter_path``: each ``**`` multiplies the patterns that each key of an answer is compared with."""
 
 
 def render(payload: Any, parameters: Mapping[str, str], filter: Filter | None = None) -> bytes:
-    """The JSON text of a payload, or of the parts of it that are asked for, shaped by the response parameters."""
+    """The JSON text of a payload, or of the parts that a filter keeps, formatted by the response parameters."""
     if filter is not None:
         payload = filter.apply(payload)
     options = orjson.OPT_NON_STR_KEYS
@@ -32,7 +32,7 @@ Patterns = tuple[Pattern, ...]
 
 
 class Filter:
-    """The parts of a payload that a ``filter_path`` names; ``-`` in front excludes, ``*`` and ``**`` match.
+    """The parts of a payload that a ``filter_path`` selects; ``-`` excludes, ``*`` and ``**`` are wildcards.
 
     >>> Filter("hits.hits._id").apply({"hits": {"total": 1, "hits": [{"_id": "a", "_source": {}}]}})
     {'hits': {'hits': [{'_id': 'a'}]}}
@@ -44,25 +44,27 @@ class Filter:
 
     def __init__(self, expression: str) -> None:
         self._deadline = Deadline()
-        if len(expression) > MOST_CHARACTERS:
-            raise illegal_argument(f"[filter_path] has more than {MOST_CHARACTERS} characters")
+        if len(expression) > MAX_CHARACTERS:
+            raise illegal_argument(f"[filter_path] has more than {MAX_CHARACTERS} characters")
         written = dict.fromkeys(part.strip() for part in expression.split(",") if part.strip())
-        if len(written) > MOST_PATTERNS:
-            raise illegal_argument(f"[filter_path] has more than {MOST_PATTERNS} patterns")
+        if len(written) > MAX_PATTERNS:
+            raise illegal_argument(f"[filter_path] has more than {MAX_PATTERNS} patterns")
         self._excluded = tuple(tuple(each[1:].split(".")) for each in written if each.startswith("-"))
         self._included = tuple(tuple(each.split(".")) for each in written if not each.startswith("-"))
         for pattern in self._excluded + self._included:
-            if pattern.count("**") > MOST_ANYWHERE:
-                raise illegal_argument(f"[filter_path] has more than {MOST_ANYWHERE} [**] in [{'.'.join(pattern)}]")
+            if pattern.count("**") > MAX_DOUBLE_WILDCARDS:
+                raise illegal_argument(
+                    f"[filter_path] has more than {MAX_DOUBLE_WILDCARDS} [**] in [{'.'.join(pattern)}]"
+                )
         # The keys of an answer repeat, hit after hit.
         self._known: dict[Patterns, dict[str, tuple[bool, Patterns]]] = {}
 
     def cancel(self) -> None:
-        """End what goes on in another thread."""
+        """Stop filtering that runs in another thread."""
         self._deadline.give_up()
 
     def apply(self, payload: Any) -> Any:
-        """What is left of the payload."""
+        """The parts of the payload that are kept."""
         if self._excluded:
             payload = self._without(payload, self._excluded)
         if self._included:
@@ -104,7 +106,7 @@ _NOTHING = object()
 
 
 def _advance(patterns: Patterns, key: str) -> tuple[bool, Patterns]:
-    """Whether a pattern ends at this key, and what is left of the patterns below it, each once."""
+    """Whether a pattern ends at this key, and the distinct patterns for the level below it."""
     done, rest = False, []
     for pattern in patterns:
         head, tail = pattern[0], pattern[1:]

@@ -1,4 +1,4 @@
-"""Pages in a browser must not use what the browser's user may reach: what ``Origin`` and ``Host`` say is checked."""
+"""Protection against requests from other sites' pages in a user's browser: ``Origin`` and ``Host`` are checked."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ _LOOPBACK = ipaddress.ip_network("127.0.0.0/8")
 
 
 def check_origin(headers: Mapping[str, str]) -> None:
-    """Refuse pages of other hosts (403): they must not start or delete anything."""
+    """Refuse requests from pages of other hosts (403)."""
     origin = headers.get("origin")
     if origin is not None and origin.partition("://")[2] != headers.get("host"):
         raise Refused(403, f"requests from pages of [{origin}] are not served", "security_exception")
 
 
 def check_host(headers: Mapping[str, str]) -> None:
-    """Refuse what is meant for another name than this machine's own (403).
+    """Refuse requests to a host name other than this machine's own (403).
 
-    Whoever owns a name can let it lead to 127.0.0.1, and then ``Origin`` and ``Host`` of their page agree.
+    Against DNS rebinding: a domain that resolves to 127.0.0.1 makes ``Origin`` and ``Host`` of its pages agree.
     """
     host = headers.get("host")
     if host is not None and not is_loopback(host):
         raise Refused(
             403,
-            f"requests to host [{host}] are not served while nobody is asked who they are: ask 127.0.0.1 or localhost,"
+            f"requests to host [{host}] are not served without authentication: use 127.0.0.1 or localhost,"
             " or set RIVERWATCH_USERS to a file of users",
             "security_exception",
         )
 
 
 def client_of(address: str) -> str:
-    """Who shares the limits of an address: a client with IPv6 has a whole network to ask from.
+    """The client behind an address, for limits: an IPv6 client has a whole /64 network.
 
     >>> client_of("192.0.2.7"), client_of("2001:db8::1"), client_of("2001:db8::ffff:2"), client_of("::ffff:192.0.2.7")
     ('192.0.2.7', '2001:db8::/64', '2001:db8::/64', '192.0.2.7')
@@ -50,7 +50,7 @@ def client_of(address: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a ``Host`` header, with or without a port, names this machine and can name no other.
+    """Whether a ``Host`` header, with or without a port, can only name this machine.
 
     >>> [is_loopback(host) for host in ("localhost:9200", "127.8.0.1", "[::1]:9200")]
     [True, True, True]

@@ -1,8 +1,9 @@
-"""Any exception as an answer in OpenSearch's error envelope (anchor section 1.2).
+"""Exceptions as answers in OpenSearch's error envelope.
 
-schemas.errors.Refused      a request that is not carried out
-├── Plain                   ``{"error": "<sentence>"}``: what OpenSearch's HTTP layer itself refuses
-└── Text                    plain text
+schemas.errors.Refused      a request that is refused
+├── Plain                   by OpenSearch's HTTP layer: ``{"error": "<reason>"}``
+├── Challenge               for want of authentication, with ``WWW-Authenticate``
+└── Text                    in plain text
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from schemas.errors import Refused
 
 
 class Plain(Refused):
-    """A refusal of the HTTP layer: a bare sentence, with ``status`` beside it unless ``bare``."""
+    """A refusal of the HTTP layer: the reason alone, with ``status`` unless ``bare``."""
 
     def __init__(
         self, status: int, reason: str, *, bare: bool = False, headers: Mapping[str, str] | None = None
@@ -25,7 +26,7 @@ class Plain(Refused):
 
 
 class Challenge(Refused):
-    """401: nobody, or the wrong one, was shown. ``shown`` is for the log: a name, never a secret."""
+    """401: missing or wrong credentials. ``shown`` is for the log: a name, never a secret."""
 
     def __init__(self, reason: str, **shown: str) -> None:
         super().__init__(401, reason, "security_exception")
@@ -34,7 +35,7 @@ class Challenge(Refused):
 
 
 class Text(Refused):
-    """A refusal that OpenSearch answers with plain text (three of preview's)."""
+    """A refusal that OpenSearch answers in plain text, as some of preview's."""
 
 
 _UNWRAPPED = ("x_content_parse_exception", "parsing_exception")
@@ -63,7 +64,7 @@ def _caused_by(error: Refused) -> dict[str, Any]:
 
 
 def error_body(error: Exception) -> tuple[int, Any]:
-    """Status and body for any exception; what is not a ``Refused`` is a fault of ours and says so.
+    """Status and body for any exception; one that is no ``Refused`` is an internal error.
 
     >>> error_body(ValueError("x"))[0]
     500
@@ -91,10 +92,10 @@ def index_not_found(index: str, resource: str | None = "index_or_alias") -> Refu
 
 
 def unavailable(reason: str) -> Refused:
-    """The answer while Kafka or the views are not there."""
+    """503, while Kafka is unreachable or the views are incomplete."""
     return Refused(503, reason, "service_unavailable_exception")
 
 
 def unknown_detector(id: str) -> Refused:
-    """404 for a detector id that nobody knows."""
+    """404 for an unknown detector id."""
     return Refused(404, f"Can't find config with id: {id}")

@@ -1,4 +1,4 @@
-"""How much of something may be taken at once; who comes too late is refused and does not wait."""
+"""Limits on what clients use at once; requests beyond a limit are refused, they do not wait."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from schemas.errors import Refused
 
 
 class Quota:
-    """``most`` of something may be taken at once by each one who takes; ``reason`` refuses what is above it.
+    """Each client may hold ``most`` units at once; ``reason`` refuses more.
 
     >>> quota = Quota(1, "too many")
     >>> with quota.taken("a"), quota.taken("b"):
@@ -24,21 +24,21 @@ class Quota:
         self._taken: dict[str, int] = {}
 
     def take(self, who: str = "", count: int = 1) -> None:
-        """Take some. Raises ``Refused`` (429) when they are too many."""
+        """Take some units. Raises ``Refused`` (429) when they are too many."""
         taken = self._taken.get(who, 0) + count
         if taken > self._most:
             raise Refused(429, self._reason, "rejected_execution_exception")
         self._taken[who] = taken
 
     def give_back(self, who: str = "", count: int = 1) -> None:
-        """Give some back."""
+        """Give some units back."""
         left = self._taken.pop(who, 0) - count
         if left > 0:
             self._taken[who] = left
 
     @contextmanager
     def taken(self, who: str = "") -> Iterator[None]:
-        """Take one for a while."""
+        """Hold one unit."""
         self.take(who)
         try:
             yield

@@ -1,4 +1,4 @@
-"""What a handler gets and gives: a request whose parameters and body have been checked, and its answer."""
+"""The request that a handler gets, with checked parameters and body, and the answer that it returns."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ T = TypeVar("T")
 
 FLAGS = ("pretty", "human", "error_trace")
 RESPONSE_PARAMETERS = (*FLAGS, "filter_path", "format")
-"""Parameters that every route takes: they shape the answer only."""
+"""Parameters of every route: they only affect the form of the answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What goes back. ``payload`` is rendered as JSON; ``bytes`` go out as they are, with their ``Content-Type``."""
+    """An answer. ``payload`` is rendered as JSON; ``bytes`` go out as they are, with their ``Content-Type``."""
 
     payload: Any
     status: int = 200
@@ -55,7 +55,7 @@ class Request:
 
     @property
     def search_guard(self) -> bool:
-        """Whether the request came in by Search Guard's prefix, whose names and stats differ."""
+        """Whether the request uses Search Guard's prefix, whose names and statistics differ."""
         return self.prefix.startswith("/_anomaly_detection")
 
     @property
@@ -64,7 +64,7 @@ class Request:
         return SEARCH_GUARD if self.search_guard else OPENSEARCH
 
     def flag(self, name: str, default: bool = False) -> bool:
-        """A boolean parameter; without a value it is true. Anything else is refused as OpenSearch does."""
+        """A boolean parameter; without a value it is true. Raises ``Refused`` (400) for other values."""
         value = self.parameters.get(name)
         if value is None:
             return default
@@ -75,7 +75,7 @@ class Request:
         raise illegal_argument(f"Failed to parse value [{value}] as only [true] or [false] are allowed.")
 
     def whole_number(self, name: str) -> int | None:
-        """An integer parameter, None when it is not given."""
+        """An integer parameter; None when absent. Raises ``Refused`` (400)."""
         value = self.parameters.get(name)
         if value is None:
             return None
@@ -85,19 +85,19 @@ class Request:
             raise illegal_argument(f"Failed to parse long parameter [{name}] with value [{value}]") from error
 
     def refresh(self) -> None:
-        """Check ``refresh``: every write is visible when it is answered, whatever it says."""
+        """Check ``refresh``, which has no effect: every write is visible once it is answered."""
         value = self.parameters.get("refresh")
         if value is not None and value not in ("", "true", "false", "wait_for"):
             raise illegal_argument(f"Unknown value for refresh: [{value}].")
 
     def json_object(self) -> dict[str, Any]:
-        """The body, which must be a JSON object. An absent one is refused."""
+        """The body, a JSON object. Raises ``Refused`` (400) for another one, and when there is none."""
         if not self.body:
             raise Refused(400, "request body is required", "parse_exception")
         return self._decoded(self.body)
 
     def read(self, reader: Callable[[dict[str, Any]], T]) -> T:
-        """What a reader makes of the body, a JSON object. A parsing error says where in the body."""
+        """The body, read by ``reader``. Its parsing errors get their position in the body."""
         return read(self.body, self.json_object(), reader)
 
     def search_source(self) -> dict[str, Any]:
@@ -105,7 +105,7 @@ class Request:
         return self._decoded(self._search_text(), search=True)
 
     def read_search(self, reader: Callable[[dict[str, Any]], T]) -> T:
-        """What a reader makes of the body of a search, or of the ``source`` parameter."""
+        """The body of a search, or the ``source`` parameter, read by ``reader``; see ``read``."""
         return read(self._search_text(), self.search_source(), reader)
 
     def _search_text(self) -> bytes:
@@ -139,7 +139,7 @@ _JSON_TYPES = ("application/json", "application/x-ndjson", "application/vnd.open
 
 
 def milliseconds(value: Any) -> int:
-    """A time in a body as epoch ms; digits in a string count, too.
+    """A time in a body as epoch ms; a string of digits is accepted, too.
 
     >>> milliseconds("1795493335499"), milliseconds(1.5)
     (1795493335499, 1)
@@ -158,7 +158,7 @@ def milliseconds(value: Any) -> int:
 
 
 def check_parameters(path: str, given: Mapping[str, str], known: tuple[str, ...]) -> None:
-    """Refuse parameters that a route does not know, with a suggestion where one is near.
+    """Refuse unknown parameters, suggesting similar names.
 
     >>> check_parameters("/x", {"tasks": "1"}, ("job", "task"))
     Traceback (most recent call last):
@@ -172,7 +172,7 @@ def check_parameters(path: str, given: Mapping[str, str], known: tuple[str, ...]
 
 
 def unrecognized(path: str, unknown: list[str], candidates: tuple[str, ...], detail: str) -> str:
-    """OpenSearch's sentence about names it does not know."""
+    """OpenSearch's message about unknown names."""
     named = []
     for name in unknown:
         near = suggestion(name, candidates)

@@ -1,6 +1,6 @@
-"""The one table of routes: methods, paths, parameters, bodies, permissions and who answers.
+"""The table of routes: methods, paths, parameters, bodies, permissions and handlers.
 
-The router, docs/routes.md, the OpenAPI document and the permission check are derived from it.
+Routing, permission checks and the OpenAPI document are derived from it; docs/routes.md is compared with it.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ ROUTES: tuple[Route, ...] = (
         "required",
         original=False,
     ),
-    Route(("POST",), _ID + "/_run", preview.run, "The verdict on one period", "detector/run", (), "required"),
+    Route(("POST",), _ID + "/_run", preview.run, "The result of one period", "detector/run", (), "required"),
     Route(
         ("GET", "POST"),
         "/detectors/results/_search",
@@ -217,7 +217,7 @@ ROUTES: tuple[Route, ...] = (
         ("GET",),
         "/_cluster/health",
         health.health,
-        "The same, where OpenSearch clients ask",
+        "The same, where OpenSearch clients look for it",
         "",
         ("timeout", "wait_for_status"),
         prefixed=False,

@@ -20,11 +20,11 @@ from api.results.store_file import StoreUnusable
 from api.settings import ApiSettings, SettingInvalid
 
 SWITCH_SECONDS = 0.0005
-"""Python's 5 ms let the thread that takes in results hold up every step of every request, each for that long."""
+"""With Python's default of 5 ms the thread that writes results delays every step of every request by that long."""
 
 
 class _Server(uvicorn.Server):
-    """Says where it listens once it does, and leaves the views alone once they are built."""
+    """Prints the address once it listens, and excludes the views from garbage collection once they are complete."""
 
     def __init__(self, config: uvicorn.Config, address: str, process: ApiProcess) -> None:
         super().__init__(config)
@@ -40,14 +40,14 @@ class _Server(uvicorn.Server):
     async def _freeze(self) -> None:
         while self._process.readiness.why_not() is not None:  # noqa: ASYNC110 -- threads build them
             await asyncio.sleep(0.5)
-        # Python's collector would look through all documents again and again: 170 ms each time for 100,000 tasks, in
-        # which nobody is answered. They have no cycles, so that it finds nothing in them.
+        # A full collection looks at every document: 170 ms for 100,000 tasks, in which no request is answered.
+        # They have no cycles, so there is nothing to find in them.
         gc.collect()
         gc.freeze()
 
 
 class _Protocol(HttpToolsProtocol):
-    """Tells the application who showed a client certificate, by ASGI's TLS extension: uvicorn does not."""
+    """Passes the subject of the client certificate on by ASGI's TLS extension, which uvicorn does not."""
 
     _subject: str | None = None
 
@@ -65,10 +65,10 @@ class _Protocol(HttpToolsProtocol):
 
 
 def run(settings: ApiSettings) -> int:
-    """Serve until SIGTERM or SIGINT; prints one line when the API listens. 0 after a clean stop, 1 otherwise.
+    """Serve until SIGTERM or SIGINT; prints one line once the API listens. Returns 0 after a clean stop, otherwise 1.
 
-    Raises ``SettingInvalid`` when it would listen elsewhere than on this machine without authentication, or for TLS
-    files that cannot be used, ``UsersInvalid`` for such a file of users, ``StoreUnusable`` for such a results store.
+    Raises ``SettingInvalid`` for a public address without authentication and for unusable TLS files, ``UsersInvalid``
+    for an unusable file of users, ``StoreUnusable`` for an unusable results store.
     """
     check_exposure(settings)
     configure_log(settings.log_level)
@@ -107,7 +107,7 @@ def run(settings: ApiSettings) -> int:
     except OSError as error:  # ssl.SSLError is one
         listener.close()
         files = "RIVERWATCH_TLS_CERTIFICATE, RIVERWATCH_TLS_KEY or RIVERWATCH_TLS_CLIENT_CA"
-        raise SettingInvalid(f"{files} is no file that can be used: {error}") from error
+        raise SettingInvalid(f"{files} cannot be used: {error}") from error
     try:
         process.results.open()
     except StoreUnusable:
@@ -116,13 +116,13 @@ def run(settings: ApiSettings) -> int:
     server = _Server(config, f"{'https' if tls else 'http'}://{host}:{port}", process)
     with contextlib.closing(listener), contextlib.suppress(KeyboardInterrupt):
         server.run(sockets=[listener])
-    # What was left out of collections would be left at the exit, too, and DuckDB's binding then prints pages of leaks.
+    # Frozen objects are not collected at exit either, and DuckDB's binding then prints pages of leaks.
     gc.unfreeze()
     return 0 if server.started else 1
 
 
 def configure_log(level: str) -> None:
-    """One line an event on standard error, as ``timestamp=… level=… event=… name=value``."""
+    """Log to standard error, one line per event: ``timestamp=… level=… event=… name=value``."""
     levels = logging.getLevelNamesMapping()
     if level.upper() not in levels:
         raise SettingInvalid(f"RIVERWATCH_LOG_LEVEL={level!r}: expected debug, info, warning or error")
@@ -139,11 +139,11 @@ def configure_log(level: str) -> None:
 
 
 def check_exposure(settings: ApiSettings) -> None:
-    """Refuse to listen where others can reach an API that asks nobody who they are."""
+    """Refuse to listen on a public address without authentication."""
     if settings.users is None and not _is_loopback(settings.host):
         raise SettingInvalid(
-            f"RIVERWATCH_API_HOST={settings.host!r} can be reached by others, and nobody is asked who they are:"
-            " set RIVERWATCH_USERS to a file of users, or listen on 127.0.0.1"
+            f"RIVERWATCH_API_HOST={settings.host!r} can be reached from other machines, and there is no"
+            " authentication: set RIVERWATCH_USERS to a file of users, or listen on 127.0.0.1"
         )
 
 

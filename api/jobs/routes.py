@@ -1,4 +1,4 @@
-"""Start and stop, real-time and historical (anchor sections 1.13 and 1.14; the job operations page)."""
+"""Start and stop of real-time detection and of historical analyses."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from schemas.token import illegal_argument
 
 
 async def start(request: Request, access: Access, catalog: Catalog, commands: Commands, readiness: Readiness) -> Answer:
-    """``POST /detectors/{detectorID}/_start``: without a body real-time detection, with a range an analysis.
+    """``POST /detectors/{detectorID}/_start``: real-time detection, or with a range in the body an analysis.
 
-    ``from=earliest`` (an extension) begins real-time detection at the topics' beginning.
+    ``from=earliest`` (an extension) starts real-time detection at the beginning of the topics.
     """
     id = request.path_parameters["detectorID"]
     bounds = request.read(_range) if request.body else None
@@ -38,7 +38,7 @@ async def start(request: Request, access: Access, catalog: Catalog, commands: Co
 
 
 async def stop(request: Request, access: Access, catalog: Catalog, commands: Commands, readiness: Readiness) -> Answer:
-    """``POST /detectors/{detectorID}/_stop``, with ``historical`` the analysis in place of the job."""
+    """``POST /detectors/{detectorID}/_stop``, the job, or with ``historical`` the analysis."""
     id = request.path_parameters["detectorID"]
     historical = request.flag("historical")
     readiness.require_detectors()
@@ -60,7 +60,7 @@ def _started(reply: Reply) -> dict[str, Any]:
 
 
 def _range(body: dict[str, Any]) -> tuple[int, int]:
-    """The bounds of a historical analysis, refused in the anchor's order and words."""
+    """The bounds of a historical analysis, epoch ms. Raises ``Refused`` (400) in OpenSearch's order."""
     bounds = {}
     for name in ("start_time", "end_time"):
         value = body.get(name)

@@ -1,7 +1,7 @@
 """Commands: a request becomes a record on ``control`` and waits for its outcome.
 
-The outcome is read from ``replies``; it names the offsets at which its effects stand, and the caller gets it when
-the views have passed them, so that whoever is answered reads their own writes.
+The outcome is read from ``replies``. It names the offsets of its effects; the caller gets it once the views have passed
+them, so clients read their own writes.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ log = structlog.get_logger()
 
 
 VIEWED = frozenset({"detectors", "state"})
-"""Topics whose records the views hold; a command may lead to records on others, too."""
+"""Topics that are folded into views; a command may write to other topics, too."""
 
 
 def _about(command: Command) -> dict[str, str | None]:
-    """What the log says of a command."""
+    """A command's fields in the log."""
     return {
         "user": None if command.user is None else command.user.name,
         "action": str(command.__struct_config__.tag),
@@ -39,7 +39,7 @@ def _about(command: Command) -> dict[str, str | None]:
 
 
 class Commands:
-    """Writes commands and matches replies. All methods but ``start`` and ``stop`` belong to the event loop."""
+    """Writes commands and matches replies. All methods except ``start`` and ``stop`` are for the event loop."""
 
     def __init__(self, client: Mapping[str, str], topic: str, timeout: float) -> None:
         self._client = client
@@ -61,7 +61,7 @@ class Commands:
                 "acks": "all",
                 "linger.ms": 0,
                 "logger": SilentLogger(),
-                # A command that could not be written in time is refused: it must not be written later on.
+                # A command that is not written in time is refused: it must not be written later.
                 "message.timeout.ms": int(self._timeout * 1000),
             }
         )
@@ -69,7 +69,7 @@ class Commands:
         self._thread.start()
 
     def stop(self) -> None:
-        """Give what is under way a moment, then close."""
+        """Wait up to 2 s for records being written, then close."""
         if self._producer is not None:
             self._producer.flush(2)
         self._stop.set()
@@ -77,10 +77,10 @@ class Commands:
             self._thread.join()
 
     async def submit(self, command: Command) -> Reply:
-        """Carry out a command and return its outcome once the views show it.
+        """Execute a command and return its outcome once the views show it.
 
-        Raises ``Refused``: what the coordinator refused, 503 when the command could not be written, 504 when
-        nobody answered in time (the command may still be carried out).
+        Raises ``Refused``: the coordinator's refusal, 503 when the command could not be written, 504 when there was no
+        reply in time (the command may still be executed).
         """
         loop = asyncio.get_running_loop()
         request_id = uuid.uuid4().hex
@@ -100,15 +100,15 @@ class Commands:
         about = _about(command)
         if outcome.error is not None:
             kind, reason = outcome.error.get("type", "status_exception"), outcome.error.get("reason", "")
-            # A preview tidies up behind itself, whatever there is to tidy.
-            say = log.info if command.detector_id.startswith(HIDDEN) else log.warning
-            say("command refused", **about, status=outcome.status, reason=reason)
+            # A preview cleans up without checking what there is to clean up.
+            write = log.info if command.detector_id.startswith(HIDDEN) else log.warning
+            write("command refused", **about, status=outcome.status, reason=reason)
             raise Refused(outcome.status, reason, kind)
-        log.info("command carried out", **about)
+        log.info("command executed", **about)
         return outcome
 
     async def passed(self, offsets: Mapping[str, int]) -> None:
-        """Wait until the views hold the records at these offsets; topics that no view follows do not matter."""
+        """Wait until the views include the records at these offsets; topics without a view are ignored."""
         missing = {
             topic: offset
             for topic, offset in offsets.items()
@@ -120,13 +120,13 @@ class Commands:
             await done
 
     def replied(self, reply: Reply) -> None:
-        """A record of the replies topic came in."""
+        """Handle a reply."""
         waiting = self._waiting.get(reply.request_id)
         if waiting is not None and not waiting.done():
             waiting.set_result(reply)
 
     def applied(self, offsets: Mapping[str, int]) -> None:
-        """The views hold all records up to these offsets, by topic."""
+        """Note that the views include all records up to these offsets, by topic."""
         self._applied.update(offsets)
         still = []
         for missing, done in self._watchers:
@@ -139,7 +139,7 @@ class Commands:
         self._watchers = still
 
     async def publish(self, topic: str, key: str, value: bytes) -> None:
-        """Write one record; returns when it is safe. Raises 503 when it could not be written."""
+        """Write one record; returns once Kafka has it. Raises ``Refused`` (503) when it could not be written."""
         loop = asyncio.get_running_loop()
         if self._producer is None:
             raise unavailable("the API is starting")

@@ -1,4 +1,4 @@
-"""Looks at source topics: which exist, and what their newest records hold."""
+"""Which source topics exist, and their oldest and newest records."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from streams.schema_registry.client import RegistryAway, SchemaRegistry
 T = TypeVar("T")
 
 METADATA_SECONDS = 1.0
-"""How old the list of topics may be."""
+"""Maximum age of the list of topics."""
 
 FIRST = 20
-"""Records of each partition that are read to find out how far back a topic reaches."""
+"""Records of each partition that are read to find a topic's first event time."""
 
 
 def chosen(indices: Sequence[str], known: Iterable[str], own_prefix: str) -> list[str]:
-    """The topics among ``known`` that names and ``*`` patterns mean; Kafka's and our own ones are no data.
+    """The topics among ``known`` that names and ``*`` patterns match, except Kafka's and Riverwatch's own.
 
-    Raises ``Refused`` (404) for a name that no topic of data has.
+    Raises ``Refused`` (404) for a name that matches none.
 
     >>> chosen(["orders*", "srv"], ["srv", "orders-eu", "riverwatch.control"], "riverwatch.")
     ['orders-eu', 'srv']
@@ -47,7 +47,7 @@ def chosen(indices: Sequence[str], known: Iterable[str], own_prefix: str) -> lis
 
 
 class SourceTopics:
-    """Bounded reads of source topics, one at a time in a thread of their own."""
+    """Bounded reads of source topics, one at a time in a separate thread."""
 
     def __init__(
         self, client: Mapping[str, str], own_prefix: str, newest: int, timeout: float, registry: SchemaRegistry
@@ -69,15 +69,15 @@ class SourceTopics:
             self._consumer.close()
 
     async def topics(self, indices: Sequence[str]) -> list[str]:
-        """The topics that names and ``*`` patterns mean.
+        """The topics that names and ``*`` patterns match.
 
-        Raises ``Refused`` (404 ``index_not_found_exception``) for a name that no topic has, as OpenSearch does; a
-        pattern that matches nothing is no error here.
+        Raises ``Refused`` (404 ``index_not_found_exception``) for a name that matches none, as OpenSearch does; a
+        pattern may match nothing.
         """
         return await self._in_thread(self._topics, indices)
 
     async def samples(self, topics: Sequence[str], source: Told, newest: int | None = None) -> list[Sample]:
-        """The newest records of each topic, so many of each partition (as set, when not given).
+        """The newest records of each topic: ``newest`` of each partition, by default ``RIVERWATCH_SOURCE_SAMPLE``.
 
         ``source`` is their format, which is told from the records where it says none.
         """
@@ -103,14 +103,14 @@ class SourceTopics:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._executor, read, names)
         except KafkaException as error:
-            raise unavailable(f"the source topics cannot be looked at: {error.args[0].str()}") from error
+            raise unavailable(f"the source topics cannot be read: {error.args[0].str()}") from error
         except RegistryAway as error:
-            raise unavailable(f"the source topics cannot be looked at: {error}") from error
+            raise unavailable(f"the source topics cannot be read: {error}") from error
 
     def _topics(self, indices: Sequence[str]) -> list[str]:
         known = self._metadata()
         if any("*" not in index and index not in known for index in indices):
-            self._listed = 0.0  # it may have been created a moment ago
+            self._listed = 0.0  # it may just have been created
             known = self._metadata()
         return chosen(indices, known, self._own_prefix)
 
@@ -143,7 +143,7 @@ class SourceTopics:
         return [read_sample(topic, found[topic], totals[topic], source, self._registry) for topic in topics]
 
     def _read(self, consumer: Consumer, ends: dict[tuple[str, int], int], found: dict[str, list[RawRecord]]) -> None:
-        """Read up to the ends, or for as long as the timeout allows: a sample that is cut off is still one."""
+        """Read up to the ends, or until the timeout: an incomplete sample is better than none."""
         until = time.monotonic() + self._timeout
         open_partitions = set(ends)
         while open_partitions and time.monotonic() < until:

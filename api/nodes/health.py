@@ -1,4 +1,4 @@
-"""What clients ask before anything else: ``GET /``, and a health route for whoever watches the API."""
+"""``GET /``, which clients call first, and the health routes."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from api.nodes.view import Nodes
 from api.settings import ApiSettings
 
 COMPATIBLE_VERSION = "3.6.0"
-"""The OpenSearch whose anomaly detection this API speaks; clients check it."""
+"""The version of OpenSearch that the API is compatible with; clients check it."""
 
 
 async def root(_request: Request, settings: ApiSettings) -> Answer:
-    """``GET /``: name and version, in the form that OpenSearch clients expect."""
+    """``GET /``: name and version, as OpenSearch clients expect them."""
     return Answer(
         {
             "name": "riverwatch",
@@ -44,7 +44,7 @@ async def health(
         "number_of_nodes": len(live),
         "number_of_data_nodes": len(live),
     }
-    if settings.users is None:  # everybody may ask: how many detectors there are is for those who are known
+    if settings.users is None:  # without authentication anybody may know
         body["detectors"] = len(catalog.detectors)
     if why is not None:
         body["reason"] = why

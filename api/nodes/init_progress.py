@@ -1,4 +1,4 @@
-"""How far a model is from giving grades."""
+"""The initialization progress of models."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from schemas.task import ROWS_TO_INIT
 
 
 def init_progress(rows: int, period: dict[str, Any]) -> dict[str, Any]:
-    """How far a model is from giving grades; members that would be 0 are left out, as the anchor does.
+    """The progress of a model until its first grade; members that are 0 are left out, as in OpenSearch.
 
     >>> init_progress(30, {"interval": 5, "unit": "Minutes"})
     {'percentage': '94%', 'estimated_minutes_left': 10, 'needed_shingles': 2}

@@ -1,4 +1,4 @@
-"""The profile of a detector and of one of its entities (anchor section 1.15)."""
+"""The profile of a detector: state, models, progress, historical task."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from schemas.node import Node, RunStatistics
 from schemas.task import LIVE_STATES, ROWS_TO_INIT
 
 MODELS_SHOWN = 100
-"""Models listed per worker; ``model_count`` has the true number."""
+"""Maximum number of models listed per worker; ``model_count`` is the true number."""
 
 TYPES = (
     "state",
@@ -39,7 +39,7 @@ TYPES = (
 DEFAULT_TYPES = frozenset({"state", "error"})
 
 DIRECT = 128
-"""So few entity tasks are told before a thread would have begun."""
+"""Up to this many entity tasks are counted faster than a thread starts."""
 
 Runs = list[tuple[Node, RunStatistics]]
 
@@ -124,7 +124,7 @@ def _detector_profile(
 
 
 def window_delay(detector: StoredDocument, runs: Sequence[RunStatistics]) -> str:
-    """How long windows wait for late records: what was given, or what is measured now where the detector runs.
+    """How long windows wait for late records: the configured delay, or the measured one of a running detector.
 
     >>> window_delay(StoredDocument("d", 1, 0, {"window_delay": {"period": {"interval": 2, "unit": "Minutes"}}}), [])
     '120 s'
@@ -146,7 +146,7 @@ def _state(task: StoredDocument | None) -> str:
 def _run_profile(
     detector: StoredDocument, task: StoredDocument | None, runs: Runs, many: bool, asked: frozenset[str]
 ) -> dict[str, Any]:
-    """What only the workers know about a running detector."""
+    """The part of a running detector's profile that comes from the workers."""
     profile: dict[str, Any] = {}
     models = [model for node, run in runs for model in _models(node, run)]
     if "models" in asked and models:
@@ -177,7 +177,7 @@ def _models(node: Node, run: RunStatistics) -> list[dict[str, Any]]:
 
 
 def _task_profile(task: StoredDocument, candidates: Candidates[StoredDocument]) -> dict[str, Any]:
-    """The historical task, and while it runs what its models are doing."""
+    """The historical task, and while it runs the progress of its models."""
     profile: dict[str, Any] = {"ad_task": task_document(task)}
     if task.source["state"] not in LIVE_STATES:
         return profile

@@ -1,4 +1,4 @@
-"""The four stats routes (anchor section 1.18; the job operations page)."""
+"""Statistics of workers and of the cluster."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from schemas.node import Node
 from schemas.token import illegal_argument
 
 MODELS_SHOWN = 100
-"""Models listed per worker; ``model_count`` has the true number."""
+"""Maximum number of models listed per worker; ``model_count`` is the true number."""
 
 MODEL_TYPE = "trcf"
-"""What current OpenSearch calls every model; Search Guard tells ``rcf`` from ``entity``."""
+"""OpenSearch's type of every model; Search Guard has none."""
 
 OWN_STATS: dict[str, Callable[[Node], int]] = {
     "dead_letter_count": lambda node: sum(sum(counts.values()) for counts in node.dead_letters.values()),
@@ -74,7 +74,7 @@ async def stats(request: Request, access: Access, catalog: Catalog, nodes: Nodes
 
 
 def _names(request: Request) -> set[str]:
-    """The stats that are asked for; refuses unknown ones."""
+    """The requested statistics. Raises ``Refused`` (400) for unknown ones."""
     known = (*CLUSTER_STATS, *NODE_STATS, *(LEGACY_CLUSTER_STATS if request.search_guard else ()))
     asked = {name for name in request.path_parameters.get("stat", "_all").split(",") if name}
     if "_all" in asked:
@@ -110,7 +110,7 @@ def _cluster(catalog: Catalog, readiness: Readiness, visibility: Visibility, *, 
 
 
 def detector_counts(catalog: Catalog, visibility: Visibility) -> tuple[int, int]:
-    """How many detectors without and with category fields are shown."""
+    """How many detectors without and with category fields the user sees."""
     if visibility.everything:
         return catalog.counts()
     shown = visibility.detectors()
@@ -128,9 +128,9 @@ def _chosen(asked: str | None, live: dict[str, Node]) -> dict[str, Node]:
 
 
 def _seen(node: Node, visibility: Visibility) -> Node:
-    """A worker as who asks may see it: only the models of detectors that are shown, counted and listed.
+    """A worker as the user may see it: only models of visible detectors are counted and listed.
 
-    The other figures are about the worker as a whole and name nobody.
+    The other figures are about the worker as a whole.
     """
     if visibility.everything:
         return node

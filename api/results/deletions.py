@@ -1,4 +1,4 @@
-"""Results deleted by query: every API process follows the topic ``deletions`` and deletes from its own store."""
+"""Deletion of results by query: every API process follows the topic ``deletions`` and deletes from its own store."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from streams.kafka.follower import KafkaRecord
 log = structlog.get_logger()
 
 LIMITS = Limits(depth=200, clauses=100_000)
-"""What was accepted is carried out, also by a process whose own limits are lower."""
+"""Accepted deletions are executed by every process, even one with lower limits of its own."""
 
 RETRY_SECONDS = 1.0
 
@@ -31,7 +31,7 @@ Delete = Callable[[Condition, Mapping[int, int]], Awaitable[int]]
 
 
 class Deletions:
-    """The deletions of one API process. All methods belong to the event loop.
+    """The deletions of one API process. Not thread-safe: for the event loop only.
 
     ``publish`` writes a record to the topic. ``ends`` are the ends of the topic of results, ``read`` returns once the
     store has the results before the offsets that it is given, and ``delete`` deletes from it.
@@ -51,7 +51,7 @@ class Deletions:
         self._under_way: set[asyncio.Task[None]] = set()
 
     async def submit(self, query: Query, now: int, user: User | None) -> int:
-        """Delete what a query matches from the stores of all API processes; how many results there were in ours.
+        """Delete the results that a query matches from the stores of all API processes; how many this store had.
 
         Raises ``Refused``.
         """
@@ -63,7 +63,7 @@ class Deletions:
                 await self._publish(deletion.id, encode_deletion(deletion))
                 deleted = await done
         except TimeoutError:
-            reason = f"the results were not deleted within {self._timeout:g} s; they will be"
+            reason = f"the results were not deleted within {self._timeout:g} s; they will be deleted later"
             raise Refused(504, reason, "timeout_exception") from None
         finally:
             del self._asked[deletion.id]
@@ -71,7 +71,7 @@ class Deletions:
         return deleted
 
     def take(self, record: KafkaRecord) -> None:
-        """A record of the topic came in: it is carried out in the background."""
+        """Execute a record of the topic in the background."""
         if record.value is not None:
             task = asyncio.create_task(self._carry_out(decode_deletion(record.value)))
             self._under_way.add(task)
@@ -92,7 +92,7 @@ class Deletions:
             asked.set_result(deleted)
 
     async def _deleted(self, id: str, condition: Condition, before: Mapping[int, int]) -> int:
-        """Delete, as soon as the store can be written: a full disk does not stay so."""
+        """Delete as soon as the store is writable: a full disk is temporary."""
         told = False
         while True:
             try:
@@ -104,7 +104,7 @@ class Deletions:
             await asyncio.sleep(RETRY_SECONDS)
 
     async def stop(self) -> None:
-        """Give up what is under way: it is done at the next start."""
+        """Cancel what is under way: the next start executes it."""
         for task in self._under_way:
             task.cancel()
         await asyncio.gather(*self._under_way, return_exceptions=True)

@@ -1,8 +1,8 @@
-"""What the results store need not keep any longer: results that are too old, too many, or of an analysis that is gone.
+"""Retention: drops results that are too old or too many, and those of deleted analyses.
 
-The results of an analysis go with its task, as in the anchor (section 3.6). A result without its task is found by
-looking, not by following the tasks' ends alone: a store that was lost is filled again with what the topic still holds,
-and workers may write a last result after the end of a task that was stopped and removed at once.
+The results of an analysis are deleted with its task, as in OpenSearch. Results without a task are found by scanning the
+store, not only by following deletions of tasks: a lost store is filled again from the topic, and workers may write a
+last result after a task was stopped and deleted at once.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from schemas.errors import Refused
 log = structlog.get_logger()
 
 EVERYTHING_SECONDS = 60.0
-"""How often the store is asked to drop what is too old or too much, and all results of tasks are looked at."""
+"""How often results that are too old or too many are dropped, and all results are checked for their tasks."""
 
 
 class Retention:
-    """Drops results in the background. ``state_read`` returns when the catalog knows what is on the topic now.
+    """Drops results in the background. ``state_read`` returns once the catalog includes what is on the topic now.
 
-    ``interval`` is in seconds.
+    ``interval`` (seconds) is how often deleted analyses are looked for.
     """
 
     def __init__(
@@ -54,16 +54,16 @@ class Retention:
                     await self._results.write(lambda store: store.retain(int(time.time() * 1000)))
                     looked = time.monotonic()
                 ended = deleted
-            # Kafka is away, a search has taken the memory, the disk is full: later.
+            # Kafka is unreachable, a search uses the memory, the disk is full: try again later.
             except (Refused, duckdb.Error, OSError, StoreUnusable) as error:
-                log.warning("results could not be looked through", error=str(error)[:200])
+                log.warning("retention of results failed", error=str(error)[:200])
 
     async def _drop_orphans(self) -> None:
         found = await asyncio.to_thread(self._results.store().analyses)
-        # A task is written before its first result: once the catalog has read what is on the topic after the look
-        # into the store, it knows the task, or its end.
+        # A task is written before its first result: a catalog that is read up to now, after the store was scanned, has
+        # either the task or its deletion.
         await self._state_read()
         gone = [task for task in found if self._catalog.tasks.get(task) is None]
         if gone:
             dropped = await self._results.write(lambda store: store.drop_analyses(gone))
-            log.info("results of deleted tasks are dropped", tasks=len(gone), results=dropped)
+            log.info("dropped results of deleted tasks", tasks=len(gone), results=dropped)

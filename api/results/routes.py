@@ -1,4 +1,4 @@
-"""Results: search, top anomalies, delete by query (anchor sections 1.7, 1.16 and 1.17)."""
+"""Results: search, top anomalies, delete by query."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ async def search(
 ) -> Answer:
     """``GET|POST /detectors/results/_search[/{resultIndex}]``.
 
-    The results of detectors with a result index of their own are found only where it is named.
+    Results of a detector with a custom result index are found only in searches that name it.
     """
     asked = read_search(request, limits)
     only = request.flag("only_query_custom_result_index")
@@ -95,7 +95,7 @@ async def delete(
 ) -> Answer:
     """``DELETE /detectors/results``: from the stores of all API processes.
 
-    The body is a search of which the query alone counts. Results with a result index of their own are left alone.
+    The body is a search, of which only the query is used. Results in custom result indices are kept.
     """
     query = request.read_search(lambda source: parse_search(source, limits)).query
     if "query" not in request.search_source():
@@ -103,7 +103,7 @@ async def delete(
     custom = Terms(field="detector_id", values=tuple(_custom(catalog)))
     visible = tuple(_visible(access.visibility(request)))
     bounds = Bool(must=(query,), filter=visible, must_not=(custom,) if custom.values else ())
-    bind(bounds, RESULTS, request.now)  # what cannot be asked is refused before it is written
+    bind(bounds, RESULTS, request.now)  # refuses an impossible query before it is written
     readiness.require_results()
     deleted = await deletions.submit(bounds, request.now, request.user)
     return Answer(
@@ -127,7 +127,7 @@ async def delete(
 
 
 def _custom(catalog: Catalog) -> dict[str, str]:
-    """The result index of each detector that has one of its own."""
+    """The custom result indices, by detector id."""
     return {each.id: each.source["result_index"] for each in catalog.detectors if each.source.get("result_index")}
 
 
@@ -136,7 +136,7 @@ def _named(name: str, pattern: str) -> bool:
 
 
 def _visible(visibility: Visibility) -> list[Query]:
-    """What bounds a search to the detectors that the user sees; nothing when that is all."""
+    """Restricts a search to the detectors that the user sees; empty when the user sees all."""
     if visibility.everything:
         return []
     return [Terms(field="detector_id", values=tuple(each.id for each in visibility.detectors()))]

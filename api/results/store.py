@@ -1,8 +1,8 @@
-"""Every result document, in an embedded column store on disk: a fold over the topic ``results``.
+"""All results in an embedded column store on disk: a fold over the topic ``results``.
 
-Rows and the offsets they came from are written in one transaction, so that a restart reads on where it stopped. A
-store that is missing, damaged, of another release or of another topic begins empty, and is filled again from the
-topic. Results may come twice: the same id replaces.
+Rows and their offsets are written in one transaction, so a restart continues where it stopped. A store that is missing,
+damaged, or of another release or topic begins empty and is filled again from the topic. A result replaces an earlier
+one with its id.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from schemas.result import decode_result
 log = structlog.get_logger()
 
 FORMAT = 1
-"""Raise when the table changes: older files are then dropped and filled again."""
+"""Increment when the table changes: older files are then dropped and filled again."""
 
 _SHARES = "STRUCT(feature_id VARCHAR, data DOUBLE)[]"
 COLUMNS: dict[str, str] = {
@@ -52,12 +52,12 @@ COLUMNS: dict[str, str] = {
     "feature_imputed": "STRUCT(feature_id VARCHAR, imputed BOOLEAN)[]",
     "incident": "STRUCT(sequence BIGINT, state VARCHAR, start_time BIGINT, duration BIGINT)",
 }
-"""The members of a result, in the order in which OpenSearch writes them, and after those the extensions."""
+"""The members of a result in OpenSearch's order, followed by the extensions."""
 
 _RECORD = f"STRUCT(id VARCHAR, {', '.join(f'{name} {type_}' for name, type_ in COLUMNS.items())})"
 _NAMES = ", ".join(COLUMNS)
-LEAST = 250_000
-"""DuckDB frees space by whole groups of 122,880 rows: below two of them dropping rows makes nothing smaller."""
+MIN_ROWS = 250_000
+"""DuckDB frees space in groups of 122,880 rows: below two groups, dropping rows frees nothing."""
 
 
 CANCELLED = "The search took too long and was cancelled"
@@ -68,11 +68,11 @@ class ResultRecord(Protocol):
 
     @property
     def partition(self) -> int:
-        """Where it stands."""
+        """Kafka partition."""
 
     @property
     def offset(self) -> int:
-        """Where it stands there."""
+        """Offset in the partition."""
 
     @property
     def value(self) -> bytes | None:
@@ -80,17 +80,17 @@ class ResultRecord(Protocol):
 
     @property
     def time(self) -> int:
-        """When it was written, epoch ms."""
+        """Kafka's timestamp, epoch ms."""
 
 
 class ResultsStore:
-    """The store in a folder of its own. One thread writes; searches may come from any thread at the same time.
+    """The store in a folder. One thread writes; any threads may search at the same time.
 
-    ``origin`` names the topic and its cluster: a store that was filled from another one is dropped. A folder whose
-    store is open in another process is left alone, and a second one is begun beside it. Raises ``StoreUnusable``.
+    ``origin`` names the topic and its cluster: a store filled from another one is dropped. When another process has the
+    folder's store open, a second store is created beside it. Raises ``StoreUnusable``.
 
-    What cannot be written raises ``duckdb.Error``, ``OSError`` or ``StoreUnusable`` and changes nothing: it can be
-    tried again. DuckDB gives a database up whose checkpoint fails, as on a full disk: the next use opens it anew.
+    A failed write raises ``duckdb.Error``, ``OSError`` or ``StoreUnusable``, changes nothing and can be retried. DuckDB
+    invalidates a database whose checkpoint fails, as on a full disk: the next use opens it again.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class ResultsStore:
         self._batch = self._path.with_suffix(".batch")
 
     def close(self) -> None:
-        """Close the file; what was written is safe without it, too."""
+        """Close the file; what was written is durable without this."""
         self._connection.close()
         self._batch.unlink(missing_ok=True)
 
@@ -121,15 +121,15 @@ class ResultsStore:
             return dict(cursor.execute("SELECT partition, next_offset FROM positions").fetchall())
 
     def upsert(self, records: Sequence[ResultRecord]) -> int:
-        """Write a batch: a result replaces the one of its id. How many of the records were results.
+        """Write a batch; a result replaces an earlier one with its id. Returns how many of the records were results.
 
-        Records that can't be read are skipped, with a line in the log. Raises ``StoreUnusable`` when results that were
-        there are gone: whoever follows the topic has to go back to ``positions``.
+        Unreadable records are logged and skipped. Raises ``StoreUnusable`` when results that were written are lost: the
+        follower must go back to ``positions``.
         """
         known = self.positions()
         if any(known.get(partition, 0) < offset for partition, offset in self._written.items()):
             self._written = known
-            raise StoreUnusable("results that were written are gone: the store is filled again")
+            raise StoreUnusable("written results are lost: the store is filled again")
         rows: dict[str, bytes] = {}
         ends: dict[str, int] = {}
         positions: dict[int, int] = {}
@@ -177,7 +177,7 @@ class ResultsStore:
             f"columns = {{p: 'INTEGER', o: 'BIGINT', t: 'BIGINT', r: '{_RECORD}'}}, maximum_object_size = 67108864)",
             [str(self._batch)],
         )
-        # The bounds keep this from reading the ids of everything ever stored: a repeated id has the same end.
+        # The bounds avoid reading all ids ever stored: the same id has the same end.
         connection.execute(
             "DELETE FROM results WHERE data_end_time BETWEEN ? AND ? AND id IN (SELECT r.id FROM batch)", list(ends)
         )
@@ -187,9 +187,9 @@ class ResultsStore:
         )
 
     def delete(self, condition: Condition, before: Mapping[int, int] | None = None) -> int:
-        """Delete the results that a condition is true for; how many there were.
+        """Delete the results that match a condition; returns how many there were.
 
-        With ``before`` only those that stand before these offsets of their partitions.
+        With ``before``, only those before these offsets of their partitions.
         """
         writer = Writer(COLUMNS, Parameters())
         where = writer.condition(condition)
@@ -201,16 +201,16 @@ class ResultsStore:
         return int(found[0]) if found else 0
 
     def retain(self, now: int) -> int:
-        """Drop results that are too old, and the oldest of a store that is too large; how many went.
+        """Drop results that are too old, and the oldest of a store that is too large; returns how many.
 
-        Space comes back in pieces of about 100,000 results: a store with fewer than some of these is left alone.
+        Space is freed in pieces of about 100,000 results: a store with few of these is not reduced.
         """
         with self._writing() as connection:
             found = connection.execute("DELETE FROM results WHERE stored_at < ?", [now - self._max_age_ms]).fetchone()
         gone = int(found[0]) if found else 0
         size, count = self.size(), self.count()
-        if size > self._max_bytes and count > LEAST:
-            share = min(1 - LEAST / count, 1 - 0.9 * self._max_bytes / size)
+        if size > self._max_bytes and count > MIN_ROWS:
+            share = min(1 - MIN_ROWS / count, 1 - 0.9 * self._max_bytes / size)
             with self._writing() as connection:
                 found = connection.execute(
                     f"DELETE FROM results WHERE stored_at <= (SELECT quantile_disc(stored_at, {share}) FROM results)"
@@ -221,13 +221,13 @@ class ResultsStore:
         return gone
 
     def analyses(self) -> set[str]:
-        """The tasks that the results of analyses belong to."""
+        """The ids of the analyses that have results."""
         with self.reading() as cursor:
             found = cursor.execute("SELECT DISTINCT task_id FROM results WHERE task_id IS NOT NULL").fetchall()
         return {task for (task,) in found}
 
     def drop_analyses(self, tasks: Sequence[str]) -> int:
-        """Drop all results of these tasks; how many went."""
+        """Drop all results of these tasks; returns how many."""
         with self._writing() as connection:
             found = connection.execute(
                 "DELETE FROM results WHERE task_id IN (SELECT unnest(?::VARCHAR[]))", [list(tasks)]
@@ -241,19 +241,19 @@ class ResultsStore:
         try:
             self._connection.execute("CHECKPOINT")
         except duckdb.TransactionException:
-            pass  # somebody writes: the next checkpoint does it
+            pass  # another transaction is open: the next checkpoint frees it
         except duckdb.FatalException:
             self._invalid = True
             raise
 
     def count(self) -> int:
-        """How many results there are."""
+        """Number of results."""
         with self.reading() as cursor:
             found = cursor.execute("SELECT count(*) FROM results").fetchone()
         return int(found[0]) if found else 0
 
     def size(self) -> int:
-        """Bytes that the rows take on disk: blocks in use (freed ones are used again) and the log."""
+        """Bytes used on disk: blocks in use (free ones are reused) and the write-ahead log."""
         with self.reading() as cursor:
             found = cursor.execute("SELECT block_size * used_blocks FROM pragma_database_size()").fetchone()
         log_file = Path(f"{self._path}.wal")
@@ -262,10 +262,10 @@ class ResultsStore:
 
     @contextmanager
     def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A connection for one question, which sees one state of the store; ``interrupt`` breaks it off.
+        """A connection for one query, which sees one state of the store; ``interrupt`` cancels it.
 
-        What DuckDB can't answer is raised as ``Refused``: 400 for values that don't fit, 408 for a question that was
-        broken off, 429 for one that needs too much memory, 503 when the file cannot be read.
+        Raises ``Refused``: 400 for values that don't fit, 408 when cancelled, 429 when it needs too much memory, 503
+        when the file cannot be read.
         """
         try:
             cursor = self._usable().cursor()
@@ -302,7 +302,7 @@ class ResultsStore:
             raise
 
     def _usable(self) -> duckdb.DuckDBPyConnection:
-        """The connection, opened anew when DuckDB has given the database up. Raises ``StoreUnusable``."""
+        """The connection, opened again when DuckDB has invalidated the database. Raises ``StoreUnusable``."""
         with self._opening:
             if self._invalid:
                 with suppress(duckdb.Error):
@@ -312,7 +312,7 @@ class ResultsStore:
                 except duckdb.Error as error:
                     raise StoreUnusable(f"the results store {self._path} was opened by another process") from error
                 self._invalid = False
-                log.warning("the results store was opened anew", path=str(self._path))
+                log.warning("the results store was reopened", path=str(self._path))
             return self._connection
 
     def _connect(self, path: Path) -> duckdb.DuckDBPyConnection:

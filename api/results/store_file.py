@@ -1,4 +1,4 @@
-"""The file of the results store: which one of a folder is ours to open, and what it means when that fails."""
+"""The file of the results store: choosing one in a folder, and handling files that cannot be opened."""
 
 from __future__ import annotations
 
@@ -29,14 +29,13 @@ _DAMAGE = (
 
 
 class StoreUnusable(RiverwatchError):
-    """The results store cannot be used as it is; the message says what to do."""
+    """The results store cannot be used; the message says what to do."""
 
 
 def is_damage(error: duckdb.Error) -> bool:
-    """Whether a store that fails to open so holds nothing that can be read.
+    """Whether an error on opening means that the file is damaged.
 
-    What the system refuses (rights, space, a disk that does not answer) says nothing about what the file holds, and
-    of an error that is not known nothing is concluded.
+    Errors of the operating system (permissions, space, an unresponsive disk) don't, and neither do unknown errors.
 
     >>> is_damage(duckdb.IOException('Could not write file "results.duckdb.wal": No space left on device'))
     False
@@ -46,7 +45,7 @@ def is_damage(error: duckdb.Error) -> bool:
     text = str(error)
     if any(f": {os.strerror(code)}" in text for code in errno.errorcode):
         return False
-    # A catalog without our tables, or with others, is that of another release.
+    # A catalog with other tables is that of another release.
     kinds = (duckdb.SerializationException, duckdb.InternalException, duckdb.CatalogException, duckdb.BinderException)
     return isinstance(error, kinds) or any(sign in text for sign in _DAMAGE)
 
@@ -54,7 +53,7 @@ def is_damage(error: duckdb.Error) -> bool:
 def open_first(folder: Path, connect: Callable[[Path], C]) -> tuple[Path, C]:
     """Open the first store of a folder that no other process has open.
 
-    A damaged one is removed and begun anew: it is filled again from the topic. Raises ``StoreUnusable``.
+    A damaged store is replaced by an empty one, which is filled again from the topic. Raises ``StoreUnusable``.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -71,14 +70,14 @@ def open_first(folder: Path, connect: Callable[[Path], C]) -> tuple[Path, C]:
 
 
 def open_one(path: Path, connect: Callable[[Path], C]) -> C:
-    """Open a store; a damaged one is removed and begun anew.
+    """Open a store; a damaged one is replaced by an empty one.
 
-    Raises ``StoreUnusable``, and ``duckdb.IOException`` for one that another process has open.
+    Raises ``StoreUnusable``, and ``duckdb.IOException`` when another process has it open.
     """
     try:
         return connect(path)
     except duckdb.Error as error:
-        # Not "lock" alone: what DuckDB says about damage speaks of blocks.
+        # Not "lock" alone: messages about damage contain "block".
         if "could not set lock" in str(error).lower():
             raise  # another process has it open
         if not is_damage(error):
@@ -95,14 +94,14 @@ _WHAT_TO_DO = "Make it writable, with space on its disk, or set RIVERWATCH_DATA 
 
 
 def _unusable(path: Path, error: Exception) -> StoreUnusable:
-    said = str(error).splitlines()[0][:300]
+    message = str(error).splitlines()[0][:300]
     return StoreUnusable(
-        f"the results store {path} cannot be opened: {said}. {_WHAT_TO_DO}; a store that is gone is filled again from"
+        f"the results store {path} cannot be opened: {message}. {_WHAT_TO_DO}; a deleted store is filled again from"
         " the topic"
     )
 
 
 def remove(path: Path) -> None:
-    """Remove a store's file and its log."""
+    """Remove a store's file and its write-ahead log."""
     for one in (path, Path(f"{path}.wal")):
         one.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What is asked about the entities with the worst or the most anomalies (anchor section 1.16). Pure."""
+"""Requests for the entities with the worst or the most anomalies. Pure."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from schemas.query import Query
 from schemas.query.tree import Bool, Exists, Range, Term
 from schemas.token import as_array, as_integer, as_text, illegal_argument
 
-MOST = 1000
+MAX_SIZE = 1000
 
 _LONG = 2**63 - 1
 
 
 @dataclass(frozen=True)
 class TopAnomalies:
-    """What is asked for. ``task_id`` None means real-time results."""
+    """A request. ``task_id`` None means real-time results."""
 
     detector_id: str
     fields: tuple[str, ...]
@@ -29,7 +29,7 @@ class TopAnomalies:
     size: int
 
     def query(self) -> Query:
-        """Which results count; only those with a grade above 0 do."""
+        """The query for the results; only those with a grade above 0 count."""
         span = Range(field="data_end_time", lower=self.start, upper=self.end)
         if self.task_id is not None:
             return Bool(filter=(span, Term(field="task_id", value=self.task_id)))
@@ -38,7 +38,7 @@ class TopAnomalies:
 
 
 def read_bounds(body: Mapping[str, Any]) -> tuple[int, int]:
-    """The time range; the first thing that is refused."""
+    """The time range (epoch ms), which is checked first. Raises ``Refused`` (400)."""
     start, end = body.get("start_time_ms"), body.get("end_time_ms")
     if start is None or end is None:
         raise _failed("Must set both start time and end time with epoch of milliseconds")
@@ -51,7 +51,7 @@ def read_bounds(body: Mapping[str, Any]) -> tuple[int, int]:
 def read_request(
     body: Mapping[str, Any], detector_id: str, categories: Sequence[str], latest_task: str | None, *, historical: bool
 ) -> TopAnomalies:
-    """What is asked of a detector. Raises ``Refused`` in the anchor's order and words.
+    """A request about a detector. Raises ``Refused`` in OpenSearch's order.
 
     ``latest_task`` is the id of the detector's latest historical task, None when there is none.
     """
@@ -72,8 +72,8 @@ def read_request(
     if order not in ("severity", "occurrence"):
         raise illegal_argument(f"Ordering by {order} is not a valid option")
     size = as_integer(body.get("size", 10))
-    if size > MOST:
-        raise illegal_argument(f"Size cannot exceed {MOST}")
+    if size > MAX_SIZE:
+        raise illegal_argument(f"Size cannot exceed {MAX_SIZE}")
     if size <= 0:
         raise illegal_argument("Size must be a positive integer")
     return TopAnomalies(detector_id, fields, task_id, start, end, order == "occurrence", size)

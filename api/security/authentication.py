@@ -1,4 +1,4 @@
-"""From what a request shows to a user: HTTP basic, API keys, bearer tokens, client certificates."""
+"""Authentication: HTTP basic, API keys, bearer tokens, client certificates."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from api.http.errors import Challenge, unavailable
 from api.security.passwords import Passwords
 from api.security.permissions import Identity, permissions_of, topics_of
-from api.security.tokens import IssuerSilent, Tokens
+from api.security.tokens import KeysUnavailable, Tokens
 from api.security.users import Users
 from schemas.command import User
 
@@ -19,7 +19,7 @@ from schemas.command import User
 class Authenticator:
     """Checks credentials against the file of users.
 
-    Of ``passwords_waiting`` different passwords a client each may wait for their check.
+    ``passwords_waiting`` is how many different passwords of one client may be queued.
     """
 
     def __init__(self, users: Users, passwords_waiting: int = 8) -> None:
@@ -32,12 +32,12 @@ class Authenticator:
         self._tokens = None if users.bearer is None else Tokens(users.bearer)
 
     async def identify(self, headers: Mapping[str, str], certificate: str | None = None, client: str = "") -> Identity:
-        """The user of a request. Raises ``Challenge`` (401) when nobody, or the wrong one, is shown.
+        """The user of a request. Raises ``Challenge`` (401) for missing or wrong credentials.
 
-        503 when a token cannot be checked, because its issuer does not answer; 429 when too many passwords of
-        ``client``, where the request comes from, are being checked. Nothing but passwords and tokens waits.
+        Raises 503 when a token's issuer does not respond, and 429 when too many passwords of ``client`` (the request's
+        address) are queued. Only passwords and tokens wait.
 
-        ``certificate`` is the subject of a client certificate that has been checked; headers go first.
+        ``certificate`` is the subject of a verified client certificate; headers take precedence.
         """
         scheme, _, credentials = headers.get("authorization", "").partition(" ")
         credentials = credentials.strip()
@@ -55,7 +55,7 @@ class Authenticator:
 
     async def _basic(self, credentials: str, client: str) -> Identity:
         name, colon, password = _decoded(credentials).partition(":")
-        if not colon:  # what stands there without one may be the password
+        if not colon:  # text without a colon may be the password
             raise Challenge("the credentials cannot be read")
         if not await self._passwords.right(name, password, client):
             raise Challenge("wrong user or password", user=name)
@@ -67,7 +67,7 @@ class Authenticator:
         if ":" not in credentials:
             credentials = _decoded(credentials)
         name, colon, secret = credentials.partition(":")
-        if not colon:  # what stands there without one may be the secret
+        if not colon:  # text without a colon may be the secret
             raise Challenge("the API key cannot be read")
         entry = self._users.api_keys.get(name)
         wanted = "0" * 64 if entry is None else entry.secret_sha256.lower()
@@ -86,8 +86,8 @@ class Authenticator:
     async def _bearer(self, token: str, tokens: Tokens) -> Identity:
         try:
             claims = await tokens.claims(token)
-        except IssuerSilent:
-            raise unavailable("the keys of the token issuer cannot be had") from None
+        except KeysUnavailable:
+            raise unavailable("the issuer's signing keys are unavailable") from None
         except ValueError as error:
             raise Challenge(f"the bearer token is not accepted: {error}") from None
         bearer = tokens.entry
@@ -106,12 +106,12 @@ class Authenticator:
         apart = self._users.filter_by_backend_role
         topics = topics_of(roles, self._topics)
         if topics is None and apart:
-            topics = ()  # teams that are kept apart must not read each other's topics for want of a line in the file
+            topics = ()  # without a line in the file, teams must not read each other's topics
         return Identity(user, permissions, not apart, topics)
 
 
 def _decoded(text: str) -> str:
-    """What stands in base64; empty when nothing does."""
+    """Decoded base64; empty when it is invalid."""
     try:
         return base64.b64decode(text, validate=True).decode()
     except ValueError:

@@ -1,7 +1,6 @@
-"""Passwords are slow to check, on purpose: they have a queue of their own, in which each client has few places.
+"""Checks passwords. Hashing is slow on purpose, so checks have a queue, in which each client has few places.
 
-An answer to a wrong password takes as long whoever is named: no time tells which names exist, or how costly the hash of
-one of them is.
+A wrong password takes equally long for every name: timing reveals neither which names exist nor the cost of a hash.
 """
 
 from __future__ import annotations
@@ -22,14 +21,14 @@ from api.security.turns import Turns
 from schemas.errors import Refused
 
 REMEMBERED_SECONDS = 60.0
-"""How long a password that was right is not hashed again: a hash takes tens of milliseconds on purpose."""
+"""How long a correct password is not hashed again: a hash takes tens of milliseconds."""
 
 REMEMBERED = 1000
 
 
 @dataclass(eq=False)
 class _Check:
-    """A check that waits or goes on, and how many requests wait for its outcome."""
+    """A check that is queued or running, and how many requests wait for it."""
 
     name: str
     password: str
@@ -38,16 +37,16 @@ class _Check:
 
 
 class Passwords:
-    """Checks passwords against ``hashes`` (argon2), by name. Belongs to the event loop.
+    """Checks passwords against ``hashes`` (argon2), by name. Not thread-safe: for the event loop only.
 
-    ``most`` is how many different credentials of one client may wait; those that wait already are not queued again.
+    ``most`` is how many different credentials of one client may be queued; the same ones are not queued twice.
     """
 
     def __init__(self, hashes: Mapping[str, str], most: int) -> None:
         self._hashes = dict(hashes)
         self._decoys = {_cost(hashed): hashed for hashed in map(_decoy, self._one_of_each_cost())}
         self._hasher = PasswordHasher()
-        # One at a time: whoever guesses passwords gets one core, not all.
+        # One at a time: guessing passwords takes one core, not all.
         self._thread = ThreadPoolExecutor(1, "passwords")
         self._turns: Turns[_Check] = Turns(most)
         self._checks: dict[bytes, _Check] = {}
@@ -58,7 +57,7 @@ class Passwords:
     async def right(self, name: str, password: str, client: str) -> bool:
         """Whether this is the password of that name.
 
-        One that was right a moment ago waits for nobody. Raises ``Refused`` (429) when ``client`` has too many waiting.
+        One that was correct recently does not wait. Raises ``Refused`` (429) when ``client`` has too many queued.
         """
         seen = hashlib.blake2b(f"{name}:{password}".encode(), key=self._salt).digest()
         if self._remembered.get(seen, 0.0) > time.monotonic():
@@ -93,7 +92,7 @@ class Passwords:
                 continue
             try:
                 right = await loop.run_in_executor(self._thread, self._matches, check.name, check.password)
-            except Exception as error:  # those who wait are told, and the others still have their turn
+            except Exception as error:  # the requests that wait get it, and the other checks go on
                 check.outcome.set_exception(error)
             else:
                 check.outcome.set_result(right)
@@ -107,7 +106,7 @@ class Passwords:
         return False
 
     def hashes_tried(self, name: str) -> list[str]:
-        """The hashes that a wrong password is compared with: one of each cost that there is, whatever the name."""
+        """The hashes that a wrong password is compared with: one of each cost, for every name."""
         own = self._hashes.get(name)
         if own is None:
             return list(self._decoys.values())
@@ -133,7 +132,7 @@ def _cost(hashed: str) -> Cost:
 
 
 def _decoy(hashed: str) -> str:
-    """A hash of nothing that anybody knows, as costly as the given one."""
+    """A hash of a random secret, as costly as the given one."""
     like = extract_parameters(hashed)
     secret, salt = secrets.token_bytes(16), secrets.token_bytes(like.salt_len)
     costs = (like.time_cost, like.memory_cost, like.parallelism, like.hash_len)

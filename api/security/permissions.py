@@ -1,4 +1,4 @@
-"""What each role may do, by the anchor's action names (section 1.20), and what a user may see."""
+"""Permissions of roles, by the names of OpenSearch's actions, and what a user sees."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ ROLES: dict[str, tuple[str, ...]] = {
     "operate": (*_READ, "detector/jobmanagement", "detector/run"),
     "admin": ("*",),
 }
-"""The ready roles: ``read`` looks, ``operate`` also starts and stops, ``admin`` may and sees everything."""
+"""Built-in roles: ``read``, ``operate`` (also starts and stops), ``admin`` (may and sees everything)."""
 
 
 @dataclass(frozen=True)
 class Identity:
-    """An authenticated user. ``sees_all`` is not bound to detectors of their own backend roles.
+    """An authenticated user. With ``sees_all`` detectors of all backend roles are visible.
 
-    ``topics`` are patterns of the topics whose records they may have read, None for all.
+    ``topics`` are patterns of the topics that the user may read; None for all.
     """
 
     user: User
@@ -52,9 +52,9 @@ class Identity:
         return permission == "" or any(fnmatchcase(permission, pattern) for pattern in self.permissions)
 
     def may_read(self, index: str) -> bool:
-        """Whether the user may have read what a detector's ``indices`` name: a topic, or all topics of a pattern.
+        """Whether the user may read an entry of a detector's ``indices``: a topic, or all topics of a pattern.
 
-        A pattern must lie within one of the user's patterns as a whole, whatever topics there are now.
+        A pattern must lie within one of the user's patterns, whichever topics exist now.
 
         >>> anna = Identity(User(name="anna"), (), True, topics=("orders.*", "tax"))
         >>> [anna.may_read(index) for index in ("orders.eu", "orders.e*", "tax")]
@@ -62,12 +62,12 @@ class Identity:
         >>> [anna.may_read(index) for index in ("*", "order*", "orders", "tax*")]
         [False, False, False, False]
         """
-        # The stars of the index are read as characters, and only stars of a pattern can stand for those: names of
-        # topics hold none, and patterns with other signs are refused in the file of users.
+        # A * in the index is compared as a character, which only a * in a pattern matches: topic names contain none,
+        # and patterns with other wildcards are refused in the file of users.
         return self.topics is None or any(compile_wildcard(pattern)(index) for pattern in self.topics)
 
     def sees(self, owner: Mapping[str, object] | None) -> bool:
-        """Whether a document that belongs to ``owner`` (its ``user`` member) is shown to this user."""
+        """Whether the user sees a document of ``owner`` (its ``user`` member)."""
         if self.sees_all or owner is None:
             return self.sees_all
         theirs = owner.get("backend_roles")
@@ -80,7 +80,7 @@ def permissions_of(roles: Iterable[str], known: Mapping[str, tuple[str, ...]]) -
 
 
 def topics_of(roles: Iterable[str], known: Mapping[str, tuple[str, ...]]) -> tuple[str, ...] | None:
-    """The topic patterns of several roles together; None when none of them says any.
+    """The topic patterns of several roles together; None when none of them has any.
 
     >>> topics_of(["read", "orders"], {"orders": ("orders.*",)}), topics_of(["read"], {"orders": ("orders.*",)})
     (('orders.*',), None)
@@ -90,7 +90,7 @@ def topics_of(roles: Iterable[str], known: Mapping[str, tuple[str, ...]]) -> tup
 
 
 def denied(permission: str, user: User) -> Refused:
-    """403 in the words of OpenSearch's security."""
+    """403, as OpenSearch's security plugin words it."""
     roles = ", ".join(user.backend_roles)
     return Refused(
         403,

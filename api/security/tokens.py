@@ -1,4 +1,4 @@
-"""Bearer tokens: signed by an issuer whose keys lie in a file or are fetched from it."""
+"""Bearer tokens, signed by an issuer whose keys are in a file or fetched."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ log = structlog.get_logger()
 
 FETCH_SECONDS = 5
 RETRY_SECONDS = 10.0
-"""After a fetch that failed none is tried for so long: tokens that anybody can make up must not queue for 5 s each."""
+"""Pause after a failed fetch: forged tokens must not wait for 5 s each."""
 
 
-class IssuerSilent(Exception):
-    """The issuer's keys cannot be had: whether a token is right is not known."""
+class KeysUnavailable(Exception):
+    """The issuer's signing keys are unavailable: a token can't be verified."""
 
 
 class Tokens:
-    """Checks signed tokens with the issuer's keys, which are fetched once and again when a key is unknown.
+    """Verifies tokens with the issuer's keys, which are fetched once, and again for an unknown key.
 
-    Raises ``UsersInvalid`` for a file of keys that cannot be used.
+    Raises ``UsersInvalid`` for an unusable file of keys.
     """
 
     def __init__(self, entry: BearerEntry) -> None:
         self.entry = entry
-        # Its own thread: an issuer that is slow must hold up nothing but tokens.
+        # A separate thread: a slow issuer must delay nothing but tokens.
         self._executor = ThreadPoolExecutor(1, "tokens")
         self._key: Callable[[str], Any]
         if entry.jwks.startswith(("https://", "http://")):
@@ -44,9 +44,9 @@ class Tokens:
             self._key = lambda token: keys[jwt.get_unverified_header(token).get("kid", "")].key
 
     async def claims(self, token: str) -> dict[str, Any]:
-        """The claims of a token whose signature, issuer, audience and times are right.
+        """The claims of a token with valid signature, issuer, audience and times.
 
-        Raises ``ValueError`` for one that is not, and ``IssuerSilent``.
+        Raises ``ValueError`` for an invalid one, and ``KeysUnavailable``.
         """
         return await asyncio.get_running_loop().run_in_executor(self._executor, self._claims, token)
 
@@ -63,8 +63,8 @@ class Tokens:
         except KeyError:
             raise ValueError("its key is unknown") from None
         except jwt.PyJWKClientConnectionError as error:
-            raise IssuerSilent from error
-        except (jwt.PyJWTError, RecursionError) as error:  # the JSON of a token may be nested as deeply as it likes
+            raise KeysUnavailable from error
+        except (jwt.PyJWTError, RecursionError) as error:  # a token's JSON may be nested too deeply
             raise ValueError(str(error)) from None
 
 
@@ -73,7 +73,7 @@ class _FetchedKeys(jwt.PyJWKClient):
 
     def fetch_data(self) -> Any:
         if time.monotonic() < self._retry_at:
-            raise jwt.PyJWKClientConnectionError("the last fetch failed a moment ago")
+            raise jwt.PyJWKClientConnectionError("the last fetch has just failed")
         try:
             return super().fetch_data()
         except (jwt.PyJWTError, ValueError, OSError) as error:
@@ -86,4 +86,4 @@ def _read_keys(path: str) -> jwt.PyJWKSet:
     try:
         return jwt.PyJWKSet.from_json(Path(path).expanduser().read_text())
     except (OSError, ValueError, TypeError, LookupError, AttributeError, jwt.PyJWTError) as error:
-        raise UsersInvalid(f"[bearer] jwks = {path!r} is no file with a JSON Web Key Set: {error}") from error
+        raise UsersInvalid(f"[bearer] jwks = {path!r} is not a file with a JSON Web Key Set: {error}") from error

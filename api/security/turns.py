@@ -1,4 +1,4 @@
-"""Whose turn it is when many clients want something slow: few jobs of each may wait, and the clients take turns."""
+"""A fair queue: few jobs of each client are queued, and clients take turns."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 class Turns(Generic[T]):
-    """Jobs that wait, by client: at most ``most`` of each.
+    """Queued jobs: at most ``most`` of each client.
 
     >>> turns: Turns[str] = Turns(2)
     >>> [turns.add("a", job) for job in ("a1", "a2", "a3")], turns.add("b", "b1")
@@ -23,7 +23,7 @@ class Turns(Generic[T]):
         self._waiting: dict[str, deque[T]] = {}
 
     def add(self, client: str, job: T) -> bool:
-        """Let a job wait; False when its client has enough waiting."""
+        """Queue a job; False when its client has too many queued."""
         jobs = self._waiting.setdefault(client, deque())
         if len(jobs) >= self._most:
             return False
@@ -31,7 +31,7 @@ class Turns(Generic[T]):
         return True
 
     def next(self) -> T | None:
-        """The job whose turn it is, which waits no longer; None when there is none."""
+        """Remove and return the next job; None when there is none."""
         if not self._waiting:
             return None
         client = next(iter(self._waiting))

@@ -27,7 +27,7 @@ backend_roles_claim = "groups"
 permissions = ["tasks/search"]
 
 [roles.orders]
-topics = ["orders.*"]                  # whoever has the role may have these topics read, and no others
+topics = ["orders.*"]                  # users with the role may read these topics only
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ from schemas.errors import RiverwatchError
 
 
 class UsersInvalid(RiverwatchError):
-    """The file of users cannot be read; the message says what is wrong where."""
+    """The file of users is unusable; the message says what is wrong."""
 
 
 class UserEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A user who shows a name and a password, or a client certificate with this subject."""
+    """A user with a password, or with a client certificate of this subject."""
 
     roles: list[str]
     password: str | None = None
@@ -59,7 +59,7 @@ class UserEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class KeyEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A program that shows an API key."""
+    """A program with an API key."""
 
     secret_sha256: str
     roles: list[str]
@@ -67,7 +67,7 @@ class KeyEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class BearerEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Whose tokens are taken, and which claims say who somebody is."""
+    """The issuer of tokens, and the claims that identify a user."""
 
     issuer: str
     jwks: str
@@ -79,9 +79,9 @@ class BearerEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RoleEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A role of one's own, or more about a ready one: permission names and names of topics, ``*`` matches.
+    """A custom role, or changes to a built-in one: permissions and topics, with ``*`` as wildcard.
 
-    ``permissions`` None leaves a ready role its own ones, and gives none to others. ``topics`` None says nothing.
+    Without ``permissions`` a built-in role keeps its own, and a custom one has none. Without ``topics``: no limit.
     """
 
     permissions: list[str] | None = None
@@ -89,9 +89,9 @@ class RoleEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Users(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The whole file. ``filter_by_backend_role``: who is no admin sees only what shares a backend role.
+    """The whole file. With ``filter_by_backend_role`` users other than admins see only what shares a backend role.
 
-    Then, too, whose roles say no topics may have none read; without it all.
+    Users whose roles name no topics may then read none, and otherwise all.
     """
 
     users: dict[str, UserEntry] = {}
@@ -105,7 +105,7 @@ class Users(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return {subject(each.certificate): name for name, each in self.users.items() if each.certificate is not None}
 
     def permissions(self) -> dict[str, tuple[str, ...]]:
-        """The permissions of every role, ready ones and further ones."""
+        """The permissions of every role, built-in and custom."""
         own = {name: role.permissions for name, role in self.roles.items()}
         return {
             **ROLES,
@@ -113,12 +113,12 @@ class Users(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         }
 
     def topics(self) -> dict[str, tuple[str, ...]]:
-        """The topic patterns of the roles that say some."""
+        """The topic patterns of the roles that have some."""
         return {name: tuple(role.topics) for name, role in self.roles.items() if role.topics is not None}
 
 
 def read_users(path: Path) -> Users:
-    """Read the file. Raises ``UsersInvalid``, so that a mistake never lets anybody in."""
+    """Read the file. Raises ``UsersInvalid`` for any mistake in it."""
     try:
         with path.expanduser().open("rb") as file:
             users = msgspec.convert(tomllib.load(file), Users)
@@ -126,7 +126,7 @@ def read_users(path: Path) -> Users:
         raise UsersInvalid(f"{path}: {error}") from error
     for name, role in users.roles.items():
         if role.permissions is None and role.topics is None:
-            raise UsersInvalid(f"{path}: the role {name} says neither permissions nor topics")
+            raise UsersInvalid(f"{path}: the role {name} has neither permissions nor topics")
         for pattern in role.topics or ():
             if re.fullmatch(r"[a-zA-Z0-9._*-]{1,249}", pattern) is None:
                 raise UsersInvalid(f"{path}: the role {name} names {pattern!r}: no topic has such a name; * matches")
@@ -164,7 +164,7 @@ def _is_argon2(text: str) -> bool:
 
 
 def subject(text: str) -> str:
-    """The subject of a certificate in the one form in which subjects are compared. Raises ``ValueError``.
+    """The subject of a certificate in canonical form. Raises ``ValueError``.
 
     >>> subject("CN=anna, O=Example")
     'CN=anna,O=Example'

@@ -1,4 +1,4 @@
-"""Which detectors are shown to who asks, and with them their tasks, results and models."""
+"""Which detectors a user sees, and with them their tasks, results and models."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from api.security.permissions import Identity
 
 
 class Visibility:
-    """What one user sees; ``identity`` None, where nobody is asked who they are, sees everything.
+    """What one user sees; without authentication (``identity`` None) that is everything.
 
-    What belongs to a detector is shown to whom the detector is shown. What belongs to one that is gone is shown only to
-    those who see everything.
+    What belongs to a detector is as visible as the detector. What belongs to a deleted one is visible only to users who
+    see everything.
 
     >>> from schemas.command import User
     >>> catalog = Catalog()
@@ -25,25 +25,25 @@ class Visibility:
 
     @property
     def everything(self) -> bool:
-        """Whether nothing is hidden."""
+        """Whether the user sees everything."""
         return self._identity is None or self._identity.sees_all
 
     def shows(self, detector_id: str) -> bool:
-        """Whether the detector of this id, and what belongs to it, is shown."""
+        """Whether the user sees the detector of this id and what belongs to it."""
         if self.everything:
             return True
         detector = self._catalog.detectors.get(detector_id)
         return detector is not None and self.shows_document(detector)
 
     def shows_document(self, document: StoredDocument) -> bool:
-        """Whether a detector or a task is shown."""
+        """Whether the user sees a detector or a task."""
         if self._identity is None or self._identity.sees_all:
             return True
         if "task_type" in document.source:
-            # By the detector's owner: whoever started a task, and most tasks of entities hold no detector.
+            # By the detector's owner, not by the user who started it; most entity tasks contain no detector.
             return self.shows(document.source["detector_id"])
         return self._identity.sees(document.source.get("user"))
 
     def detectors(self) -> list[StoredDocument]:
-        """The detectors that are shown."""
+        """The detectors that the user sees."""
         return [each for each in self._catalog.detectors if self.shows_document(each)]

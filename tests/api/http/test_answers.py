@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
-from api.http.answers import MOST_CHARACTERS, MOST_PATTERNS, Filter, Patterns, _advance
+from api.http.answers import MAX_CHARACTERS, MAX_PATTERNS, Filter, Patterns, _advance
 from schemas.errors import Refused
 from tests.api.conftest import AD, RunningApi
 
@@ -36,10 +36,10 @@ def test_what_is_kept(expression: str, kept: Any) -> None:
 @pytest.mark.parametrize(
     ("expression", "said"),
     [
-        (",".join(f"a{number}" for number in range(MOST_PATTERNS + 1)), "50 patterns"),
+        (",".join(f"a{number}" for number in range(MAX_PATTERNS + 1)), "50 patterns"),
         ("**.a.**.b.**", "more than 2 [**]"),
         ("-**.a.**.b.**", "more than 2 [**]"),
-        ("a" * (MOST_CHARACTERS + 1), "4096 characters"),
+        ("a" * (MAX_CHARACTERS + 1), "4096 characters"),
     ],
     ids=["patterns", "anywhere", "excluded anywhere", "characters"],
 )

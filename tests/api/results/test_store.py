@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from api.results.store import LEAST, ResultsStore
+from api.results.store import MIN_ROWS, ResultsStore
 from api.search import RESULTS
 from api.search.sql.top import top_anomalies
 from schemas.query import parse_query
@@ -119,7 +119,7 @@ def test_a_store_of_another_topic_begins_empty(tmp_path: Path) -> None:
 
 def test_a_store_that_another_process_has_open_is_left_alone(tmp_path: Path) -> None:
     script = (
-        "import sys, pathlib; from api.results.store import LEAST, ResultsStore; "
+        "import sys, pathlib; from api.results.store import MIN_ROWS, ResultsStore; "
         "store = ResultsStore(pathlib.Path(sys.argv[1])); print(store.count(), flush=True); sys.stdin.read()"
     )
     filled(tmp_path, [result("a")]).close()
@@ -169,7 +169,7 @@ def test_a_store_above_its_size_drops_the_oldest(tmp_path: Path) -> None:
         store.upsert([Stored(at, LINE % (at, chance.randbytes(20).hex().encode()), time=NOW + at) for at in numbers])
     assert store.size() > limit
     gone = store.retain(NOW)
-    assert 0 < gone <= 360_000 - LEAST
+    assert 0 < gone <= 360_000 - MIN_ROWS
     assert store.size() < limit
     oldest = ask(store, {"size": 1, "sort": ["_seq_no"]})["hits"]["hits"][0]
     assert oldest["_seq_no"] == gone

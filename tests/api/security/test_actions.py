@@ -260,7 +260,7 @@ def test_refusals_are_logged_with_user_and_action(api: RunningApi, detector: str
     assert kept == [
         ("permission denied", "eve", "detector/delete"),
         ("permission denied", "bob", f"POST {AD}/detectors/{detector}/_start"),
-        ("command carried out", "ada", "job.start"),
+        ("command executed", "ada", "job.start"),
         ("command refused", "ada", "job.start"),
-        ("command carried out", "ada", "job.stop"),
+        ("command executed", "ada", "job.stop"),
     ]
