@@ -9,7 +9,7 @@ import msgspec
 
 from schemas.command import User
 from schemas.detector_check import DetectorLimits, check_members, check_name
-from schemas.errors import DetectorInvalid, Refused
+from schemas.errors import DetectorInvalid, Refused, first_cause
 from schemas.feature import Feature, check_features, parse_features
 from schemas.imputation import Imputation, parse_imputation
 from schemas.interval import Interval, parse_interval
@@ -292,7 +292,9 @@ def _read_filter(value: Any) -> Query:
     except Refused as refused:
         if refused.kind == "illegal_argument_exception":
             raise
-        raise DetectorInvalid("filter_query", f"Custom query error in data filter: {refused.reason}") from None
+        raise DetectorInvalid(
+            "filter_query", f"Custom query error in data filter: {first_cause(refused).reason}"
+        ) from None
 
 
 def _read_categories(value: Any) -> tuple[str, ...]:

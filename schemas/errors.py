@@ -44,6 +44,13 @@ class Refused(RiverwatchError):
         self.details = dict(details or {})
 
 
+def first_cause(refused: Refused) -> Refused:
+    """What a refusal comes from: itself, or the last of its causes that are refusals."""
+    while isinstance(refused.__cause__, Refused):
+        refused = refused.__cause__
+    return refused
+
+
 class DetectorInvalid(Refused):
     """A detector document that breaks a rule of the API.
 

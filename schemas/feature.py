@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from schemas.aggregation import Aggregation, NotSingleValued, parse_aggregation
-from schemas.errors import DetectorInvalid, Refused
+from schemas.errors import DetectorInvalid, Refused, first_cause
 from schemas.token import as_array, as_boolean, as_object, as_text, illegal_argument
 
 _FIELD = "feature_attributes"
@@ -47,7 +47,7 @@ def parse_features(value: Any, detector_name: str, new_id: Callable[[], str]) ->
         raise
     except Refused as refused:
         if refused.kind in _MALFORMED:
-            raise DetectorInvalid(_FIELD, f"Custom query error: {refused.reason}") from None
+            raise DetectorInvalid(_FIELD, f"Custom query error: {first_cause(refused).reason}") from None
         raise
 
 

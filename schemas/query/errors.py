@@ -36,6 +36,13 @@ def wrong_value(reason: str) -> Refused:
     return Refused(400, reason, "illegal_argument_exception")
 
 
+class TooComplex(Refused):
+    """A query beyond its limits."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(400, reason, "illegal_argument_exception")
+
+
 def uncreatable(reason: str) -> Refused:
     """The query is well formed, but not for this field: ``query_shard_exception``."""
     return Refused(400, f"failed to create query: {reason}", "query_shard_exception")

@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from schemas.query.errors import DEFAULT_LIMITS, Limits, malformed, suggestion, wrong_value
+from schemas.errors import Refused
+from schemas.query.errors import DEFAULT_LIMITS, Limits, TooComplex, malformed, suggestion, wrong_value
 from schemas.query.field_clauses import FIELD_CLAUSES, read_operator, read_text, read_zero_terms
 from schemas.query.query_string import parse_query_string
 from schemas.query.read import Reader, text_of, token
@@ -70,13 +71,13 @@ class _Parser:
         if not body:
             raise wrong_value("query malformed, empty clause found")
         if depth > self._limits.depth:
-            raise wrong_value(
+            raise TooComplex(
                 "The nested depth of the query exceeds the maximum nested depth for queries set in "
                 f"[indices.query.bool.max_nested_depth]: [{self._limits.depth}]"
             )
         self._clauses += 1
         if self._clauses > self._limits.clauses:
-            raise wrong_value(f"maxClauseCount is set to {self._limits.clauses}")
+            raise TooComplex(f"maxClauseCount is set to {self._limits.clauses}")
         name, inner = next(iter(body.items()))
         if not isinstance(inner, Mapping):
             raise malformed(f"[{name}] query malformed, no start_object after query name")
@@ -117,10 +118,19 @@ class _Parser:
 
     def _several(self, value: Any, member: str, depth: int) -> tuple[Query, ...]:
         if isinstance(value, Mapping):
-            return (self.clause(value, depth + 1),)
+            return (self._clause_of(member, value, depth),)
         if value is None or isinstance(value, list):
-            return tuple(self.clause(one, depth + 1) for one in value or ())
+            return tuple(self._clause_of(member, one, depth) for one in value or ())
         raise malformed(f"[bool] {member} doesn't support values of type: {token(value)}")
+
+    def _clause_of(self, member: str, body: Any, depth: int) -> Query:
+        """A clause of ``bool``, whose parser names the member that it can't read, with the reason as its cause."""
+        try:
+            return self.clause(body, depth + 1)
+        except TooComplex:
+            raise
+        except Refused as refused:
+            raise Refused(400, f"[bool] failed to parse field [{member}]", "x_content_parse_exception") from refused
 
     def constant_score(self, reader: Reader, depth: int) -> Query:
         body = reader.take("filter")
@@ -278,13 +288,13 @@ def _escaped(text: str) -> str:
 
 _CLAUSES: dict[str, tuple[Callable[[_Parser, Reader, int], Query], bool]] = {
     "bool": (_Parser.bool, False),
-    "constant_score": (_Parser.constant_score, False),
+    "constant_score": (_Parser.constant_score, True),
     "exists": (_Parser.exists, True),
     "ids": (_Parser.ids, False),
     "match_all": (_Parser.match_all, False),
-    "match_none": (_Parser.match_none, False),
+    "match_none": (_Parser.match_none, True),
     "multi_match": (_Parser.multi_match, True),
-    "nested": (_Parser.nested, False),
+    "nested": (_Parser.nested, True),
     "query_string": (_Parser.query_string, True),
     "terms": (_Parser.terms, True),
 }

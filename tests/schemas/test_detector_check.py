@@ -168,7 +168,7 @@ MALFORMED: list[tuple[dict[str, Any], str, str]] = [
     (
         {"category_field": "host"},
         "x_content_parse_exception",
-        "[1:1] Failed to parse list:  expecting START_ARRAY but got VALUE_STRING",
+        "Failed to parse list:  expecting START_ARRAY but got VALUE_STRING",
     ),
     (
         {"feature_attributes": [{"feature_enabled": True, "aggregation_query": {"a": {"avg": {"field": "v"}}}}]},

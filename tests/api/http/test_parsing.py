@@ -21,7 +21,8 @@ def refused(body: str) -> Refused:
     ("body", "reason"),
     [
         ('{"query": {"trem": ^{"a": 1}}}', "unknown query [trem]"),
-        ('{"size": 1, "query": {"bool": {"filter": [{"term": {"a": 1}}, {"nope": ^{}}]}}}', "unknown query [nope]"),
+        ('{"size": 1, "query": {"constant_score": {"filter": {"nope": ^{}}}}}', "unknown query [nope]"),
+        ('{"query": {"constant_score": {"filter": {"match_all": {}}, "x": ^1}}}', "[constant_score] query does not"),
         ('{"query": {"term": ^1}}', "[term] query malformed, no start_object after query name"),
         ('{"query": {"term": {"a": {"value": 1, "x": ^2}}}}', "[term] query does not support [x]"),
         ('{"query": {"term": {"a": ^[1]}}}', "[term] query does not support array of values"),

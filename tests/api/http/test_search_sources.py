@@ -64,3 +64,29 @@ def test_what_is_wrong_with_a_body_goes_before_unknown_parameters(api: RunningAp
     assert answer["reason"].startswith("Unexpected end-of-input within/between Object entries")
     missing = api.call("POST", "/detectors?foo=1").json()["error"]
     assert missing["reason"] == "request body is required"
+
+
+def test_an_error_within_a_bool_is_wrapped_in_it(api: RunningApi) -> None:
+    body: dict[str, object] = {"query": {"bool": {"filter": [{"bool": {"must": {"nope": {}}}}]}}}
+    error = api.call("POST", "/detectors/_search", body).json()["error"]
+    where = '{"query": {"bool": {"filter": [{"bool": {"must": {"nope": '
+    place = {"line": 1, "col": len(where) + 1}
+    inner = {"type": "parsing_exception", "reason": "unknown query [nope]", **place}
+    assert error["root_cause"] == [inner]
+    assert (error["type"], error["reason"]) == (
+        "x_content_parse_exception",
+        f"[1:{place['col']}] [bool] failed to parse field [filter]",
+    )
+    assert error["caused_by"] == {
+        "type": "x_content_parse_exception",
+        "reason": f"[1:{place['col']}] [bool] failed to parse field [must]",
+        "caused_by": inner,
+    }
+
+
+def test_a_bool_names_the_member_whose_value_is_refused(api: RunningApi) -> None:
+    body: dict[str, object] = {"query": {"bool": {"must": [{"term": {"name": None}}]}}}
+    error = api.call("POST", "/detectors/_search", body).json()["error"]
+    assert error["reason"].endswith("[bool] failed to parse field [must]")
+    assert [each["type"] for each in error["root_cause"]] == ["x_content_parse_exception"]
+    assert error["caused_by"]["type"] == "illegal_argument_exception"

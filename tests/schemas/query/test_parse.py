@@ -85,7 +85,7 @@ REFUSED: list[tuple[Any, str, str]] = [
         "x_content_parse_exception",
         "[bool] unknown field [mustt] did you mean any of [must, must_not]?",
     ),
-    ({"bool": {"filter": [{"bogus": {}}]}}, "parsing_exception", "unknown query [bogus]"),
+    ({"bool": {"filter": [{"bogus": {}}]}}, "x_content_parse_exception", "[bool] failed to parse field [filter]"),
     ({"nested": {"path": "a"}}, "illegal_argument_exception", "[nested] requires 'query' field"),
     ({"match": {"a": {"query": "x", "fuzziness": "AUTO"}}}, "parsing_exception", "[match] query does not support"),
     ({"regexp": {"a": "b"}}, "parsing_exception", "[regexp] query is not supported"),
