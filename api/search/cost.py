@@ -26,17 +26,18 @@ class Prices:
     object: float
 
 
-MEMORY = Prices(value=3.0, pattern=12.0, words=15.0, object=2.0)
+MEMORY = Prices(value=1.0, pattern=3.0, words=15.0, object=3.0)
 STORE = Prices(value=0.01, pattern=0.15, words=14.0, object=0.05)
 
 
 def price(condition: Condition, prices: Prices) -> float:
     """What a condition costs a document.
 
-    >>> from api.search.conditions import Field, Present
+    >>> from schemas.query.conditions import Present
+    >>> from schemas.query.fields import Field
     >>> name, text = Field("name", "keyword"), Field("error", "text")
     >>> price(Every((Present(name), Not(Words(text, ("a",), 1)))), MEMORY)
-    18.0
+    16.0
     """
     if isinstance(condition, Every | AtLeast):
         return sum(price(part, prices) for part in condition.parts)
@@ -76,9 +77,9 @@ def price_of_aggregations(
 def refuse_above(most_seconds: float, price: float, documents: int) -> None:
     """Raise ``Refused`` (400) for what would take longer than ``most_seconds``: ``price`` on each of the documents.
 
-    >>> refuse_above(30.0, 900 * STORE.pattern, 10_000_000)
+    >>> refuse_above(30.0, 100 * STORE.pattern, 10_000_000)
     Traceback (most recent call last):
-    schemas.errors.Refused: The search would compute for about [270] s on [10000000] documents, more than the [30] s \
+    schemas.errors.Refused: The search would compute for about [150] s on [10000000] documents, more than the [30] s \
 that it may: ask for fewer clauses and patterns, or for fewer documents by a term or a range. This limit can be set by \
 RIVERWATCH_MAX_SEARCH_SECONDS
     """

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from api.search.aggregations.kinds import KNOWN, METRICS, UNSUPPORTED
-from api.search.aggregations.settings import Settings
+from api.search.aggregations.settings import read_settings
 from schemas.errors import Refused
 from schemas.query.errors import Limits, malformed, suggestion, wrong_value
 from schemas.query.read import token
@@ -74,7 +74,7 @@ def _parse(name: str, definition: Any, limits: Limits, depth: int) -> Aggregatio
     if kind == "bucket_sort" and not depth:
         raise _invalid(f"bucket_sort aggregation [{name}] must be declared inside of another aggregation")
     _check_bucket_sorts(children)
-    return Aggregation(name, kind, Settings(kind, settings, limits).read(), children, meta)
+    return Aggregation(name, kind, read_settings(kind, settings, limits), children, meta)
 
 
 def _check_bucket_sorts(siblings: Mapping[str, Aggregation]) -> None:

@@ -87,7 +87,7 @@ def test_what_is_asked_of_many_documents_is_refused_before_one_is_looked_at(body
     table: DocumentTable[StoredDocument] = DocumentTable(("detector_id",))
     for number in range(3000):
         table.put(StoredDocument(f"t{number}", 1, number, {"detector_id": f"d{number % 1000}", "state": "INIT"}))
-    gone, allowed = Deadline(), Allowed(seconds=10.0)
+    gone, allowed = Deadline(), Allowed(seconds=5.0)
     gone.give_up()
     for documents in (table, list(table)):
         with pytest.raises(Refused, match=r"on \[3000\] documents") as refused:
