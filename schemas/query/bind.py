@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from functools import singledispatchmethod
 from typing import Any
 
 from schemas.errors import Refused
@@ -75,24 +74,31 @@ class _Binder:
     now: int | None
     scope: str
 
-    @singledispatchmethod
     def bind(self, query: Query) -> Condition:
+        match query:
+            case MatchAll():
+                return Everything()
+            case MatchNone():
+                return Nothing()
+            case Ids():
+                return self._leaf(Terms(field="_id", values=query.values))
+            case Exists():
+                return self._exists(query)
+            case Leaf():
+                return self._leaf(query)
+            case MultiField():
+                return self._multi_field(query)
+            case Written():
+                return self.bind(query.meaning)
+            case ConstantScore():
+                return self.bind(query.filter)
+            case Bool():
+                return self._bool(query)
+            case Nested():
+                return self._nested(query)
         raise TypeError(type(query).__name__)
 
-    @bind.register
-    def _(self, query: MatchAll) -> Condition:
-        return Everything()
-
-    @bind.register
-    def _(self, query: MatchNone) -> Condition:
-        return Nothing()
-
-    @bind.register
-    def _(self, query: Ids) -> Condition:
-        return self.bind(Terms(field="_id", values=query.values))
-
-    @bind.register
-    def _(self, query: Leaf) -> Condition:
+    def _leaf(self, query: Leaf) -> Condition:
         field = find_field(self.types, query.field, self.scope)
         if field is not None:
             return self._by_value(query, field) if field.type == "any" else self._typed(query, field)
@@ -101,8 +107,7 @@ class _Binder:
         wanted = self._typed(query, Field("_id", "keyword"))
         return IdOf(frozenset(map(text_of, wanted.values))) if isinstance(wanted, OneOf) else Nothing()
 
-    @bind.register
-    def _(self, query: Exists) -> Condition:
+    def _exists(self, query: Exists) -> Condition:
         if self.types is RECORDS:
             field = find_field(RECORDS, query.field, self.scope)
             return Nothing() if field is None else Present(field)
@@ -114,8 +119,7 @@ class _Binder:
         found = {field: None for name in names if (field := find_field(self.types, name, self.scope)) is not None}
         return at_least(1, tuple(Present(field) for field in found))
 
-    @bind.register
-    def _(self, query: MultiField) -> Condition:
+    def _multi_field(self, query: MultiField) -> Condition:
         parts: dict[Condition, None] = {}
         for pattern, _ in query.boosts:
             if "*" not in pattern:
@@ -136,16 +140,7 @@ class _Binder:
         except Refused:
             return Nothing()  # a text that is no date can't be in a date field: the other fields count
 
-    @bind.register
-    def _(self, query: Written) -> Condition:
-        return self.bind(query.meaning)
-
-    @bind.register
-    def _(self, query: ConstantScore) -> Condition:
-        return self.bind(query.filter)
-
-    @bind.register
-    def _(self, query: Bool) -> Condition:
+    def _bool(self, query: Bool) -> Condition:
         needed = [self.bind(clause) for clause in (*query.must, *query.filter)]
         optional = tuple(self.bind(clause) for clause in query.should)
         unwanted = [Not(self.bind(clause)) for clause in query.must_not]
@@ -156,20 +151,17 @@ class _Binder:
             count = max(count, required(query.minimum_should_match, len(optional)))
         return every(*needed, at_least(count, optional), *unwanted)
 
-    @bind.register
-    def _(self, query: Nested) -> Condition:
-        if self.types is RECORDS:
-            field = find_field(RECORDS, query.path, self.scope)
-            inner = bind(query.query, RECORDS, self.now, query.path)
-            return Nothing() if field is None else Inside(field, inner)
-        type_ = self.types.get(query.path)
-        if type_ != "nested":
+    def _nested(self, query: Nested) -> Condition:
+        if self.types is not RECORDS and (type_ := self.types.get(query.path)) != "nested":
             if query.ignore_unmapped:
                 return Nothing()
             why = "failed to find nested object" if type_ is None else "nested object"
             end = "" if type_ is None else " is not of nested type"
             raise uncreatable(f"[nested] {why} under path [{query.path}]{end}")
         inner = bind(query.query, self.types, self.now, query.path)
+        if self.types is RECORDS:
+            field = find_field(RECORDS, query.path, self.scope)
+            return Nothing() if field is None else Inside(field, inner)
         steps = [query.path]
         while (above := nested_path(self.types, steps[0])) != self.scope:
             if not above:
@@ -188,8 +180,7 @@ class _Binder:
 
         if not isinstance(query, Range):
             return ByValue(field, part("keyword"), part("double"), part("boolean"))
-        dates = self._dates(query, field)
-        numbers = part("double")
+        dates, numbers = self._dates(query, field), part("double")
         if dates is not None and (query.format is not None or isinstance(numbers, Nothing)):
             numbers = replace(dates, field=replace(field, type="double"))
         return ByValue(field, part("keyword"), numbers, Nothing(), dates)
@@ -202,18 +193,34 @@ class _Binder:
                 raise
             return None
 
-    @singledispatchmethod
     def _typed(self, query: Leaf, field: Field) -> Condition:
         """A leaf on a field of one type."""
+        match query:
+            case Term():
+                return self._one_of(field, (query.value,), query.case_insensitive)
+            case Terms():
+                return self._one_of(field, query.values)
+            case Range():
+                return self._between(query, field)
+            case Prefix():
+                return self._fits("prefix", field, literal(query.value) + ".*", query.case_insensitive)
+            case Wildcard():
+                return self._fits("wildcard", field, wildcard_to_re2(query.pattern), query.case_insensitive)
+            case MatchPhrase(prefix=True) if field.type == "keyword":
+                return Fits(field, literal(text_of(query.text)) + ".*")
+            case Match() | MatchPhrase() if field.type != "text":
+                try:
+                    return self._one_of(field, (query.text,))
+                except Refused:
+                    if query.lenient:
+                        return Nothing()
+                    raise
+            case Match():
+                return self._words(query, field)
+            case MatchPhrase():
+                phrase = tuple(words(text_of(query.text)))
+                return Phrase(field, phrase, query.prefix) if phrase else Nothing()
         raise TypeError(type(query).__name__)
-
-    @_typed.register
-    def _(self, query: Term, field: Field) -> Condition:
-        return self._one_of(field, (query.value,), query.case_insensitive)
-
-    @_typed.register
-    def _(self, query: Terms, field: Field) -> Condition:
-        return self._one_of(field, query.values)
 
     def _one_of(self, field: Field, wanted: tuple[Scalar, ...], folded: bool = False) -> Condition:
         if not wanted:
@@ -227,14 +234,19 @@ class _Binder:
         folded = folded and field.type == "keyword"
         return OneOf(field, frozenset(str(one).lower() for one in values) if folded else values, folded)
 
+    def _words(self, query: Match, field: Field) -> Condition:
+        wanted = tuple(words(text_of(query.text)))
+        if not wanted:
+            return Everything() if query.zero_terms == "ALL" else Nothing()
+        needed = len(wanted) if query.operator == "AND" else 1
+        if query.operator == "OR" and query.minimum_should_match is not None:
+            needed = max(1, required(query.minimum_should_match, len(wanted)))
+        return Words(field, wanted, needed)
+
     def _date(self, value: Scalar, **settings: Any) -> int:
         if isinstance(value, bool):
             raise Refused(400, f"failed to parse date field [{text_of(value)}]", "parse_exception")
         return parse_date(value, now=self.now, **settings)
-
-    @_typed.register
-    def _(self, query: Range, field: Field) -> Condition:
-        return self._between(query, field)
 
     def _between(self, query: Range, field: Field) -> Between:
         def read(bound: Scalar | None, round_up: bool) -> Scalar | None:
@@ -245,14 +257,6 @@ class _Binder:
         lower, upper = read(query.lower, not query.include_lower), read(query.upper, query.include_upper)
         return Between(field, lower, upper, query.include_lower, query.include_upper)
 
-    @_typed.register
-    def _(self, query: Prefix, field: Field) -> Condition:
-        return self._fits("prefix", field, literal(query.value) + ".*", query.case_insensitive)
-
-    @_typed.register
-    def _(self, query: Wildcard, field: Field) -> Condition:
-        return self._fits("wildcard", field, wildcard_to_re2(query.pattern), query.case_insensitive)
-
     def _fits(self, clause: str, field: Field, expression: str, folded: bool) -> Condition:
         if field.type not in ("keyword", "text"):
             raise uncreatable(
@@ -260,35 +264,6 @@ class _Binder:
                 f"which is of type [{field.type}]"
             )
         return Fits(field, expression, folded)
-
-    @_typed.register
-    def _(self, query: Match, field: Field) -> Condition:
-        if field.type != "text":
-            return self._lenient(query, field)
-        wanted = tuple(words(text_of(query.text)))
-        if not wanted:
-            return Everything() if query.zero_terms == "ALL" else Nothing()
-        needed = len(wanted) if query.operator == "AND" else 1
-        if query.operator == "OR" and query.minimum_should_match is not None:
-            needed = max(1, required(query.minimum_should_match, len(wanted)))
-        return Words(field, wanted, needed)
-
-    @_typed.register
-    def _(self, query: MatchPhrase, field: Field) -> Condition:
-        if field.type == "keyword" and query.prefix:
-            return Fits(field, literal(text_of(query.text)) + ".*")
-        if field.type != "text":
-            return self._lenient(query, field)
-        phrase = tuple(words(text_of(query.text)))
-        return Phrase(field, phrase, query.prefix) if phrase else Nothing()
-
-    def _lenient(self, query: Match | MatchPhrase, field: Field) -> Condition:
-        try:
-            return self._one_of(field, (query.text,))
-        except Refused:
-            if query.lenient:
-                return Nothing()
-            raise
 
 
 def typed(type_: FieldType, value: Scalar) -> Scalar:

@@ -23,37 +23,15 @@ _ISO = re.compile(
 _TOKENS = re.compile(r"'([^']*)'|([A-Za-z])\2*|.")
 """A literal in quotes, a run of one letter, or a character that stands for itself."""
 _MATH = re.compile(r"([+-])(\d*)([yMwdhHms])|/([yMwdhHms])")
-_ISO_FORMATS = frozenset(
-    [
-        "strict_date_optional_time",
-        "date_optional_time",
-        "strict_date_time",
-        "date_time",
-        "strict_date",
-        "date",
-        "iso8601",
-        "strict_date_optional_time_nanos",
-        "strict_date_time_no_millis",
-        "date_time_no_millis",
-        "strict_year",
-        "year",
-        "strict_year_month",
-        "year_month",
-        "strict_year_month_day",
-        "year_month_day",
-        "strict_date_hour_minute_second",
-        "date_hour_minute_second",
-        "strict_date_hour_minute_second_millis",
-        "date_hour_minute_second_millis",
-        "strict_date_hour_minute",
-        "date_hour_minute",
-        "strict_date_hour",
-        "date_hour",
-    ]
+_ISO_NAMES = """
+    date_optional_time date_time date date_time_no_millis year year_month year_month_day date_hour_minute_second
+    date_hour_minute_second_millis date_hour_minute date_hour
+"""
+_ISO_FORMATS = frozenset(("iso8601", "strict_date_optional_time_nanos")).union(
+    *({name, f"strict_{name}"} for name in _ISO_NAMES.split())
 )
 _PATTERN_PARTS = {
-    "yyyy": r"(?P<y>\d{4})",
-    "uuuu": r"(?P<y>\d{4})",
+    **dict.fromkeys(("yyyy", "uuuu"), r"(?P<y>\d{4})"),
     "MM": r"(?P<mo>\d\d)",
     "M": r"(?P<mo>\d\d?)",
     "dd": r"(?P<d>\d\d)",

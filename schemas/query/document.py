@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import singledispatch
 from typing import Any
 
 from schemas.query.field_clauses import FIELD_CLAUSES
@@ -39,65 +38,31 @@ def to_document(query: Query) -> dict[str, Any]:
     return {name: {**members, **ends}}
 
 
-@singledispatch
 def _members(query: Query) -> tuple[str, dict[str, Any]]:
     """The name of a clause and its members."""
+    match query:
+        case MatchAll():
+            return "match_all", {}
+        case MatchNone():
+            return "match_none", {}
+        case Terms():
+            return "terms", {query.field: list(query.values)}
+        case Exists():
+            return "exists", {"field": query.field}
+        case Ids():
+            return "ids", {"values": list(query.values)}
+        case ConstantScore():
+            return "constant_score", {"filter": to_document(query.filter)}
+        case Written():
+            return query.kind, query.settings
+        case Bool():
+            parts = {"must": query.must, "filter": query.filter, "must_not": query.must_not, "should": query.should}
+            members: dict[str, Any] = {name: list(map(to_document, part)) for name, part in parts.items() if part}
+            members["adjust_pure_negative"] = query.adjust_pure_negative
+            if query.minimum_should_match is not None:
+                members["minimum_should_match"] = query.minimum_should_match
+            return "bool", members
+        case Nested():
+            inner = {"query": to_document(query.query), "path": query.path}
+            return "nested", {**inner, "ignore_unmapped": query.ignore_unmapped, "score_mode": query.score_mode}
     raise TypeError(f"{type(query).__name__} stands inside another clause only")
-
-
-@_members.register
-def _(query: MatchAll) -> tuple[str, dict[str, Any]]:
-    return "match_all", {}
-
-
-@_members.register
-def _(query: MatchNone) -> tuple[str, dict[str, Any]]:
-    return "match_none", {}
-
-
-@_members.register
-def _(query: Terms) -> tuple[str, dict[str, Any]]:
-    return "terms", {query.field: list(query.values)}
-
-
-@_members.register
-def _(query: Exists) -> tuple[str, dict[str, Any]]:
-    return "exists", {"field": query.field}
-
-
-@_members.register
-def _(query: Ids) -> tuple[str, dict[str, Any]]:
-    return "ids", {"values": list(query.values)}
-
-
-@_members.register
-def _(query: ConstantScore) -> tuple[str, dict[str, Any]]:
-    return "constant_score", {"filter": to_document(query.filter)}
-
-
-@_members.register
-def _(query: Written) -> tuple[str, dict[str, Any]]:
-    return query.kind, query.settings
-
-
-@_members.register
-def _(query: Bool) -> tuple[str, dict[str, Any]]:
-    members: dict[str, Any] = {
-        name: list(map(to_document, clauses))
-        for name in ("must", "filter", "must_not", "should")
-        if (clauses := getattr(query, name))
-    }
-    members["adjust_pure_negative"] = query.adjust_pure_negative
-    if query.minimum_should_match is not None:
-        members["minimum_should_match"] = query.minimum_should_match
-    return "bool", members
-
-
-@_members.register
-def _(query: Nested) -> tuple[str, dict[str, Any]]:
-    return "nested", {
-        "query": to_document(query.query),
-        "path": query.path,
-        "ignore_unmapped": query.ignore_unmapped,
-        "score_mode": query.score_mode,
-    }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import singledispatch
 from typing import Any, Protocol
 
 import numpy as np
@@ -190,43 +189,33 @@ def compile_condition(condition: Condition) -> Test:
     >>> hot(Documents([{"cpu": 95}, {}, {"cpu": 10.5}, {"cpu": [1, 99]}])).tolist()
     [True, False, False, True]
     """
-    return _compile(condition)
-
-
-@singledispatch
-def _compile(condition: Condition) -> Test:
+    match condition:
+        case Everything():
+            return lambda rows: np.ones(len(rows), bool)
+        case Nothing():
+            return lambda rows: np.zeros(len(rows), bool)
+        case IdOf(ids):
+            return lambda rows: np.fromiter((id in ids for id in rows.ids()), bool, len(rows))
+        case Present(field):
+            return lambda rows: rows.present(field)
+        case OnField():
+            return _FieldTest(condition)
+        case Anywhere(pattern, part):
+            return _anywhere(compile_wildcard(pattern), _value_test(part))
+        case Every(parts):
+            return _every([compile_condition(part) for part in parts])
+        case AtLeast(needed, parts):
+            tests = [compile_condition(part) for part in parts]
+            return lambda rows: sum((test(rows) for test in tests), np.zeros(len(rows), np.int64)) >= needed
+        case Not(part):
+            wanted = compile_condition(part)
+            return lambda rows: ~wanted(rows)
+        case Inside(field, part):
+            return _inside(field, compile_condition(part))
     raise TypeError(type(condition).__name__)
 
 
-@_compile.register
-def _(condition: Everything) -> Test:
-    return lambda rows: np.ones(len(rows), bool)
-
-
-@_compile.register
-def _(condition: Nothing) -> Test:
-    return lambda rows: np.zeros(len(rows), bool)
-
-
-@_compile.register
-def _(condition: IdOf) -> Test:
-    return lambda rows: np.fromiter((id in condition.ids for id in rows.ids()), bool, len(rows))
-
-
-@_compile.register
-def _(condition: Present) -> Test:
-    return lambda rows: rows.present(condition.field)
-
-
-@_compile.register
-def _(condition: OnField) -> Test:
-    return _FieldTest(condition)
-
-
-@_compile.register
-def _(condition: Anywhere) -> Test:
-    named, test = compile_wildcard(condition.pattern), _value_test(condition.part)
-
+def _anywhere(named: Callable[[str], bool], test: ValueTest) -> Test:
     def anywhere(rows: Rows) -> BoolArray:
         found = (any(test(value) and named(path) for path, value in each) for each in rows.leaves())
         return np.fromiter(found, bool, len(rows))
@@ -234,10 +223,7 @@ def _(condition: Anywhere) -> Test:
     return anywhere
 
 
-@_compile.register
-def _(condition: Every) -> Test:
-    tests = [_compile(part) for part in condition.parts]
-
+def _every(tests: Sequence[Test]) -> Test:
     def every(rows: Rows) -> BoolArray:
         found = tests[0](rows)
         for test in tests[1:]:
@@ -249,31 +235,9 @@ def _(condition: Every) -> Test:
     return every
 
 
-@_compile.register
-def _(condition: AtLeast) -> Test:
-    tests, needed = [_compile(part) for part in condition.parts], condition.needed
-
-    def at_least(rows: Rows) -> BoolArray:
-        count = np.zeros(len(rows), np.int64)
-        for test in tests:
-            count += test(rows)
-        return count >= needed
-
-    return at_least
-
-
-@_compile.register
-def _(condition: Not) -> Test:
-    test = _compile(condition.part)
-    return lambda rows: ~test(rows)
-
-
-@_compile.register
-def _(condition: Inside) -> Test:
-    test = _compile(condition.part)
-
+def _inside(field: Field, test: Test) -> Test:
     def inside(rows: Rows) -> BoolArray:
-        inner, owners = rows.objects(condition.field)
+        inner, owners = rows.objects(field)
         found = np.zeros(len(rows), bool)
         if owners:
             found[np.array(owners)[test(inner)]] = True
@@ -361,32 +325,37 @@ def _within(numbers: npt.NDArray[np.float64], condition: Between) -> BoolArray:
     return found
 
 
-@singledispatch
 def _value_test(condition: Condition) -> ValueTest:
     """A test of one value, as it stands in a document."""
+    match condition:
+        case Nothing():
+            return lambda value: False
+        case Present():
+            return holds_value
+        case OneOf(_, values, folded):
+            return _typed(condition, (lambda value: value.lower() in values) if folded else values.__contains__)
+        case Between():
+            return _typed(condition, _between(condition))
+        case Fits(_, expression, folded):
+            return _typed(condition, compile_expression(expression, folded))
+        case Words(_, wanted, needed):
+            return _converted(condition, _has_words(wanted, needed))
+        case Phrase(_, phrase, prefix):
+            return _converted(condition, lambda text: has_phrase(words(text), list(phrase), prefix))
+        case ByValue():
+            return _by_value(condition)
     raise TypeError(type(condition).__name__)
 
 
-@_value_test.register
-def _(condition: Nothing) -> ValueTest:
-    return lambda value: False
+def _has_words(wanted: Sequence[str], needed: int) -> ValueTest:
+    def test(text: str) -> bool:
+        there = set(words(text))
+        return sum(word in there for word in wanted) >= needed
+
+    return test
 
 
-@_value_test.register
-def _(condition: Present) -> ValueTest:
-    return holds_value
-
-
-@_value_test.register
-def _(condition: OneOf) -> ValueTest:
-    wanted = condition.values
-    if condition.folded:
-        return _typed(condition, lambda value: value.lower() in wanted)
-    return _typed(condition, wanted.__contains__)
-
-
-@_value_test.register
-def _(condition: Between) -> ValueTest:
+def _between(condition: Between) -> ValueTest:
     lower: Any = condition.lower
     upper: Any = condition.upper
     include_lower, include_upper = condition.include_lower, condition.include_upper
@@ -398,33 +367,10 @@ def _(condition: Between) -> ValueTest:
             return False
         return bool(value == value)
 
-    return _typed(condition, test)
+    return test
 
 
-@_value_test.register
-def _(condition: Fits) -> ValueTest:
-    return _typed(condition, compile_expression(condition.expression, condition.folded))
-
-
-@_value_test.register
-def _(condition: Words) -> ValueTest:
-    wanted, needed = condition.words, condition.needed
-
-    def test(text: str) -> bool:
-        there = set(words(text))
-        return sum(word in there for word in wanted) >= needed
-
-    return _converted(condition, test)
-
-
-@_value_test.register
-def _(condition: Phrase) -> ValueTest:
-    phrase, prefix = list(condition.words), condition.prefix
-    return _converted(condition, lambda text: has_phrase(words(text), phrase, prefix))
-
-
-@_value_test.register
-def _(condition: ByValue) -> ValueTest:
+def _by_value(condition: ByValue) -> ValueTest:
     texts, numbers, booleans = map(_value_test, (condition.texts, condition.numbers, condition.booleans))
     dates = None if condition.dates is None else _value_test(condition.dates)
 

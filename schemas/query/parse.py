@@ -12,7 +12,7 @@ from typing import Any
 from schemas.errors import Refused
 from schemas.query.errors import DEFAULT_LIMITS, Limits, TooComplex, malformed, suggestion, wrong_value
 from schemas.query.field_clauses import FIELD_CLAUSES, read_operator, read_text, read_zero_terms
-from schemas.query.query_string import parse_query_string
+from schemas.query.query_string import QueryString
 from schemas.query.read import Reader, text_of, token
 from schemas.query.tree import (
     Bool,
@@ -237,8 +237,8 @@ class _Parser:
                 raise wrong_value("cannot use [fields] and [default_field] parameter together in [query_string]")
             fields = None if default_field == "*" else ((text_of(reader.scalar("default_field", default_field)), 1.0),)
         zone = reader.take("time_zone")
-        meaning = parse_query_string(
-            _escaped(text) if reader.flag("escape", False) else text,
+        meaning = QueryString(
+            text=_escaped(text) if reader.flag("escape", False) else text,
             make=lambda leaf: _over(leaf, fields),
             operator=read_operator(reader, "default_operator"),
             lenient=reader.flag("lenient", fields is None),
@@ -246,7 +246,7 @@ class _Parser:
             leading_wildcard=reader.flag("allow_leading_wildcard", True),
             zone=None if zone is None else text_of(reader.scalar("time_zone", zone)),
             limits=self._limits,
-        )
+        ).parse()
         reader.accept(analyzer=("standard",), quote_analyzer=("standard",), type=("best_fields",), fuzziness=())
         reader.accept(analyze_wildcard=(), fuzzy_prefix_length=(), fuzzy_max_expansions=(), fuzzy_transpositions=())
         reader.accept(phrase_slop=(0, "0"), max_determinized_states=(), enable_position_increments=(), rewrite=())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from schemas.query.errors import Limits, malformed
 from schemas.query.tree import (
@@ -39,58 +39,41 @@ _TOKEN = re.compile(
 )
 
 
-def parse_query_string(
-    text: str,
-    *,
-    make: Make,
-    operator: Operator,
-    lenient: bool,
-    minimum_should_match: str | None,
-    leading_wildcard: bool,
-    zone: str | None,
-    limits: Limits,
-) -> Query:
-    """The tree of a query_string: words, "phrases", field:value, wildcards, ranges, AND OR NOT + - and brackets.
+@dataclass
+class QueryString:
+    """A query_string: words, "phrases", field:value, wildcards, ranges, AND OR NOT + - and brackets.
 
-    Raises ``Refused`` (400) for anything malformed, and for regular expressions, fuzziness and boosts inside.
+    ``parse`` raises ``Refused`` (400) for anything malformed, and for regular expressions, fuzziness and boosts inside.
     """
-    if not text.strip():
-        return MatchNone()
-    parser = _Parser(text, make, operator, lenient, leading_wildcard, zone, limits)
-    query = parser.whole()
-    if minimum_should_match is not None and isinstance(query, Bool):
-        return replace(query, minimum_should_match=minimum_should_match)
-    return query
 
+    text: str
+    make: Make
+    operator: Operator
+    lenient: bool
+    minimum_should_match: str | None
+    leading_wildcard: bool
+    zone: str | None
+    limits: Limits
 
-class _Parser:
-    def __init__(
-        self,
-        text: str,
-        make: Make,
-        operator: Operator,
-        lenient: bool,
-        leading_wildcard: bool,
-        zone: str | None,
-        limits: Limits,
-    ) -> None:
-        self._text = text
-        self._make = make
-        self._operator = operator
-        self._lenient = lenient
-        self._leading_wildcard = leading_wildcard
-        self._zone = zone
-        self._tokens = self._split(text)
-        if len(self._tokens) > limits.clauses:
-            raise malformed(f"maxClauseCount is set to {limits.clauses}")
-        self._at = 0
-        self._depth = limits.depth
+    def parse(self) -> Query:
+        """The tree."""
+        if not self.text.strip():
+            return MatchNone()
+        self._tokens, self._at = self._split(), 0
+        if len(self._tokens) > self.limits.clauses:
+            raise malformed(f"maxClauseCount is set to {self.limits.clauses}")
+        query = self._clauses(self.make, 0)
+        if self._at < len(self._tokens):
+            raise self._wrong()
+        if self.minimum_should_match is not None and isinstance(query, Bool):
+            return replace(query, minimum_should_match=self.minimum_should_match)
+        return query
 
-    def _split(self, text: str) -> list[tuple[str, str]]:
+    def _split(self) -> list[tuple[str, str]]:
         tokens: list[tuple[str, str]] = []
         position = 0
-        while position < len(text.rstrip()):
-            found = _TOKEN.match(text, position)
+        while position < len(self.text.rstrip()):
+            found = _TOKEN.match(self.text, position)
             if found is None or found.lastgroup is None:
                 raise self._wrong()
             tokens.append((found.lastgroup, found[found.lastgroup]))
@@ -98,19 +81,13 @@ class _Parser:
         return tokens
 
     def _wrong(self, why: str = "") -> Exception:
-        return malformed(f"Failed to parse query [{self._text}]{': ' + why if why else ''}")
-
-    def whole(self) -> Query:
-        query = self._clauses(self._make, 0)
-        if self._at < len(self._tokens):
-            raise self._wrong()
-        return query
+        return malformed(f"Failed to parse query [{self.text}]{': ' + why if why else ''}")
 
     def _peek(self) -> tuple[str, str]:
         return self._tokens[self._at] if self._at < len(self._tokens) else ("", "")
 
     def _clauses(self, make: Make, depth: int) -> Query:
-        if depth > self._depth:
+        if depth > self.limits.depth:
             raise self._wrong("too deep")
         must: list[Query] = []
         must_not: list[Query] = []
@@ -136,7 +113,7 @@ class _Parser:
             follows_or = follows[0] == "operator" and follows[1] in ("OR", "||")
             if sign == "-":
                 must_not.append(clause)
-            elif sign == "+" or next_and or joined_by_and or (self._operator == "AND" and not follows_or):
+            elif sign == "+" or next_and or joined_by_and or (self.operator == "AND" and not follows_or):
                 must.append(clause)
             else:
                 should.append(clause)
@@ -163,7 +140,7 @@ class _Parser:
                 return Exists(field=_unescaped(self._value()))
             return self._clause(_on(field), depth)
         if kind == "phrase":
-            return make(MatchPhrase(field="", text=_unescaped(value), lenient=self._lenient))
+            return make(MatchPhrase(field="", text=_unescaped(value), lenient=self.lenient))
         if kind == "range":
             return make(self._range(value))
         if kind == "compare":
@@ -192,7 +169,7 @@ class _Parser:
             upper=bounds[1],
             include_lower=text[0] == "[",
             include_upper=text[-1] == "]",
-            time_zone=self._zone,
+            time_zone=self.zone,
         )
 
     def _compare(self, text: str) -> Leaf:
@@ -200,17 +177,17 @@ class _Parser:
         assert sign is not None
         bound, including = _unescaped(text[sign.end() :]), sign[0].endswith("=")
         if sign[0].startswith(">"):
-            return Range(field="", lower=bound, include_lower=including, time_zone=self._zone)
-        return Range(field="", upper=bound, include_upper=including, time_zone=self._zone)
+            return Range(field="", lower=bound, include_lower=including, time_zone=self.zone)
+        return Range(field="", upper=bound, include_upper=including, time_zone=self.zone)
 
     def _word(self, word: str) -> Leaf:
         if re.search(r"(?<!\\)[~^]", word):
             raise self._wrong("fuzziness (~) and boosts (^) are not supported inside query_string")
         if re.search(r"(?<!\\)[*?]", word):
-            if not self._leading_wildcard and word[0] in "*?":
+            if not self.leading_wildcard and word[0] in "*?":
                 raise self._wrong("'*' or '?' not allowed as first character in WildcardQuery")
             return Exists(field="") if word == "*" else Wildcard(field="", pattern=word, case_insensitive=True)
-        return Match(field="", text=_unescaped(word), lenient=self._lenient)
+        return Match(field="", text=_unescaped(word), lenient=self.lenient)
 
 
 def _on(field: str) -> Make:

@@ -13,7 +13,7 @@ The tree holds what was asked, not how to find it: ``bind`` turns it into condit
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 Scalar = str | int | float | bool
@@ -29,7 +29,9 @@ class Query:
 
     def children(self) -> tuple[Query, ...]:
         """The clauses directly inside this one."""
-        return ()
+        values = [getattr(self, each.name) for each in fields(self)]
+        several = [value if isinstance(value, tuple) else (value,) for value in values]
+        return tuple(clause for clauses in several for clause in clauses if isinstance(clause, Query))
 
     def fields(self) -> frozenset[str]:
         """Every field (or field pattern) that the clause and those inside it look at.
@@ -166,20 +168,12 @@ class Bool(Query):
     adjust_pure_negative: bool = True
     minimum_should_match: str | None = None
 
-    def children(self) -> tuple[Query, ...]:
-        """All clauses."""
-        return (*self.must, *self.filter, *self.must_not, *self.should)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConstantScore(Query):
     """What ``filter`` matches, with the boost as the score."""
 
     filter: Query
-
-    def children(self) -> tuple[Query, ...]:
-        """The filter."""
-        return (self.filter,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,10 +185,6 @@ class Nested(Query):
     score_mode: str = "avg"
     ignore_unmapped: bool = False
 
-    def children(self) -> tuple[Query, ...]:
-        """The query on the nested objects."""
-        return (self.query,)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MultiField(Query):
@@ -205,6 +195,10 @@ class MultiField(Query):
 
     boosts: tuple[tuple[str, float], ...]
     leaf: Leaf
+
+    def children(self) -> tuple[Query, ...]:
+        """None: the leaf has no field of its own."""
+        return ()
 
     def fields(self) -> frozenset[str]:
         """The names and patterns."""
@@ -221,7 +215,3 @@ class Written(Query):
     kind: str
     meaning: Query
     settings: dict[str, Any] = field(compare=True, hash=False)
-
-    def children(self) -> tuple[Query, ...]:
-        """What the shorthand means."""
-        return (self.meaning,)

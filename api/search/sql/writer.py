@@ -7,8 +7,7 @@ negated or counted does that make a difference, and there it is taken as false.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
-from functools import singledispatchmethod
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 import duckdb
@@ -101,93 +100,62 @@ class Writer:
         """A name for the item of a lambda that no enclosing one has."""
         return f"x{self._variables}"
 
-    @singledispatchmethod
     def condition(self, condition: Condition) -> str:
         """The SQL of a condition."""
+        match condition:
+            case Everything():
+                return "true"
+            case Nothing():
+                return "false"
+            case IdOf(ids):
+                return self._among("id", sorted(ids))
+            case OneOf(field, values, folded):
+                among = sorted(values, key=str)
+                return self._any(field, lambda value: self._among(f"lower({value})" if folded else value, among))
+            case Between():
+                return self._any_word(condition.field, lambda value: self._between(condition, value))
+            case Present(field):
+                return self._any(field, lambda value: f"{value} IS NOT NULL")
+            case Fits(field, expression, folded):
+                bound, options = self.parameters.add(expression), "si" if folded else "s"
+                return self._any_word(field, lambda value: f"regexp_full_match({value}, {bound}, '{options}')")
+            case Words(field, words_, needed):
+                return self._any(field, lambda value: self._count(map(self._contains(value), words_), needed))
+            case Phrase(field, phrase, prefix):
+                bound = self.parameters.add(" ".join(phrase))
+                return self._any(field, lambda value: f"{_PHRASE}({value}, {bound}, {prefix})")
+            case Every(parts):
+                return f"({' AND '.join(map(self.condition, parts))})"
+            case AtLeast(1, parts):
+                return f"({' OR '.join(map(self.condition, parts))})"
+            case AtLeast(needed, parts):
+                return self._count(map(self.condition, parts), needed)
+            case Not(Present(field)):
+                column = self.column(field)
+                return "true" if column is None else f"{column} IS NULL"
+            case Not(part):
+                return f"NOT coalesce({self.condition(part)}, false)"
+            case Inside(field, part):
+                item = self.variable()
+                inner = self.within(field.path, item).condition(part)
+                return self._any(
+                    field, lambda value: f"coalesce(len(list_filter({value}, lambda {item}: {inner})) > 0, false)"
+                )
         raise TypeError(type(condition).__name__)
 
-    @condition.register
-    def _(self, condition: Everything) -> str:
-        return "true"
+    def _between(self, condition: Between, value: str) -> str:
+        parts = []
+        if condition.lower is not None:
+            parts.append(f"{value} >{'=' if condition.include_lower else ''} {self._bound(condition.lower)}")
+        if condition.upper is not None:
+            parts.append(f"{value} <{'=' if condition.include_upper else ''} {self._bound(condition.upper)}")
+        return f"({' AND '.join(parts)})" if parts else f"{value} IS NOT NULL"
 
-    @condition.register
-    def _(self, condition: Nothing) -> str:
-        return "false"
+    def _contains(self, value: str) -> Callable[[str], str]:
+        return lambda word: f"list_contains({_WORDS}({value}), {self.parameters.add(word)})"
 
-    @condition.register
-    def _(self, condition: IdOf) -> str:
-        return self._among("id", sorted(condition.ids))
-
-    @condition.register
-    def _(self, condition: OneOf) -> str:
-        values = sorted(condition.values, key=str)
-        return self._any(
-            condition.field, lambda value: self._among(f"lower({value})" if condition.folded else value, values)
-        )
-
-    @condition.register
-    def _(self, condition: Between) -> str:
-        def test(value: str) -> str:
-            parts = []
-            if condition.lower is not None:
-                parts.append(f"{value} >{'=' if condition.include_lower else ''} {self._bound(condition.lower)}")
-            if condition.upper is not None:
-                parts.append(f"{value} <{'=' if condition.include_upper else ''} {self._bound(condition.upper)}")
-            return f"({' AND '.join(parts)})" if parts else f"{value} IS NOT NULL"
-
-        return self._any_word(condition.field, test)
-
-    @condition.register
-    def _(self, condition: Present) -> str:
-        return self._any(condition.field, lambda value: f"{value} IS NOT NULL")
-
-    @condition.register
-    def _(self, condition: Fits) -> str:
-        expression, options = self.parameters.add(condition.expression), "si" if condition.folded else "s"
-        return self._any_word(condition.field, lambda value: f"regexp_full_match({value}, {expression}, '{options}')")
-
-    @condition.register
-    def _(self, condition: Words) -> str:
-        def test(value: str) -> str:
-            found = [
-                f"CASE WHEN list_contains({_WORDS}({value}), {self.parameters.add(word)}) THEN 1 ELSE 0 END"
-                for word in condition.words
-            ]
-            return f"({' + '.join(found)}) >= {condition.needed}"
-
-        return self._any(condition.field, test)
-
-    @condition.register
-    def _(self, condition: Phrase) -> str:
-        phrase = self.parameters.add(" ".join(condition.words))
-        return self._any(condition.field, lambda value: f"{_PHRASE}({value}, {phrase}, {condition.prefix})")
-
-    @condition.register
-    def _(self, condition: Every) -> str:
-        return f"({' AND '.join(self.condition(part) for part in condition.parts)})"
-
-    @condition.register
-    def _(self, condition: AtLeast) -> str:
-        parts = [self.condition(part) for part in condition.parts]
-        if condition.needed == 1:
-            return f"({' OR '.join(parts)})"
-        return f"({' + '.join(f'CASE WHEN {part} THEN 1 ELSE 0 END' for part in parts)}) >= {condition.needed}"
-
-    @condition.register
-    def _(self, condition: Not) -> str:
-        if isinstance(condition.part, Present):
-            column = self.column(condition.part.field)
-            return "true" if column is None else f"{column} IS NULL"
-        return f"NOT coalesce({self.condition(condition.part)}, false)"
-
-    @condition.register
-    def _(self, condition: Inside) -> str:
-        column = self.column(condition.field)
-        if column is None:
-            return "false"
-        item = self.variable()
-        inner = self.within(condition.field.path, item).condition(condition.part)
-        return f"coalesce(len(list_filter({column}, lambda {item}: {inner})) > 0, false)"
+    def _count(self, parts: Iterable[str], needed: int) -> str:
+        return f"({' + '.join(f'CASE WHEN {part} THEN 1 ELSE 0 END' for part in parts)}) >= {needed}"
 
     def _any(self, field: Field, test: Callable[[str], str]) -> str:
         column = self.column(field)
