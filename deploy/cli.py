@@ -18,6 +18,7 @@ COMMANDS = {
     "broker": "Run a local Kafka.",
     "topics": "Create and repair Riverwatch's topics.",
     "tail": "Follow results or anomalies.",
+    "deadletters": "Show the records that could not be used, and why.",
     "detectors": "Create, start, stop and inspect detectors through the API.",
     "detect": "Find anomalies in a file, without Kafka.",
 }

@@ -60,7 +60,8 @@ class RunCheckpoint(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """One run's windowing of one source: exactly the fold of the records before ``offset``.
 
     ``closed_until`` is the end of the last window that was closed and sent. ``unread`` counts the records that were
-    deleted before they were read, ``dead_letters`` those that could not be used; ``note`` is what is to be said about
+    deleted before they were read, ``dead_letters`` by reason those that could not be used, ``counts`` what does
+    not count without being one (``streams.ingest.run_decoder``); ``note`` is what is to be said about
     the source to people.
     """
 
@@ -72,7 +73,8 @@ class RunCheckpoint(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     late: int
     records: int
     unread: int = 0
-    dead_letters: int = 0
+    dead_letters: dict[str, int] = {}
+    counts: dict[str, int] = {}
     note: str = ""
     windows: list[OpenWindow]
 

@@ -100,7 +100,7 @@ class SourceReport(_Event, tag="source.report", frozen=True, kw_only=True):
     """What became of the records of one source partition in one real-time run, and what hinders it.
 
     ``late`` counts the records whose window had closed before they came, ``unread`` those that retention deleted
-    before they were read, ``dead_letters`` those that could not be used: each since the run began to read the
+    before they were read, ``dead_letters`` by reason those that could not be used: each since the run began to read the
     partition. ``note`` is a sentence for people that names the topic (it was made anew, it trails the others), empty
     when there is nothing to say any more.
 
@@ -115,7 +115,7 @@ class SourceReport(_Event, tag="source.report", frozen=True, kw_only=True):
     epoch: int = 0
     late: int = 0
     unread: int = 0
-    dead_letters: int = 0
+    dead_letters: dict[str, int] = {}
     note: str = ""
 
 

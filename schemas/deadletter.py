@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from copy import copy
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 Reason = Literal[
     "malformed-json",
@@ -103,3 +103,23 @@ class DeadLetter:
             for name, value in zip(HEADERS, values, strict=True)
             if value is not None
         ]
+
+
+def read_letter(key: bytes | None, value: bytes | None, headers: Iterable[tuple[str, bytes]]) -> DeadLetter:
+    """The dead letter in a record of the topic; ``value_bytes`` and ``key_bytes`` are those of what it still holds.
+
+    Raises ``ValueError`` for a record that is none.
+
+    >>> letter = DeadLetter("m", 3, 7, "bad-time", "t: no time", None, b"{}", ("d", "e"))
+    >>> read_letter(letter.key, letter.value, letter.headers()) == letter
+    True
+    """
+    given = {name: content.decode(errors="replace") for name, content in headers}
+    try:
+        topic, partition, offset, reason, detail, detectors = (given[name] for name in HEADERS[:6])
+    except KeyError as missing:
+        raise ValueError(f"no dead letter: it has no header {missing}") from None
+    if reason not in get_args(Reason):
+        raise ValueError(f"no dead letter: its reason is {reason!r}")
+    names = tuple(filter(None, detectors.split(",")))
+    return DeadLetter(topic, int(partition), int(offset), reason, detail, key, value, names)  # type: ignore[arg-type]

@@ -23,7 +23,9 @@ class RunStatistics(msgspec.Struct, frozen=True, kw_only=True):
 
     ``rows`` is the most rows that one of its models has seen; ``scored_until`` the end of the last scored window.
     ``window_delay_ms`` is how long windows of its sources wait for late records now; ``window_delay_auto`` says that
-    this is measured.
+    this is measured. ``dead_letters`` counts by reason the records that the detector can't use, ``counts`` what else
+    does not count: points that its filter leaves out (``filtered``), values that stand for none (``missing``) and
+    others that are no numbers (``unusable``).
     """
 
     detector_id: str
@@ -37,6 +39,8 @@ class RunStatistics(msgspec.Struct, frozen=True, kw_only=True):
     scored_until: int | None
     window_delay_ms: int = 0
     window_delay_auto: bool = False
+    dead_letters: dict[str, int] = {}
+    counts: dict[str, int] = {}
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True):

@@ -79,7 +79,7 @@ class SourceShare(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     epoch: int = 0
     late: int = 0
     unread: int = 0
-    dead_letters: int = 0
+    dead_letters: dict[str, int] = {}
     note: str = ""
 
 

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from typing import Any, Protocol
+
+import structlog
 
 from schemas.deadletter import DeadLetter, Reason
 from streams.kafka.tp import TP
 from streams.settings import Settings
+
+log = structlog.get_logger()
+
+PAUSE = 60.0
+"""Seconds between two lines of the log about records that can't be used."""
 
 
 class Sender(Protocol):
@@ -25,6 +33,25 @@ class DeadLetters:
         self._topic = settings.topic("deadletter")
         self._outbox = outbox
         self.by_reason: Counter[tuple[str, Reason]] = Counter()
+        self._told = -PAUSE
+        self._untold = 0
+
+    def _tell(self, letter: DeadLetter) -> None:
+        """One line a minute, with an example: a producer may send nothing but such records."""
+        self._untold += 1
+        now = time.monotonic()
+        if now - self._told >= PAUSE:
+            log.warning(
+                "records can't be used",
+                count=self._untold,
+                topic=letter.topic,
+                partition=letter.partition,
+                offset=letter.offset,
+                reason=letter.reason,
+                detail=letter.detail,
+                detectors=",".join(letter.detectors),
+            )
+            self._told, self._untold = now, 0
 
     def count(self, letter: DeadLetter) -> None:
         """Count one that was sent in another way: the coordinator's are part of its transactions."""
@@ -33,6 +60,7 @@ class DeadLetters:
     async def send(self, letter: DeadLetter) -> None:
         """Dead-letter a record."""
         self.count(letter)
+        self._tell(letter)
         await self._outbox.send(self._topic, letter.value, key=letter.key, headers=letter.headers())
 
     async def reject(self, tp: TP, record: Any, reason: Reason, detail: str) -> None:

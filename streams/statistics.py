@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
+
 from schemas.command import Progress, encode_event
 from schemas.node import Model, Node, RunStatistics, encode_node
 from schemas.task import ROWS_TO_INIT
 from streams.dead_letters import DeadLetters
 from streams.detectors import Detectors
 from streams.ingest.agent import Ingest
+from streams.ingest.source import RunSource
 from streams.ingest.windows import RunWindows
 from streams.kafka.clock import KafkaClock
 from streams.kafka.outbox import Outbox
@@ -157,10 +161,19 @@ class Statistics:
                     records=sum(windows.records for windows in self._windows(owner)),
                     window_delay_ms=max((watermark.allowed for watermark in watermarks), default=plan.delay_ms or 0),
                     window_delay_auto=plan.delay_ms is None,
+                    dead_letters=dict(_sum(share.dead_letters for share in self._shares(owner))),
+                    counts=dict(_sum(share.counts for share in self._shares(owner))),
                     scored_until=max((share.merge.scored_until for share in shares), default=0),
                 )
             )
         return statistics
 
     def _windows(self, owner: str) -> list[RunWindows]:
-        return [source.runs[owner].windows for source in self._ingest.sources if owner in source.runs]
+        return [share.windows for share in self._shares(owner)]
+
+    def _shares(self, owner: str) -> list[RunSource]:
+        return [source.runs[owner] for source in self._ingest.sources if owner in source.runs]
+
+
+def _sum(counts: Iterable[Counter[str]]) -> Counter[str]:
+    return sum(counts, Counter())

@@ -74,7 +74,7 @@ class Checks:
             unit = _check_time_field(detector, samples, now)
             members = {"format": source.format, "points": source.points, "time_unit": unit}
             told.members |= {name: value for name, value in members.items() if value is not None}
-            told.warnings += _other_formats(samples)
+            told.warnings += [*_other_formats(samples), *_filtered(detector, samples)]
         if before is None:
             self._check_room(detector)
         if samples is not None:
@@ -164,6 +164,14 @@ def _other_formats(samples: Sequence[Sample]) -> list[str]:
         for sample in samples
         if sample.source.others and sample.source.format
     ]
+
+
+def _filtered(detector: Detector, samples: Sequence[Sample]) -> list[str]:
+    matches = compile_query(detector.filter_query)
+    records = [record for sample in samples for record in sample.records]
+    if not records or any(map(matches, records)):
+        return []
+    return [f"0 of {len(records)} sampled records match the filter"]
 
 
 def _holds(sample: Sample) -> str:

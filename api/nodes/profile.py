@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -34,6 +35,7 @@ TYPES = (
     "total_entities",
     "active_entities",
     "window_delay",
+    "records",
     "ad_task",
 )
 DEFAULT_TYPES = frozenset({"state", "error"})
@@ -139,6 +141,23 @@ def window_delay(detector: StoredDocument, runs: Sequence[RunStatistics]) -> str
     return f"auto, now {max(run.window_delay_ms for run in runs) / 1000:.1f} s"
 
 
+def records_of(runs: Sequence[RunStatistics]) -> dict[str, Any]:
+    """What became of the records of a running detector: those that count, and all others with the reason.
+
+    >>> records_of([])["used"]
+    0
+    """
+    counts = sum((Counter(run.counts) for run in runs), Counter[str]())
+    return {
+        "used": sum(run.records for run in runs),
+        "late": sum(run.late_records for run in runs),
+        "filtered": counts["filtered"],
+        "missing_values": counts["missing"],
+        "unusable_values": counts["unusable"],
+        "dead_letters": dict(sum((Counter(run.dead_letters) for run in runs), Counter[str]())),
+    }
+
+
 def _state(task: StoredDocument | None) -> str:
     return "RUNNING" if task is not None and task.source["state"] == "RUNNING" else "INIT"
 
@@ -163,6 +182,8 @@ def _run_profile(
         running = _state(task) == "RUNNING"
         rows = ROWS_TO_INIT if running else max((run.rows for _, run in runs), default=0)
         profile["init_progress"] = init_progress(rows, detector.source["detection_interval"]["period"])
+    if "records" in asked:
+        profile["records"] = records_of([run for _, run in runs])
     if many and "total_entities" in asked:
         profile["total_entities"] = sum(run.entities for _, run in runs)
     if many and "active_entities" in asked:

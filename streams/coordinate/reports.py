@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
@@ -31,7 +32,10 @@ def folded(ledger: Ledger, report: SourceReport) -> Ledger:
         epoch=report.epoch,
         late=max(before.late, report.late),
         unread=max(before.unread, report.unread),
-        dead_letters=max(before.dead_letters, report.dead_letters),
+        dead_letters={
+            reason: max(before.dead_letters.get(reason, 0), report.dead_letters.get(reason, 0))
+            for reason in before.dead_letters | report.dead_letters
+        },
         note=report.note[:NOTE_LENGTH],
     )
     if after == before:
@@ -45,13 +49,17 @@ def _most(sources: dict[str, dict[int, SourceShare]]) -> dict[str, dict[int, Sou
         return sources
     ranked = sorted(
         ((topic, partition, share) for topic, shares in sources.items() for partition, share in shares.items()),
-        key=lambda each: (bool(each[2].note), each[2].late + each[2].unread + each[2].dead_letters, *each[:2]),
+        key=lambda each: (bool(each[2].note), _count(each[2]), *each[:2]),
         reverse=True,
     )
     kept: dict[str, dict[int, SourceShare]] = {}
     for topic, partition, share in ranked[:SOURCES_KEPT]:
         kept.setdefault(topic, {})[partition] = share
     return kept
+
+
+def _count(share: SourceShare) -> int:
+    return share.late + share.unread + sum(share.dead_letters.values())
 
 
 def error_of(ledger: Ledger, indices: Iterable[str], sources: Mapping[str, object]) -> str:
@@ -82,8 +90,9 @@ def source_sentences(sources: Mapping[str, Mapping[int, SourceShare]]) -> Iterat
         if late := sum(share.late for share in shares.values()):
             yield late_sentence(late, topic)
     for topic, shares in sorted(sources.items()):
-        if unusable := sum(share.dead_letters for share in shares.values()):
-            yield f"{_records(unusable)} of {topic} could not be used: the dead-letter topic holds them"
+        unusable: Counter[str] = sum((Counter(share.dead_letters) for share in shares.values()), Counter())
+        if unusable:
+            yield unusable_sentence(unusable, topic)
 
 
 def late_sentence(count: int, topic: str) -> str:
@@ -100,6 +109,16 @@ def unread_sentence(count: int, source: str) -> str:
     '2,000 records of metrics/3 were deleted by retention before they were read'
     """
     return f"{_records(count)} of {source} {_were(count)} deleted by retention before they were read"
+
+
+def unusable_sentence(reasons: Counter[str], topic: str) -> str:
+    """
+    >>> unusable_sentence(Counter({"bad-time": 12, "missing-time": 5}), "metrics")
+    '17 records of metrics could not be used (bad-time 12, missing-time 5): see riverwatch deadletters --topic metrics'
+    """
+    named = ", ".join(f"{reason} {count:,}" for reason, count in reasons.most_common())
+    where = f"see riverwatch deadletters --topic {topic}"
+    return f"{_records(reasons.total())} of {topic} could not be used ({named}): {where}"
 
 
 def _records(count: int) -> str:

@@ -42,7 +42,7 @@ class SourceReports:
             epoch=source.share.epoch,
             late=run.windows.late,
             unread=run.unread,
-            dead_letters=run.dead_letters,
+            dead_letters=dict(run.dead_letters),
             note=run.note,
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -36,8 +37,8 @@ class RunSource:
     ``announced`` when the present owners of the model partitions know how far it is.
 
     ``past``: records before that offset belong to the run from that event time on only (its cold start). ``unread``
-    counts the records that retention deleted before they were read, ``dead_letters`` those that could not be used;
-    ``note`` is what people should know about this source.
+    counts the records that retention deleted before they were read, ``dead_letters`` by reason those that could not be
+    used, ``counts`` what does not count without being one; ``note`` is what people should know about this source.
     """
 
     windows: RunWindows
@@ -47,7 +48,8 @@ class RunSource:
     said: Said | None = None
     announced: bool = False
     unread: int = 0
-    dead_letters: int = 0
+    dead_letters: Counter[str] = field(default_factory=Counter)
+    counts: Counter[str] = field(default_factory=Counter)
     note: str = ""
 
     @property
@@ -107,13 +109,18 @@ class RunSource:
     def snapshot(self) -> RunCheckpoint:
         """This state, as ``restore`` reads it."""
         return msgspec.structs.replace(
-            self.windows.snapshot(), unread=self.unread, dead_letters=self.dead_letters, note=self.note
+            self.windows.snapshot(),
+            unread=self.unread,
+            dead_letters=dict(self.dead_letters),
+            counts=dict(self.counts),
+            note=self.note,
         )
 
     def restore(self, state: RunCheckpoint) -> None:
         """Take over the state of a snapshot of the same run and source."""
         self.windows.restore(state)
-        self.unread, self.dead_letters, self.note = state.unread, state.dead_letters, state.note
+        self.unread, self.note = state.unread, state.note
+        self.dead_letters, self.counts = Counter(state.dead_letters), Counter(state.counts)
 
     @property
     def idle(self) -> bool:

@@ -315,7 +315,8 @@ class Sources:
         decoded = decoder.decode(source.topic, source.partition, records, owners=owners)
         emission.dead_letters += decoded.dead_letters
         for run in runs:
-            run.dead_letters += sum(letter.concerns(run.plan.owner) for letter in decoded.dead_letters)
+            run.dead_letters.update(each.reason for each in decoded.dead_letters if each.concerns(run.plan.owner))
+            run.counts.update(decoded.counts[run.plan.owner])
             watermark = run.windows.watermark
             watermark.release(_read_up_to(now, min(records[0].timestamp, now)))
             batch = run.fold(decoded.batches[run.plan.owner], next_offset)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
+
 from schemas.deadletter import DeadLetter
 from streams.dead_letters import DeadLetters
 from streams.kafka.tp import TP
@@ -50,3 +52,14 @@ def test_they_are_counted_by_topic_and_reason() -> None:
 def test_a_detail_may_quote_what_no_utf8_can_hold() -> None:
     headers = dict(DeadLetter("m", 0, 7, "bad-command", "not \ud800", None, b"").headers())
     assert headers["riverwatch.detail"] == b"not \\ud800"
+
+
+def test_the_log_has_one_line_a_minute_with_an_example(capsys: pytest.CaptureFixture[str]) -> None:
+    letters = DeadLetters(Settings(), Sent())
+
+    async def send() -> None:
+        for offset in range(3):
+            await letters.send(DeadLetter("m", 0, offset, "bad-time", f"t: no time {offset}", None, b"{}", ("d",)))
+
+    asyncio.run(send())
+    assert capsys.readouterr().out.count("records can't be used") == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 from tests.api.conftest import RunningApi, minute_records
@@ -139,6 +140,13 @@ def test_few_categories_that_are_no_texts_are_a_warning(api: RunningApi) -> None
     answer = api.call("POST", "/detectors", api.detector(api.source(records), category_field=["host"]))
     assert answer.status_code == 201
     assert "sampled values of host are no texts, such as an object" in answer.headers["warning"]
+
+
+def test_a_filter_that_lets_nothing_pass_is_a_warning(api: RunningApi) -> None:
+    query = {"term": {"host": "nobody"}}
+    answer = api.call("POST", "/detectors", api.detector(api.source(minute_records()), filter_query=query))
+    assert answer.status_code == 201
+    assert re.search(r"0 of \d+ sampled records match the filter", answer.headers["warning"])
 
 
 def test_the_fields_that_a_record_has_from_kafka_can_be_named(api: RunningApi) -> None:

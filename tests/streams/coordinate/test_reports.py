@@ -23,14 +23,14 @@ def coordinator() -> Coordinator:
 
 def test_what_became_of_records_is_the_error_of_the_task(coordinator: Coordinator) -> None:
     coordinator.rows(40)
-    coordinator.report(late=400, dead_letters=17)
+    coordinator.report(late=400, dead_letters={"bad-time": 12, "missing-time": 5})
     coordinator.report(partition=1, late=12, unread=2_000)
     coordinator.report(partition=1, late=12, unread=2_000, note="srv was deleted and made anew")
     assert coordinator.realtime.state == "RUNNING"
     assert coordinator.realtime.error == (
         "2,000 records of srv/1 were deleted by retention before they were read; srv was deleted and made anew; "
         "412 records of srv were late (a longer window_delay would take them in); "
-        "17 records of srv could not be used: the dead-letter topic holds them"
+        "17 records of srv could not be used (bad-time 12, missing-time 5): see riverwatch deadletters --topic srv"
     )
 
 

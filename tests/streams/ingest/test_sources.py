@@ -210,7 +210,7 @@ def test_what_cannot_be_used_is_counted_for_those_it_concerns() -> None:
     worker = Worker([running("d"), running("e")])
     source = worker.take()
     worker.fold([*live(0), Live(1, b"{", START), Live(2, b"{}", START)])
-    assert {owner: run.dead_letters for owner, run in source.runs.items()} == {"d": 2, "e": 2}
+    assert {owner: run.dead_letters.total() for owner, run in source.runs.items()} == {"d": 2, "e": 2}
 
 
 def test_what_becomes_of_records_is_reported_when_there_is_news_and_not_too_often() -> None:
@@ -222,7 +222,7 @@ def test_what_becomes_of_records_is_reported_when_there_is_news_and_not_too_ofte
     worker.sources.lose(source, 3, 10)
     (report,) = reports.due(held, 0.1)
     assert (report.topic, report.partition, report.epoch) == ("m", 3, 4)
-    assert (report.late, report.unread, report.dead_letters, report.note) == (1, 7, 0, "")
+    assert (report.late, report.unread, report.dead_letters, report.note) == (1, 7, {}, "")
     worker.fold(live(1, start=10))
     assert reports.due(held, 10.0) == []
     assert [report.late for report in reports.due(held, 10.2)] == [2]
