@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import os
 import signal
@@ -29,9 +30,11 @@ from streams.kafka.follower import Followed, Follower, KafkaRecord
 from streams.kafka.log import KafkaLog
 from streams.kafka.outages import Outage
 from streams.kafka.outbox import Outbox
+from streams.kafka.partitions import Partitions
 from streams.kafka.tp import TP
 from streams.kafka.unreadable import Unreadable
 from streams.scan.agent import Scans
+from streams.scan.reader import ScanReader
 from streams.schema_registry.supply import SchemaSupply
 from streams.score.agent import Score
 from streams.settings import Settings
@@ -106,6 +109,8 @@ class Worker:
             self._detectors,
             self._outbox,
             self._ledger,
+            clock=clock,
+            open_reader=functools.partial(ScanReader, settings, Partitions(settings.client())),
             shares=shares,
             schemas=schemas,
             dead_letters=dead_letters,

@@ -19,11 +19,11 @@ from schemas.scan import Scan, decode_scan
 from streams.dead_letters import DeadLetters
 from streams.detectors import Detectors
 from streams.fencing.shares import ShareLost, Shares
+from streams.kafka.clock import KafkaClock
 from streams.kafka.outbox import DeliveryFailed, Outbox
-from streams.kafka.partitions import Partitions
 from streams.kafka.tp import TP
 from streams.running import Running
-from streams.scan.reader import TopicGone
+from streams.scan.reader import Reading, TopicGone
 from streams.scan.work import ScanCounts, ScanWork
 from streams.schema_registry.supply import SchemaSupply
 from streams.settings import Settings
@@ -45,6 +45,8 @@ class Scans:
         outbox: Outbox,
         ledger: Ledger,
         *,
+        clock: KafkaClock,
+        open_reader: Callable[[Scan, int], Reading],
         shares: Shares,
         schemas: SchemaSupply,
         dead_letters: DeadLetters,
@@ -56,7 +58,8 @@ class Scans:
         self._outbox = outbox
         self._ledger = ledger
         self._dead_letters = dead_letters
-        self._partitions = Partitions(settings.client())
+        self._clock = clock
+        self._open_reader = open_reader
         self._shares = shares
         self._schemas = schemas
         self._busy = busy
@@ -161,7 +164,8 @@ class Scans:
             scan,
             running,
             dead_letters=self._dead_letters,
-            partitions=self._partitions,
+            monotonic=self._clock.monotonic,
+            open_reader=self._open_reader,
             shares=self._shares,
             schemas=self._schemas,
             share=share,

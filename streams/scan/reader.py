@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 from confluent_kafka import KafkaException
 
@@ -21,6 +23,31 @@ CERTAIN = 2.0
 
 class TopicGone(RiverwatchError):
     """The topic that is being read was deleted."""
+
+
+class Reading(Protocol):
+    """What a scan reads from: see ``ScanReader``, which reads Kafka. All methods block."""
+
+    position: int
+    lost: list[tuple[int, int]]
+    low: int
+
+    @property
+    def ended(self) -> bool:
+        """Whether everything has been read."""
+        ...
+
+    def look(self) -> bool:
+        """Whether what is to be read is still there; False while that can't be told. Raises ``TopicGone``."""
+        ...
+
+    def read(self, most: int, seconds: float) -> Sequence[Any]:
+        """The next records before the end; nothing when none came in time. Raises ``KafkaException``."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        ...
 
 
 class ScanReader(PartitionReader):

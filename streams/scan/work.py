@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import structlog
 
@@ -24,11 +25,9 @@ from streams.ingest.decode import Decoder
 from streams.ingest.entities import EntityTable
 from streams.ingest.windows import Closed
 from streams.kafka.outbox import Outbox
-from streams.kafka.partitions import Partitions
-from streams.kafka.record import Record
 from streams.running import Running
 from streams.scan.range import RangeWindows
-from streams.scan.reader import ScanReader
+from streams.scan.reader import Reading
 from streams.schema_registry.supply import SchemaSupply
 from streams.settings import Settings
 
@@ -64,7 +63,8 @@ class ScanWork:
         running: Running,
         *,
         dead_letters: DeadLetters,
-        partitions: Partitions,
+        monotonic: Callable[[], float],
+        open_reader: Callable[[Scan, int], Reading],
         shares: Shares,
         schemas: SchemaSupply,
         share: Share,
@@ -77,7 +77,8 @@ class ScanWork:
         self._outbox = outbox
         self.scan = scan
         self._dead_letters = dead_letters
-        self._partitions = partitions
+        self._monotonic = monotonic
+        self._open_reader = open_reader
         self._shares = shares
         self._schemas = schemas
         self._share = share
@@ -92,7 +93,7 @@ class ScanWork:
         self._decoder = Decoder([plan], [table], max_ahead_ms=max_ahead_ms, schemas=schemas.known)
         self._missing = ""
         self._told = 0.0
-        self._checkpointed = time.monotonic()
+        self._checkpointed = monotonic()
         self.records = 0
 
     @property
@@ -117,7 +118,7 @@ class ScanWork:
         Raises ``TopicGone``, ``KafkaException`` or ``DeliveryFailed``.
         """
         scan = self.scan
-        reader = ScanReader(self._settings, self._partitions, scan, self._range.offset)
+        reader = self._open_reader(scan, self._range.offset)
         try:
             done = await self._read(reader)
         finally:
@@ -130,8 +131,8 @@ class ScanWork:
             await self._outbox.barrier()
         return done
 
-    async def _read(self, reader: ScanReader) -> bool:
-        heard = time.monotonic()
+    async def _read(self, reader: Reading) -> bool:
+        heard = self._monotonic()
         looked = False
         while not reader.ended:
             if not self._live():
@@ -147,9 +148,9 @@ class ScanWork:
                 async with self._turn:
                     await self._take(reader, records)
                     await asyncio.sleep(0)
-                heard = time.monotonic()
-            elif time.monotonic() - heard > QUIET:
-                looked, heard = False, time.monotonic()
+                heard = self._monotonic()
+            elif self._monotonic() - heard > QUIET:
+                looked, heard = False, self._monotonic()
             self._range.windows.skip_to(min(reader.position, self.scan.end_offset))
             await self._tell_now_and_then()
         # What was fetched ahead is read to its end after a deletion, too: the outcome must not depend on luck.
@@ -169,7 +170,7 @@ class ScanWork:
         interval = self._range.plan.interval_ms
         return any(other is None or other + AHEAD * interval < clock for other in clocks)
 
-    async def _take(self, reader: ScanReader, records: list[Record]) -> None:
+    async def _take(self, reader: Reading, records: Sequence[Any]) -> None:
         scan = self.scan
         decoded = await self._schemas.supplied(lambda: self._decoder.decode(scan.topic, scan.partition, records))
         for letter in decoded.dead_letters:
@@ -181,7 +182,7 @@ class ScanWork:
         if closed:
             await self._say(closed, finished=False)
 
-    def _lacks(self, reader: ScanReader) -> str:
+    def _lacks(self, reader: Reading) -> str:
         """What the topic no longer holds of the range, in words."""
         name, begun = f"{self.scan.topic}-{self.scan.partition}", self._range.first
         lost = [f"offsets {first} to {after - 1} of {name} were deleted unread" for first, after in self._lost(reader)]
@@ -190,7 +191,7 @@ class ScanWork:
             lost.insert(0, f"{name} no longer holds records before {_utc(begun)}")
         return "; ".join(lost)
 
-    def _lost(self, reader: ScanReader) -> list[tuple[int, int]]:
+    def _lost(self, reader: Reading) -> list[tuple[int, int]]:
         end = self.scan.end_offset
         return [(first, min(after, end)) for first, after in reader.lost if first < end]
 
@@ -212,7 +213,7 @@ class ScanWork:
     # -- progress ---------------------------------------------------------------------------------------------
 
     async def _tell_now_and_then(self) -> None:
-        now = time.monotonic()
+        now = self._monotonic()
         if now - self._told < self._settings.statistics_interval:
             return
         self._told = now

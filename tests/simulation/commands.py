@@ -11,6 +11,7 @@ import msgspec
 from schemas import command
 from schemas.command import DetectorDelete, DetectorPut, HistoryStart, HistoryStop, JobStart, JobStop, decode_reply
 from schemas.state import StoredJob, StoredTask, decode_detector, decode_state
+from schemas.task import LIVE_STATES
 from streams.coordinate.batch import Batch, Received
 from streams.coordinate.lookup import Found
 from streams.coordinate.machine import Machine
@@ -71,7 +72,7 @@ class Client:
                     JobStart(detector_id=detector_id),
                     JobStop(detector_id=detector_id),
                     DetectorDelete(detector_id=detector_id),
-                    HistoryStart(detector_id=detector_id, start_time=EPOCH_MS - 10**9, end_time=EPOCH_MS),
+                    HistoryStart(detector_id=detector_id, start_time=EPOCH_MS - 10**9, end_time=EPOCH_MS + 10**6),
                     HistoryStop(detector_id=detector_id),
                 ]
                 self.send_later(dice.uniform(0.5, 25.0), dice.choice(choices))
@@ -113,6 +114,7 @@ def disagreements(world: World, prefix: str) -> list[str]:
         for key in sorted(wanted.keys() | found.keys())
         if found.get(key) != wanted.get(key)
     ]
+    wrong += _strays(held)
     answers: Partition = world.log.topics[prefix + "replies"][0]
     counts = Counter((record.key or b"").decode() for record in answers.records)
     wrong += [f"{key} was answered {count} times" for key, count in sorted(counts.items()) if count > 1]
@@ -123,6 +125,19 @@ def disagreements(world: World, prefix: str) -> list[str]:
         if statuses.get(key) != replies[key]
     ]
     return wrong
+
+
+def _strays(held: dict[str, bytes | None]) -> Iterable[str]:
+    """The entity tasks, which scorers write, whose analysis is gone, or over while they are not."""
+    tasks = {
+        stored.id: stored.document
+        for key, value in held.items()
+        if key.startswith("state/") and value is not None and isinstance(stored := decode_state(value), StoredTask)
+    }
+    for task_id, task in tasks.items():
+        parent = tasks.get(task.parent_task_id or task_id)
+        if parent is None or (task.state in LIVE_STATES and parent.state not in LIVE_STATES):
+            yield f"entity task {task_id} is {task.state}, its analysis {parent and parent.state}"
 
 
 def _statuses(values: Iterable[bytes | None]) -> Iterable[tuple[str, int]]:
@@ -143,6 +158,6 @@ def _shown(documents: dict[str, bytes | None]) -> Documents:
         stored = decode_state(value)
         if isinstance(stored, StoredJob):
             shown[key] = (stored.version, stored.document.enabled, stored.run is None)
-        elif isinstance(stored, StoredTask):
+        elif isinstance(stored, StoredTask) and stored.document.parent_task_id is None:
             shown[key] = (stored.document.task_type, stored.document.detector_id, stored.document.state)
     return shown

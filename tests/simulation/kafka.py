@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from schemas.scan import Scan
 from streams.kafka.extent import Extent
 from streams.kafka.tp import TP
 from tests.simulation.log import Away, Partition
@@ -57,3 +58,25 @@ class MemoryReader:
 
     def close(self) -> None:
         """See ``Reader``."""
+
+
+class MemoryScan(MemoryReader):
+    """See ``Reading``."""
+
+    def __init__(self, world: World, scan: Scan, offset: int) -> None:
+        super().__init__(world, world.log.topics[scan.topic][scan.partition], offset)
+        self.low = 0
+        self._end = scan.end_offset
+
+    @property
+    def ended(self) -> bool:
+        """See ``Reading``."""
+        return self.position >= self._end
+
+    def look(self) -> bool:
+        """See ``Reading``."""
+        return not self._world.log.away
+
+    def read(self, most: int, seconds: float) -> Sequence[Any]:
+        """See ``Reading``."""
+        return [record for record in super().read(most, seconds) if record.offset < self._end]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -16,6 +17,7 @@ from streams.kafka.clock import KafkaClock
 from streams.kafka.follower import KafkaRecord
 from streams.kafka.outages import Outage
 from streams.kafka.unreadable import Unreadable
+from streams.scan.agent import Scans
 from streams.schema_registry.supply import SchemaSupply
 from streams.score.agent import Score
 from streams.settings import Settings
@@ -23,7 +25,7 @@ from streams.transport.ledger import Ledger
 from tests.simulation.app import App
 from tests.simulation.coordinator import MemoryJournal, MemoryTopics
 from tests.simulation.group import Group
-from tests.simulation.kafka import MemoryLog
+from tests.simulation.kafka import MemoryLog, MemoryScan
 from tests.simulation.log import Message, Record
 from tests.simulation.loop import Loop
 from tests.simulation.outbox import Outbox
@@ -77,7 +79,7 @@ class Process:
 
     def topics(self) -> frozenset[str]:
         """What it has subscribed to."""
-        own = {self._settings.topic(name) for name in ("control", "partials")}
+        own = {self._settings.topic(name) for name in ("control", "partials", "scans")}
         return frozenset(own | self._detectors.topics())
 
     def next_at(self) -> float | None:
@@ -124,6 +126,7 @@ class Process:
         self._detectors = detectors = Detectors(settings)
         dead_letters = DeadLetters(settings, self.outbox)
         kafka = MemoryLog(self.world)
+        shares = Shares(settings, self.outbox, kafka, "windows", generation=self._generation)
         self.ingest = Ingest(
             settings,
             detectors,
@@ -132,7 +135,7 @@ class Process:
             self,
             clock=self.clock,
             kafka=kafka,
-            shares=Shares(settings, self.outbox, kafka, "windows", generation=self._generation),
+            shares=shares,
             schemas=SchemaSupply({}),
             dead_letters=dead_letters,
             failed=self.fail,
@@ -147,6 +150,19 @@ class Process:
                 settings, self.outbox, kafka, "checkpoints", number, generation=self._generation
             ),
             dead_letters=dead_letters,
+            failed=self.fail,
+        )
+        self.scans = Scans(
+            settings,
+            detectors,
+            self.outbox,
+            ledger,
+            clock=self.clock,
+            open_reader=functools.partial(MemoryScan, self.world),
+            schemas=SchemaSupply({}),
+            shares=shares,
+            dead_letters=dead_letters,
+            busy=self.score.busy,
             failed=self.fail,
         )
         self.coordinate = Coordinate(
@@ -171,7 +187,11 @@ class Process:
             self,
             ledger,
             data=self.ingest,
-            named={settings.topic("control"): self.coordinate, settings.topic("partials"): self.score},
+            named={
+                settings.topic("control"): self.coordinate,
+                settings.topic("partials"): self.score,
+                settings.topic("scans"): self.scans,
+            },
             failed=self.fail,
         )
         self._loops = [
@@ -183,6 +203,8 @@ class Process:
             self._loop(self.ingest.checkpoint, settings.source_checkpoint_interval),
             self._loop(self.score.checkpoint, 1.0),
             self._loop(self.coordinate.tidy, 1.0),
+            self._loop(self.score.analyse, 0.5),
+            self._loop(self.score.report, 1.0),
         ]
 
     async def _write_statistics(self) -> None:
@@ -249,6 +271,7 @@ class Process:
             loop.cancel()
         await asyncio.gather(*self._loops, return_exceptions=True)
         self.coordinate.stop()
+        await self.scans.stop()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(WIND_UP):
                 await self.ingest.checkpoint()

@@ -195,7 +195,7 @@ class Scenario:
 
     def _begin(self, name: str) -> None:
         self._lives += 1
-        self.disturbed_at = self.world.now
+        self.disturbed_at = max(self.disturbed_at, self.world.now)
         self.unseen = self.unseen or (self.kind.live and self._outages > 0)
         skew = self.world.dice.choice([0.0, 0.0, -3600.0, 5.0])
         settings = replace(self.settings, node_id=f"{name}.{self._lives}")
@@ -296,7 +296,7 @@ class Scenario:
             if count != seen[0]:
                 seen = (count, self.world.now)
             since = self.world.now - max(self.produced_at, self.disturbed_at, self.client.last_at)
-            quiet = self.world.now - seen[1]
+            quiet = 0.0 if self.world.log.away else self.world.now - seen[1]
             return (since > CALM and quiet > CALM / 2) or (since > CALM / 3 and quiet > CALM / 4 and complete())
 
         self.world.run(settled, 300.0)
