@@ -24,6 +24,8 @@ import structlog
 from tests.simulation.protections import PROTECTIONS, without
 from tests.simulation.seed import Outcome, simulate
 
+# What a killed worker was about to do is thrown away, wherever it stood: its coroutines complain about that.
+sys.unraisablehook = lambda _: None
 structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
 
 
