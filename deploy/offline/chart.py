@@ -10,13 +10,17 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib import pyplot
 
+from schemas.errors import Refused
 from schemas.result import Result
 
 MOST_ENTITIES = 8
 
 
 def draw(path: Path, results: Sequence[Result], features: Sequence[str]) -> None:
-    """Draw each of ``features`` for the entities with the most anomalies, in the format of the path's suffix."""
+    """Draw each of ``features`` for the entities with the most anomalies, in the format of the path's suffix.
+
+    Raises ``Refused`` (400) for an unknown format, and for a file that cannot be written.
+    """
     mpl.use("Agg")
     by_entity: dict[str, list[Result]] = defaultdict(list)
     for result in results:
@@ -33,8 +37,12 @@ def draw(path: Path, results: Sequence[Result], features: Sequence[str]) -> None
         axis.plot(times, values, linewidth=0.7, color="#2b5c8a")
         axis.scatter(times[odd], values[odd], s=30, color="#c62828", zorder=3)
         axis.set_title(" ".join(filter(None, [entity, feature])), fontsize=9, loc="left")
-    figure.savefig(path, dpi=110)
-    pyplot.close(figure)
+    try:
+        figure.savefig(path, dpi=110)
+    except (ValueError, OSError) as error:
+        raise Refused(400, f"The picture cannot be written to {path}: {error}") from error
+    finally:
+        pyplot.close(figure)
 
 
 def _is_anomaly(result: Result) -> bool:

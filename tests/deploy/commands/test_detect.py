@@ -91,6 +91,16 @@ def test_what_cannot_be_used_is_refused_with_the_reason(metrics: Path, options: 
     assert "Traceback" not in err
 
 
+@pytest.mark.parametrize("name", ["out.nonsense", "nowhere/out.png"])
+def test_a_picture_that_cannot_be_written_is_refused_after_the_results(
+    metrics: Path, tmp_path: Path, name: str
+) -> None:
+    plot = tmp_path / name
+    out, err = in_process("detect", metrics, "--time", "time", "--feature", "max:cpu", "--plot", plot, code=2)
+    assert "grade" in out
+    assert f"The picture cannot be written to {plot}" in err
+
+
 def test_a_file_that_is_not_there_is_wrong_usage(tmp_path: Path) -> None:
     _, err = in_process("detect", tmp_path / "none.csv", "--time", "t", "--feature", "avg:x", code=2)
     assert "does not exist" in err
