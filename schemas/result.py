@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from schemas.reason import Reason
 from schemas.task import EntityValue
 
 SCHEMA_VERSION = 7
@@ -74,7 +75,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One scored window of one entity.
 
     ``id`` is the same whenever the same window is scored again: a consumer that keeps the last record of an id
-    has each result once. Times are epoch ms; the window is ``[data_start_time, data_end_time)``.
+    has each result once. Times are epoch ms; the window is ``[data_start_time, data_end_time)``. ``model_state`` and
+    ``reason`` are extensions: a young model is LEARNING and needs more to alarm; a reason is given for anomalies.
     """
 
     id: str
@@ -99,6 +101,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     expected_values: list[ExpectedValues] | None = None
     feature_imputed: list[FeatureImputed] | None = None
     incident: Incident | None = None
+    reason: Reason | None = None
+    model_state: Literal["LEARNING"] | None = None
 
 
 _encoder = msgspec.json.Encoder()

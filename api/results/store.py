@@ -25,7 +25,7 @@ from schemas.result import decode_result
 
 log = structlog.get_logger()
 
-FORMAT = 1
+FORMAT = 2
 """Increment when the table changes: older files are then dropped and filled again."""
 
 _SHARES = "STRUCT(feature_id VARCHAR, data DOUBLE)[]"
@@ -51,6 +51,9 @@ COLUMNS: dict[str, str] = {
     "threshold": "DOUBLE",
     "feature_imputed": "STRUCT(feature_id VARCHAR, imputed BOOLEAN)[]",
     "incident": "STRUCT(sequence BIGINT, state VARCHAR, start_time BIGINT, duration BIGINT)",
+    "reason": "STRUCT(code VARCHAR, feature_id VARCHAR, text VARCHAR, "
+    "bands STRUCT(feature_id VARCHAR, lower DOUBLE, upper DOUBLE)[])",
+    "model_state": "VARCHAR",
 }
 """The members of a result in OpenSearch's order, followed by the extensions."""
 

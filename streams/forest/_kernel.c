@@ -9,14 +9,16 @@
 #include <Python.h>
 
 #include "_kernel.h"
+#include "_habits.h"
 #include "_learning.h"
 
-/* The arrays of the models, in the order in which compiled.py passes them. */
+/* The arrays of the models, in the order in which compiled.py passes them, and how their day is divided. */
 enum {
-    RECENT, ORIGIN, WINDOW, MARKS, SCORES, EARLIER, LASTING_SUM, LEVELS, HOUR_WEIGHTS, FRAME, NEUTRAL, VARIANCE, WEIGHT,
-    CODES, LIMITS, BEGIN, COUNT, ARRAYS
+    RECENT, OF_GAPS, RESIDUAL_UNITS, GAP_UNITS, RUNS, ORIGIN, WINDOW, MARKS, SCORES, EARLIER, LASTING_SUM, OF_KNOWN,
+    OF_SUMS, LEVELS, LEVEL_WEIGHTS, HOURS, HOUR_WEIGHTS, SCALE, FRAME, NEUTRAL, VARIANCE, WEIGHT, CODES, BEGIN, DAY, ARRAYS
 };
-#define MOST_ARGUMENTS 6
+static const char items_of_models[] = "8811484221488424288288188";
+#define MOST_ARGUMENTS 7
 
 /* What a function was called with: the models, and other arrays after them. */
 typedef struct {
@@ -61,32 +63,33 @@ open_models(Call *call)
 {
     Models *m = &call->m;
     const Py_buffer *v = call->views;
-    if (v[WINDOW].ndim != 3 || v[FRAME].ndim != 4 || v[CODES].ndim != 3 || v[LEVELS].ndim != 3 || v[SCORES].ndim != 2)
+    if (v[WINDOW].ndim != 3 || v[CODES].ndim != 3 || v[SCORES].ndim != 2 || v[LEVELS].ndim != 3 || v[HOURS].ndim != 3)
         return 0;
-    m->capacity = v[COUNT].shape[0];
-    m->w = (int)v[WINDOW].shape[1];
-    m->d = (int)v[WINDOW].shape[2];
-    m->k = (int)v[FRAME].shape[3];
-    m->trees = (int)v[CODES].shape[1];
-    m->leaves = (int)v[CODES].shape[2];
-    m->hours = (int)v[LEVELS].shape[1];
-    m->length = (int)v[SCORES].shape[1];
-    int d = m->d, q = m->d * m->k;
+    if (v[DAY].len != 3 * 8) return 0;
+    const int64_t *day = v[DAY].buf, capacity = v[BEGIN].shape[0];
+    int d = (int)v[WINDOW].shape[2], w = (int)v[WINDOW].shape[1], length = (int)v[SCORES].shape[1];
+    int trees = (int)v[CODES].shape[1], leaves = (int)v[CODES].shape[2];
+    int levels = (int)v[LEVELS].shape[1], hours = (int)v[HOURS].shape[1];
     const Py_ssize_t items[ARRAYS] = {
-        LAGS * d, d, m->w * d, m->w, m->length, LASTING, 1, m->hours * d, m->hours * d, FRAME_ROWS * q, q, q, q,
-        m->trees * m->leaves, 2, 1, 1,
+        LAGS * d, FORECAST * d, RESIDUALS * d, GAPS * d, 2 * d, d, w * d, w, length, LASTING, 1, KNOWN * d,
+        SUMS_OF_PRODUCTS * d, levels * d, levels * d, hours * d, hours * d, 2 * d * CUT, 2 * d * COLUMNS, d * CUT,
+        d * COLUMNS, d * COLUMNS, trees * leaves, 1,
     };
-    for (int i = 0; i < ARRAYS; i++)
-        if (v[i].len != m->capacity * items[i] * v[i].itemsize) return 0;
+    for (int i = 0; i < DAY; i++)
+        if (v[i].len != capacity * items[i] * v[i].itemsize) return 0;
     *m = (Models){
-        m->capacity, d, m->k, m->w, m->hours, m->trees, m->leaves, m->length,
-        .recent = v[RECENT].buf, .origin = v[ORIGIN].buf, .window = v[WINDOW].buf, .marks = v[MARKS].buf,
-        .scores = v[SCORES].buf, .earlier = v[EARLIER].buf, .lasting = v[LASTING_SUM].buf, .levels = v[LEVELS].buf, .hour_weights = v[HOUR_WEIGHTS].buf, .frame = v[FRAME].buf,
-        .neutral = v[NEUTRAL].buf, .variance = v[VARIANCE].buf, .weight = v[WEIGHT].buf, .codes = v[CODES].buf,
-        .limits = v[LIMITS].buf, .begin = v[BEGIN].buf, .count = v[COUNT].buf,
+        capacity, d, w, trees, leaves, length, (int)day[0], (int)day[1], (int)day[2], hours,
+        .recent = v[RECENT].buf, .gaps = v[OF_GAPS].buf, .residual_units = v[RESIDUAL_UNITS].buf,
+        .gap_units = v[GAP_UNITS].buf, .runs = v[RUNS].buf, .origin = v[ORIGIN].buf, .window = v[WINDOW].buf,
+        .marks = v[MARKS].buf, .scores = v[SCORES].buf, .earlier = v[EARLIER].buf, .lasting = v[LASTING_SUM].buf,
+        .known = v[OF_KNOWN].buf, .sums = v[OF_SUMS].buf, .levels = v[LEVELS].buf,
+        .level_weights = v[LEVEL_WEIGHTS].buf, .hours = v[HOURS].buf, .hour_weights = v[HOUR_WEIGHTS].buf,
+        .scale = v[SCALE].buf, .frame = v[FRAME].buf, .neutral = v[NEUTRAL].buf, .variance = v[VARIANCE].buf,
+        .weight = v[WEIGHT].buf, .codes = v[CODES].buf, .begin = v[BEGIN].buf,
     };
-    return q <= MAX_COLUMNS && (m->k == GAP || m->k == GAP + 1) && (m->k > GAP) == (m->hours > 0)
-        && m->trees <= MAX_TREES && m->leaves <= MAX_LEAVES && m->w <= MAX_WINDOW && 2 * m->length == m->w;
+    return d <= MAX_FEATURES && trees <= MAX_TREES && leaves <= MAX_LEAVES && w <= MAX_WINDOW && 2 * length == w
+        && w >= 2 * SPAN && w > constants.warm_up && 0 < day[0] && day[0] <= SLOT + 1 && 0 <= day[1] && day[1] <= MAX_BINS
+        && 0 <= day[2] && 2 * day[2] <= MAX_BINS && levels == day[1] + 2 * day[2] && !day[1] == !day[2] && hours <= MAX_BINS;
 }
 
 /* Take the models and one more argument for each of `sizes`, the bytes of their items. 0 and a Python error if they
@@ -94,7 +97,6 @@ open_models(Call *call)
 static int
 open_call(PyObject *args, Call *call, const char *sizes)
 {
-    const char *of_models = "88412144482881888";
     PyObject *models = PyTuple_Size(args) == 1 + (Py_ssize_t)strlen(sizes) ? PyTuple_GetItem(args, 0) : NULL;
     call->held = 0;
     call->given = call->views + ARRAYS;
@@ -103,7 +105,7 @@ open_call(PyObject *args, Call *call, const char *sizes)
         return 0;
     }
     for (int i = 0; i < ARRAYS; i++)
-        if (!hold(call, PyTuple_GetItem(models, i), of_models[i])) return 0;
+        if (!hold(call, PyTuple_GetItem(models, i), items_of_models[i])) return 0;
     if (!open_models(call)) {
         PyErr_SetString(PyExc_ValueError, "the arrays of the models don't fit each other");
         return 0;
@@ -130,62 +132,48 @@ rows_of(const Call *call, int i)
 static int
 holds_table(const Call *call, int i)
 {
-    return holds(call, i, call->m.d * call->m.k * (Py_ssize_t)constants.cells * call->m.trees);
+    return holds(call, i, call->m.d * CUT * (Py_ssize_t)constants.cells * call->m.trees);
 }
 
-/* derive(models, rows [n], known [n, d], number [n], before [n, LAGS, d], columns [n, d, k]): engine.py: _derive.
- * Writes the last three, and of the models what came last and the count. */
+/* see(models, rows [n], values [n, d], marks [n], columns [n, d, COLUMNS], usual, forecast, spread [n, d]): engine.py:
+ * _see. Writes the last four, and what came last of the models. */
 static PyObject *
-derive_events(PyObject *self, PyObject *args)
+see_events(PyObject *self, PyObject *args)
 {
     Call call;
-    if (!open_call(args, &call, "88888")) return close_call(&call, 0);
+    if (!open_call(args, &call, "8828888")) return close_call(&call, 0);
     const Models *m = &call.m;
     const Py_buffer *v = call.given;
     Py_ssize_t n = rows_of(&call, 0);
-    int fits = n >= 0 && holds(&call, 1, n * m->d) && holds(&call, 2, n) && holds(&call, 3, n * LAGS * m->d)
-        && holds(&call, 4, n * m->d * m->k);
-    if (fits) derive_rows(m, v[0].buf, n, v[1].buf, v[2].buf, v[3].buf, v[4].buf);
+    int fits = n >= 0 && holds(&call, 1, n * m->d) && holds(&call, 2, n) && holds(&call, 3, n * m->d * COLUMNS)
+        && holds(&call, 4, n * m->d) && holds(&call, 5, n * m->d) && holds(&call, 6, n * m->d);
+    if (fits) see_rows(m, v[0].buf, n, v[1].buf, v[2].buf, v[3].buf, v[4].buf, v[5].buf, v[6].buf);
     return close_call(&call, fits);
 }
 
-/* score(models, table, rows [n], hours [n], columns [n, d, k], scores [n]): engine.py: _score. Writes the gaps among
- * the columns, and the scores. Without any hours: _score_columns, the gaps are there and all models are ready. */
+/* score(models, table, rows [n], columns [n, d, COLUMNS], scores [n, FAMILIES]): engine.py: _score. */
 static PyObject *
 score_events(PyObject *self, PyObject *args)
 {
     Call call;
-    if (!open_call(args, &call, "88188")) return close_call(&call, 0);
+    if (!open_call(args, &call, "8888")) return close_call(&call, 0);
     const Models *m = &call.m;
     const Py_buffer *v = call.given;
     Py_ssize_t n = rows_of(&call, 1);
-    const int64_t *rows = v[1].buf;
-    const uint8_t *hours = v[2].len ? v[2].buf : NULL;
-    double *scores = v[4].buf;
-    int fits = n >= 0 && holds_table(&call, 0) && (!hours || holds(&call, 2, n)) && holds(&call, 3, n * m->d * m->k)
-        && holds(&call, 4, n);
-    for (Py_ssize_t i = 0; i < n && fits && hours && m->hours; i++)
-        if (hours[i] >= m->hours) {
-            PyErr_Format(PyExc_IndexError, "there is no hour %d", hours[i]);
-            fits = 0;
-        }
-    if (!fits) return close_call(&call, 0);
-    score(m, v[0].buf, rows, m->hours ? hours : NULL, v[3].buf, n, scores);
-    for (Py_ssize_t i = 0; i < n && hours; i++)
-        if (!isfinite(m->limits[2 * rows[i] + 1])) scores[i] = 0.0;
-    return close_call(&call, 1);
+    int fits = n >= 0 && holds_table(&call, 0) && holds(&call, 2, n * m->d * COLUMNS) && holds(&call, 3, n * FAMILIES);
+    if (fits) score(m, v[0].buf, v[1].buf, v[2].buf, n, v[3].buf);
+    return close_call(&call, fits);
 }
 
-/* remember(models, rows [n], number [n], hours [n], columns [n, d, k], scores [n]): engine.py: _remember. */
+/* remember(models, rows [n], number [n], marks [n], values [n, d], scores [n]): engine.py: _remember. */
 static PyObject *
 remember_events(PyObject *self, PyObject *args)
 {
     Call call;
-    if (!open_call(args, &call, "88188")) return close_call(&call, 0);
+    if (!open_call(args, &call, "88288")) return close_call(&call, 0);
     const Py_buffer *v = call.given;
     Py_ssize_t n = rows_of(&call, 0);
-    int fits = n >= 0 && holds(&call, 1, n) && holds(&call, 2, n) && holds(&call, 3, n * call.m.d * call.m.k)
-        && holds(&call, 4, n);
+    int fits = n >= 0 && holds(&call, 1, n) && holds(&call, 2, n) && holds(&call, 3, n * call.m.d) && holds(&call, 4, n);
     if (fits && remember_rows(&call.m, v[0].buf, n, v[1].buf, v[2].buf, v[3].buf, v[4].buf) < 0) {
         PyErr_SetString(PyExc_IndexError, "an event is not of its model's current chapter");
         fits = 0;
@@ -209,25 +197,27 @@ last_of_events(PyObject *self, PyObject *args)
     return close_call(&call, fits);
 }
 
-typedef enum { TAKE_IN, REFER, LEARN_HOURS } Lesson;
+typedef enum { LOOK_BACK, LEARN, REFER, REWIND } Lesson;
 
 static PyObject *
-learn(PyObject *args, Lesson lesson)
+teach(PyObject *args, Lesson lesson)
 {
+    static const char *const given[] = {"8888", "8888", "88", "88"};
     Call call;
-    if (!open_call(args, &call, lesson == REFER ? "88" : "888")) return close_call(&call, 0);
+    if (!open_call(args, &call, given[lesson])) return close_call(&call, 0);
     const Models *m = &call.m;
     const Py_buffer *v = call.given;
-    int of_rows = lesson == REFER;
-    Py_ssize_t n = rows_of(&call, of_rows);
-    if (n < 0 || (lesson == REFER ? !holds_table(&call, 0) : !holds(&call, 1, n) || !holds(&call, 2, n)))
+    int of_rows = lesson == REFER, of_chapter = lesson == LOOK_BACK || lesson == LEARN;
+    Py_ssize_t n = rows_of(&call, of_rows), items = lesson == LEARN ? m->d * COLUMNS : FAMILIES;
+    if (n < 0 || (lesson == REFER ? !holds_table(&call, 0) : !holds(&call, 1, n))
+        || (of_chapter && (!holds(&call, 2, n) || !holds(&call, 3, n * m->length * items))))
         return close_call(&call, 0);
-    size_t columns = (m->w > m->hours ? m->w : m->hours) * m->d * m->k;
-    double *scratch = PyMem_Malloc(columns * sizeof *scratch + m->hours * m->d * sizeof(int32_t));
+    double *scratch = PyMem_Malloc(m->w * (m->d * COLUMNS * sizeof *scratch + sizeof(Seen)));
     if (!scratch) {
         PyErr_NoMemory();
         return close_call(&call, 0);
     }
+    Seen *seen = (Seen *)(scratch + m->w * m->d * COLUMNS);
     const int64_t *rows = v[of_rows].buf, *begin = v[1].buf, *counts = v[2].buf;
     int fits = 1;
     for (Py_ssize_t i = 0; i < n && fits; i++) {
@@ -235,53 +225,79 @@ learn(PyObject *args, Lesson lesson)
             refer(m, v[0].buf, rows[i], scratch);
             continue;
         }
-        int64_t length = counts[i] - begin[i];
-        fits = begin[i] >= 0 && length >= 0 && length <= m->length;
+        fits = begin[i] >= 0;
+        int64_t length = fits && of_chapter ? counts[i] - begin[i] : 0;
+        fits = fits && length >= 0 && length <= m->length;
         if (!fits)
             PyErr_SetString(PyExc_IndexError, "a chapter is longer than chapters are");
-        else if (lesson == TAKE_IN)
-            take_in(m, rows[i], begin[i], length, scratch);
+        else if (lesson == LOOK_BACK)
+            look_back_bits(m, rows[i], begin[i], length, scratch, (double *)v[3].buf + i * m->length * FAMILIES);
+        else if (lesson == LEARN)
+            learn_habits(m, rows[i], begin[i], length, (double *)v[3].buf + i * m->length * m->d * COLUMNS, seen);
         else
-            learn_hours(m, rows[i], begin[i], length, scratch, (int32_t *)(scratch + columns));
+            rewind_past(m, rows[i], begin[i]);
     }
     PyMem_Free(scratch);
     return close_call(&call, fits);
 }
 
-/* take_in(models, rows [m], begin [m], counts [m]): learning.py: _take_in. */
+/* look_back(models, rows [m], begin [m], counts [m], bits [m, length, FAMILIES]): learning.py: _look_back. Writes the bits
+ * of the rows that are there. */
 static PyObject *
-take_in_chapters(PyObject *self, PyObject *args)
+look_back_at_chapters(PyObject *self, PyObject *args)
 {
-    return learn(args, TAKE_IN);
+    return teach(args, LOOK_BACK);
+}
+
+/* learn(models, rows [m], begin [m], counts [m], columns [m, length, d, COLUMNS]): habits.py: learn. Writes the columns of
+ * the rows that are there. */
+static PyObject *
+learn_chapters(PyObject *self, PyObject *args)
+{
+    return teach(args, LEARN);
 }
 
 /* refer(models, table, rows [m]): learning.py: _refer. */
 static PyObject *
 refer_windows(PyObject *self, PyObject *args)
 {
-    return learn(args, REFER);
+    return teach(args, REFER);
 }
 
-/* learn_hours(models, rows [m], begin [m], counts [m]): learning.py: _learn_hours. */
+/* rewind(models, rows [m], counts [m]): learning.py: _rewind. */
 static PyObject *
-learn_hours_of_chapters(PyObject *self, PyObject *args)
+rewind_models(PyObject *self, PyObject *args)
 {
-    return learn(args, LEARN_HOURS);
+    return teach(args, REWIND);
 }
 
-/* configure(mantissas, sums, codes, numbers): the tables of log2.py and reference.py and the constants, in order. */
+/* configure(mantissas, sums, codes, numbers, whole): the tables of log2.py and reference.py and the constants, in order. */
 static PyObject *
 configure(PyObject *self, PyObject *args)
 {
     PyObject *mantissas, *sums, *codes;
     Call call = {.held = 0, .given = call.views};
-    if (!PyArg_ParseTuple(args, "OOO(dddddddddddddiiii)", &mantissas, &sums, &codes, &constants.step,
-                          &constants.cells, &constants.low, &constants.high, &constants.tree_share,
-                          &constants.highest, &constants.margin, &constants.stop, &constants.memory,
-                          &constants.leaning, &constants.hour_memory, &constants.farthest,
-                          &constants.lasting_unit, &constants.least_known, &constants.least_rows,
-                          &constants.protected, &constants.lasting_steps))
+    double *numbers[] = {
+        &constants.step, &constants.cells, &constants.low, &constants.high, &constants.tree_share, &constants.highest,
+        &constants.margin, &constants.stop, &constants.memory, &constants.farthest, &constants.lasting_unit,
+        &constants.unit, &constants.most_units, &constants.most_residual, &constants.run_bits, &constants.leaning,
+        &constants.type_leaning, &constants.hour_leaning, &constants.bin_memory, &constants.hour_memory,
+        &constants.most_weight, &constants.ridge, &constants.forecast_memory, &constants.cut_off,
+        &constants.normal_spread, &constants.spread_memory, &constants.level_memory, &constants.most_spreads,
+        &constants.most_spread, &constants.rare, &constants.least_deviation, &constants.clipped,
+    };
+    int *whole[] = {&constants.least_known, &constants.least_rows, &constants.lasting_steps, &constants.warm_up};
+    PyObject *given, *given_whole;
+    if (!PyArg_ParseTuple(args, "OOOO!O!", &mantissas, &sums, &codes, &PyTuple_Type, &given, &PyTuple_Type, &given_whole))
         return NULL;
+    Py_ssize_t count = sizeof numbers / sizeof *numbers, count_whole = sizeof whole / sizeof *whole;
+    if (PyTuple_Size(given) != count || PyTuple_Size(given_whole) != count_whole) {
+        PyErr_SetString(PyExc_ValueError, "these are not the constants of this kernel");
+        return NULL;
+    }
+    for (Py_ssize_t i = 0; i < count; i++) *numbers[i] = PyFloat_AsDouble(PyTuple_GetItem(given, i));
+    for (Py_ssize_t i = 0; i < count_whole; i++) *whole[i] = (int)PyLong_AsLong(PyTuple_GetItem(given_whole, i));
+    if (PyErr_Occurred()) return NULL;
     int fits = hold(&call, mantissas, '8') && holds(&call, 0, 1 << MANTISSA_BITS) && hold(&call, sums, '8')
         && holds(&call, 1, 256) && hold(&call, codes, '1') && holds(&call, 2, SUMS);
     if (!fits) return close_call(&call, 0);
@@ -293,13 +309,14 @@ configure(PyObject *self, PyObject *args)
 
 static PyMethodDef methods[] = {
     {"configure", configure, METH_VARARGS, NULL},
-    {"derive", derive_events, METH_VARARGS, NULL},
+    {"see", see_events, METH_VARARGS, NULL},
     {"score", score_events, METH_VARARGS, NULL},
     {"remember", remember_events, METH_VARARGS, NULL},
     {"last", last_of_events, METH_VARARGS, NULL},
-    {"take_in", take_in_chapters, METH_VARARGS, NULL},
+    {"look_back", look_back_at_chapters, METH_VARARGS, NULL},
+    {"learn", learn_chapters, METH_VARARGS, NULL},
     {"refer", refer_windows, METH_VARARGS, NULL},
-    {"learn_hours", learn_hours_of_chapters, METH_VARARGS, NULL},
+    {"rewind", rewind_models, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 

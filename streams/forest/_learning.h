@@ -1,59 +1,43 @@
 /* What models learn at the end of a chapter; see _kernel.h. */
 
-/* learning.py: _see. What the trees see of n events from number `first` on, but the gaps: columns [n, d, k]. Before
- * event 0 there is nothing; protected rows are NaN. */
+/* learning.py: _see. What the trees see of n events in the slots of the window from `first` on: columns [n, d, CUT].
+ * Protected rows are NaN. */
 static void
-see(const Models *m, int64_t row, int64_t first, int64_t n, double *columns)
+see_window(const Models *m, int64_t row, int64_t first, int64_t n, double *columns)
 {
-    double values[LAGS + MAX_WINDOW];
-    const uint8_t *marks = m->marks + row * m->w;
     for (int f = 0; f < m->d; f++) {
-        double origin = m->origin[row * m->d + f];
-        const float *window = m->window + row * m->w * m->d + f;
-        for (int64_t i = -LAGS; i < n; i++)
-            values[LAGS + i] = first + i < 0 ? NAN : window[(first + i) % m->w * m->d] + origin;
+        double values[MAX_WINDOW];
+        for (int64_t slot = 0; slot < m->w; slot++) values[slot] = value_of(m, row, f, slot);
         for (int64_t i = 0; i < n; i++) {
-            double *own = columns + (i * m->d + f) * m->k;
-            if (marks[(first + i) % m->w] >= constants.protected)
-                own[VALUE] = own[CHANGE] = own[MEAN] = NAN;
-            else {
-                own[VALUE] = values[LAGS + i];
-                derive(own[VALUE], values + LAGS + i - 1, -1, &own[CHANGE], &own[MEAN]);
+            double *own = columns + (i * m->d + f) * CUT;
+            int mark = mark_of(m, row, first + i);
+            if (mark & PROTECTED) {
+                own[VALUE] = own[CHANGE] = own[MEAN] = own[GAP] = NAN;
+                continue;
             }
+            own[VALUE] = values[first + i];
+            derive(own[VALUE], values + first + i - 1, -1, &own[CHANGE], &own[MEAN]);
+            own[GAP] = own[VALUE] - (m->known[row * KNOWN * m->d + f] + usual_at(m, row, f, mark));
         }
     }
 }
 
-/* learning.py: _see_gaps */
+/* distance.py: learn, of one column of a chapter's n rows; NaN is left out */
 static void
-see_gaps(const Models *m, int64_t row, int64_t first, int64_t n, double *columns)
-{
-    for (int64_t i = 0; i < n; i++) {
-        int hour = m->marks[row * m->w + (first + i) % m->w] % constants.protected;
-        for (int f = 0; f < m->d; f++) {
-            double *own = columns + (i * m->d + f) * m->k;
-            /* An hour that doesn't exist is from a damaged record only. */
-            own[GAP] = hour < m->hours ? gap_of(m, row, hour, f, own[VALUE]) : NAN;
-        }
-    }
-}
-
-/* distance.py: learn, of one column */
-static void
-learn_column(double *mean, double *variance, double *weight, const double *rows, int64_t n, int stride)
+learn_column(double *mean, double *variance, double *weight, const double *rows, int64_t n)
 {
     int64_t count = 0;
     double sum = 0.0, squares = 0.0;
     for (int64_t i = 0; i < n; i++)
-        if (!isnan(rows[i * stride])) {
-            sum += rows[i * stride];
+        if (!isnan(rows[i])) {
+            sum += rows[i];
             count++;
         }
     int64_t divisor = count > 1 ? count : 1;
     double own_mean = sum / divisor;
     for (int64_t i = 0; i < n; i++)
-        if (!isnan(rows[i * stride])) {
-            double off = rows[i * stride] - own_mean;
+        if (!isnan(rows[i])) {
+            double off = rows[i] - own_mean;
             squares += off * off;
         }
     double own_variance = squares / divisor;
@@ -75,25 +59,46 @@ spread_or(double spread, double size, int unknown_stays)
     return 1e-3 * fabs(size) + 1e-9;
 }
 
-/* learning.py: _take_in. Moves the moments by the chapter's events from number `first` on. */
+/* habits.py: _learn_moments, by the columns [n, d, COLUMNS] of the chapter's events from number `first` on */
 static void
-take_in(const Models *m, int64_t row, int64_t first, int64_t n, double *columns)
+learn_moments(const Models *m, int64_t row, int64_t first, int64_t n, const double *columns)
 {
-    int q = m->d * m->k;
-    double *frame = m->frame + row * FRAME_ROWS * q, *mean = frame + CENTER * q, *closeness = frame + CLOSENESS * q;
+    int q = m->d * COLUMNS;
+    double *mean = m->frame + row * 2 * q, *closeness = mean + q, rows[MAX_WINDOW];
     double *variance = m->variance + row * q, *weight = m->weight + row * q;
-    see(m, row, first, n, columns);
-    for (int c = 0; c < q; c++)
-        if (c % m->k != GAP) learn_column(mean + c, variance + c, weight + c, columns + c, n, q);
-    if (m->k > GAP) {
-        see_gaps(m, row, first, n, columns);
-        for (int c = GAP; c < q; c += m->k) learn_column(mean + c, variance + c, weight + c, columns + c, n, q);
+    for (int place = 0; place < q; place++) {
+        int c = place % COLUMNS;
+        for (int64_t i = 0; i < n; i++) {
+            rows[i] = mark_of(m, row, first + i) & PROTECTED ? NAN : columns[i * q + place];
+            if (c == RESIDUAL) rows[i] = limited(rows[i], constants.clipped);
+        }
+        learn_column(mean + place, variance + place, weight + place, rows, n);
+        if (c == RUN) mean[place] = 0.0;
+        double spread = sqrt(variance[place]);
+        if (c >= RESIDUAL)
+            spread = spread > constants.least_deviation ? spread : constants.least_deviation;
+        else
+            spread = spread_or(spread, mean[place - c], 0);
+        closeness[place] = c == CHANGE || weight[place] < constants.least_rows ? 0.0 : 1 / spread;
+        if (c == RUN) closeness[place] = 1.0;
     }
-    for (int c = 0; c < q; c++) {
-        double size = mean[c - c % m->k];
-        int counted = weight[c] >= constants.least_rows && c % m->k != CHANGE;
-        closeness[c] = counted ? 1 / spread_or(sqrt(variance[c]), size, 0) : 0.0;
-    }
+}
+
+/* habits.py: learn. Writes the columns [n, d, COLUMNS] of the chapter's events from number `first` on. */
+static void
+learn_habits(const Models *m, int64_t row, int64_t first, int64_t n, double *columns, Seen *seen)
+{
+    for (int f = 0; f < m->d; f++) learn_feature(m, row, f, first, n, columns, seen);
+    learn_moments(m, row, first, n, columns);
+}
+
+/* learning.py: _look_back, of one model. Writes bits [n, FAMILIES]; columns [n, d, COLUMNS] are scratch. */
+static void
+look_back_bits(const Models *m, int64_t row, int64_t first, int64_t n, double *columns, double *bits)
+{
+    int q = m->d * COLUMNS;
+    for (int f = 0; f < m->d; f++) look_back(m, row, f, first, n, columns + f * COLUMNS, q, NULL);
+    for (int64_t i = 0; i < n; i++) far_bits(m, columns + i * q, row, bits + i * FAMILIES);
 }
 
 /* reference.py: leaf_codes, of one tree, from the number of rows that fell into each leaf. */
@@ -121,13 +126,12 @@ encode(const int32_t *fallen, int leaves, int64_t count, uint8_t *codes)
 static void
 refer(const Models *m, const uint64_t *table, int64_t row, double *columns)
 {
-    int q = m->d * m->k;
+    int q = m->d * CUT;
     int64_t n = m->w - SPAN, count = 0;
-    double *frame = m->frame + row * FRAME_ROWS * q, *base = frame + BASE * q, *gain = frame + GAIN * q;
+    double *base = m->scale + row * 2 * q, *gain = base + q, *center = m->frame + row * 2 * m->d * COLUMNS;
     int16_t *neutral = m->neutral + row * q;
     double size = NAN;
-    see(m, row, SPAN, n, columns);
-    if (m->k > GAP) see_gaps(m, row, SPAN, n, columns);
+    see_window(m, row, SPAN, n, columns);
     for (int c = 0; c < q; c++) {
         double low = NAN, high = NAN;
         for (int64_t i = 0; i < n; i++) {
@@ -135,53 +139,23 @@ refer(const Models *m, const uint64_t *table, int64_t row, double *columns)
             if (!(low <= value)) low = isnan(value) ? low : value;
             if (!(high >= value)) high = isnan(value) ? high : value;
         }
-        if (c % m->k == VALUE) size = fmax(fabs(low), fabs(high));
+        if (c % CUT == VALUE) size = fmax(fabs(low), fabs(high));
         double width = spread_or(high - low, size, 1);
         gain[c] = isnan(width) ? 0.0 : (1 - 2 * constants.margin) / width;
         base[c] = isnan(width) ? 0.0 : low - constants.margin / (1 - 2 * constants.margin) * width;
-        neutral[c] = (int16_t)cell_of((frame[CENTER * q + c] - base[c]) * gain[c]);
+        neutral[c] = (int16_t)cell_of((center[c / CUT * COLUMNS + c % CUT] - base[c]) * gain[c]);
     }
     int32_t fallen[MAX_TREES * MAX_LEAVES];
     uint64_t standing[MAX_TREES];
     memset(fallen, 0, m->trees * m->leaves * sizeof *fallen);
     for (int64_t i = 0; i < n; i++) {
         int known = 0;
-        for (int f = 0; f < m->d; f++) known |= !isnan(columns[i * q + f * m->k]);
+        for (int f = 0; f < m->d; f++) known |= !isnan(columns[i * q + f * CUT]);
         if (!known) continue;
         count++;
-        stand(m, table, columns + i * q, base, gain, neutral, standing);
+        stand(m, table, columns + i * q, CUT, row, standing);
         for (int t = 0; t < m->trees; t++) fallen[t * m->leaves + __builtin_ctzll(standing[t])]++;
     }
     for (int t = 0; t < m->trees && count; t++)
         encode(fallen + t * m->leaves, m->leaves, count, m->codes + (row * m->trees + t) * m->leaves);
-}
-
-/* season.py: learn, of one model's chapter. sums and counts [hours, d] are scratch. */
-static void
-learn_hours(const Models *m, int64_t row, int64_t first, int64_t n, double *sums, int32_t *counts)
-{
-    int size = m->hours * m->d;
-    memset(sums, 0, size * sizeof *sums);
-    memset(counts, 0, size * sizeof *counts);
-    for (int64_t i = 0; i < n; i++) {
-        int64_t slot = (first + i) % m->w;
-        int hour = m->marks[row * m->w + slot];
-        if (hour >= constants.protected || hour >= m->hours) continue;
-        for (int f = 0; f < m->d; f++) {
-            double value = m->window[(row * m->w + slot) * m->d + f];
-            if (isnan(value)) continue;
-            sums[hour * m->d + f] += value;
-            counts[hour * m->d + f]++;
-        }
-    }
-    for (int place = 0; place < size; place++) {
-        float *level = m->levels + row * size + place, *weight = m->hour_weights + row * size + place;
-        int64_t count = counts[place];
-        double mean = sums[place] / (count > 1 ? count : 1);
-        *weight += (float)count;
-        double share = count / (double)(*weight > 1.0f ? *weight : 1.0f);
-        double slow = count / (count + constants.hour_memory);
-        if (slow > share) share = slow;
-        *level += (float)(share * (mean - *level));
-    }
 }

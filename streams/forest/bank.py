@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from schemas.reason import Code
 from streams.forest.arrays import BoolArray, Float64Array, Int64Array
 from streams.forest.spec import ForestSpec
 
@@ -17,13 +18,20 @@ ROWS_TO_INIT = 32
 class Explanation:
     """Why a row is an anomaly.
 
-    ``attribution`` [features] sums to 1; ``expected`` [features] is what was expected instead;
-    ``likelihood`` in [0, 1] says how much of what the model knows lies near the expected values.
+    ``attribution`` [features] sums to 1; ``expected`` [features] is what was expected instead, between ``lower`` and
+    ``upper`` [features] (NaN where no band is known); ``likelihood`` in [0, 1] says how much of what the model knows
+    lies near the expected values. ``code`` is what speaks loudest, of the feature number ``feature``; one that stands
+    still has had the same value for ``windows`` windows.
     """
 
     attribution: Float64Array
     expected: Float64Array
     likelihood: float
+    lower: Float64Array
+    upper: Float64Array
+    code: Code
+    feature: int
+    windows: int = 0
 
 
 @dataclass(frozen=True)
@@ -34,6 +42,8 @@ class Steps:
     above 0 for anomalies only; ``confidence`` in [0, 1] is the measured share of alarms that are real at this
     maturity and completeness. ``imputed`` [n, features] tells filled-in values, ``values`` [n, features] are the
     given ones with those. ``incident`` [n, 3] says what each row is to an incident (incidents.py: ``Judged``).
+    ``learning`` [n] tells models that are still young. ``expected`` [n, features] is what was forecast, ``spread``
+    [n, features] how far values usually lie from that (NaN where nothing is known).
     ``explanations`` holds one entry for each event with a grade, under its place among the events.
     """
 
@@ -44,6 +54,9 @@ class Steps:
     imputed: BoolArray
     values: Float64Array
     incident: Int64Array
+    learning: BoolArray
+    expected: Float64Array
+    spread: Float64Array
     explanations: dict[int, Explanation] = field(default_factory=dict)
 
 

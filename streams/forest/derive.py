@@ -7,10 +7,12 @@ Trees over the last few values themselves dilute: their cuts run across strongly
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from streams.forest.arrays import BoolArray, Float64Array, Int64Array
+from streams.forest.arrays import BoolArray, Float64Array, Int8Array, Int32Array, Int64Array
 
 SPAN = 8
 """Values in the short mean: a shift of 2 sd that lasts stands out of it as 5 sd would of single values."""
@@ -82,22 +84,61 @@ def running_max(values: Float64Array, runs: Runs, before: Float64Array) -> tuple
     return ahead, highest
 
 
-def lagged(carried: Float64Array, runs: Runs, recent: Float64Array) -> Float64Array:
-    """The values [n, LAGS, d] before each event, the latest first.
+def lagged(own: Float64Array, runs: Runs, before: Float64Array) -> Float64Array:
+    """The values [n, lags, d] before each event, the latest first.
 
-    ``carried`` [n, d] are the events' own, ``recent`` [models, LAGS, d] what came before the batch.
+    ``own`` [n, d] are the events' own, ``before`` [models, lags, d] what came before the batch.
     """
-    before = recent[runs.rows]
+    lags = before.shape[1]
+    ahead = before[runs.rows]
     if not runs.rank.any():
-        return before
-    for lag in range(1, LAGS + 1):
+        return ahead
+    for lag in range(1, lags + 1):
         inside = np.flatnonzero(runs.rank >= lag)
-        before[inside, lag - 1] = carried[inside - lag]
-    shifted = np.flatnonzero((runs.rank > 0) & (runs.rank < LAGS))
-    for lag in range(2, LAGS + 1):
+        ahead[inside, lag - 1] = own[inside - lag]
+    shifted = np.flatnonzero((runs.rank > 0) & (runs.rank < lags))
+    for lag in range(2, lags + 1):
         outside = shifted[runs.rank[shifted] < lag]
-        before[outside, lag - 1] = recent[runs.rows[outside], lag - 1 - runs.rank[outside]]
-    return before
+        ahead[outside, lag - 1] = before[runs.rows[outside], lag - 1 - runs.rank[outside]]
+    return ahead
+
+
+def latest(own: npt.NDArray[Any], runs: Runs, before: npt.NDArray[Any], last: Int64Array) -> npt.NDArray[Any]:
+    """What comes before the next event of a batch: [m, lags, d] for its events ``last`` [m]; see ``lagged``."""
+    lag = np.arange(before.shape[1])
+    rank = runs.rank[last, None]
+    inside = own[np.maximum(last[:, None] - lag, 0)]
+    outside = before[runs.rows[last, None], np.maximum(lag - rank - 1, 0)]
+    return np.where((lag <= rank)[..., None], inside, outside).astype(before.dtype)
+
+
+def summed(own: Int64Array, runs: Runs, before: Int8Array) -> Int64Array:
+    """The sums [n, d] of each event's ``own`` [n, d] and the whole numbers ``before`` it, exact in any order.
+
+    ``before`` [models, rows, d] are those before the batch, the latest first; so many rows more are summed.
+    """
+    rows = before.shape[1]
+    added = np.cumsum(own, axis=0)
+    ahead = np.concatenate([np.zeros_like(added[:1]), added])
+    place = np.arange(len(own))
+    left = ahead[np.maximum(place - np.minimum(runs.rank, rows), 0)]
+    earlier = np.concatenate(
+        [np.zeros_like(before[:, :1], np.int64), np.cumsum(before, axis=1, dtype=np.int64)], axis=1
+    )
+    return added - left + earlier[runs.rows, np.maximum(rows - runs.rank, 0)]
+
+
+def repeated(values: Float64Array, ahead: Float64Array, runs: Runs, before: Int32Array) -> Int64Array:
+    """How often in a row each known value [n, d] has been the same as the known one ``ahead`` [n, d] of it.
+
+    ``before`` [models, d] is how often the latest one before the batch had. A missing value changes nothing.
+    """
+    known = ~np.isnan(values)
+    number = np.cumsum(known, axis=0)
+    first = np.arange(len(values)) - runs.rank
+    base = number[first] - known[first]
+    changed = np.maximum.accumulate(np.where(known & (values != ahead), number, 0), axis=0)
+    return np.where(changed > base, number - changed, before[runs.rows] + number - base)
 
 
 def derive(values: Float64Array, before: Float64Array) -> list[Float64Array]:

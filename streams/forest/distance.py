@@ -9,10 +9,17 @@ from __future__ import annotations
 import numpy as np
 
 from streams.forest.arrays import Float64Array
-from streams.forest.models import CHANGE
+from streams.forest.forecast import total
+from streams.forest.models import CHANGE, RESIDUAL, RUN
 
 LEAST_ROWS = 16
 """A column that was seen in fewer rows has no standard deviation yet."""
+
+LEAST_DEVIATION = 0.3
+"""Of a column that is counted in spreads."""
+
+MOST_SPREADS = 6.0
+"""At which residuals are cut off when their moments are learned."""
 
 MEMORY = 1440.0
 """Rows after which the mean and the variance have moved half way."""
@@ -35,13 +42,17 @@ def deviation(size: Float64Array, variance: Float64Array) -> Float64Array:
 
 
 def closeness(mean: Float64Array, variance: Float64Array, weight: Float64Array) -> Float64Array:
-    """1 / standard deviation of each column [..., d, k]; 0 for those that are not counted.
+    """1 / standard deviation of each column [..., d, COLUMNS]; 0 for those that are not counted.
 
-    That is columns seen too seldom, and changes: after each odd value comes a change back, and it would count
-    twice.
+    That is columns seen too seldom, and changes: after each odd value comes a change back, and it would count twice.
+    Sums and residuals are in spreads already: there a small deviation only shows that little was seen. Runs are in bits
+    and counted as they are.
     """
-    close = np.where(weight < LEAST_ROWS, 0.0, 1 / deviation(mean[..., :1], variance))
-    close[..., CHANGE] = 0.0
+    spread = np.empty_like(variance)
+    spread[..., :RESIDUAL] = deviation(mean[..., :1], variance[..., :RESIDUAL])
+    spread[..., RESIDUAL:] = np.maximum(np.sqrt(variance[..., RESIDUAL:]), LEAST_DEVIATION)
+    close = np.where(weight < LEAST_ROWS, 0.0, 1 / spread)
+    close[..., CHANGE], close[..., RUN] = 0.0, 1.0
     return close
 
 
@@ -55,17 +66,11 @@ def learn(mean: Float64Array, variance: Float64Array, weight: Float64Array, rows
     known = ~np.isnan(rows)
     count = known.sum(axis=1)
     divisor = np.maximum(count, 1)
-    own_mean = _total(np.where(known, rows, 0.0)) / divisor
-    own_variance = _total(np.where(known, (rows - own_mean[:, None]) ** 2, 0.0)) / divisor
+    own_mean = total(np.where(known, rows, 0.0)) / divisor
+    own_variance = total(np.where(known, (rows - own_mean[:, None]) ** 2, 0.0)) / divisor
     share = np.maximum(count / np.maximum(weight + count, 1), count / (count + MEMORY))
     shift = own_mean - mean
     mean += share * shift
     variance *= 1 - share
     variance += share * ((1 - share) * shift**2 + own_variance)
     weight += count
-
-
-def _total(rows: Float64Array) -> Float64Array:
-    # sum() adds in another order when there is one column only.
-    total: Float64Array = np.add.accumulate(rows, axis=1)[:, -1]
-    return total

@@ -12,21 +12,35 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from streams.forest.arrays import Float64Array, Int64Array, UInt8Array
+from streams.forest import limits, season
+from streams.forest.arrays import Float64Array, Int64Array, UInt16Array
 from streams.forest.bank import Explanation, Steps
 from streams.forest.cells import cell_of, leaves_of, reachable
 from streams.forest.chapters import Chapters
 from streams.forest.confidence import confidence
-from streams.forest.derive import Runs, carry_forward, derive, lagged
+from streams.forest.derive import Runs, carry_forward
 from streams.forest.distance import distances
-from streams.forest.explain import nearness, past, shares, successors
+from streams.forest.explain import BAND, code_of, nearness, past, shares
 from streams.forest.incidents import judge
 from streams.forest.lasting import ROWS, running, units
 from streams.forest.learning import Learning
 from streams.forest.log2 import STEP
-from streams.forest.models import BASE, CENTER, CLOSENESS, FARTHEST, GAIN, GAP, Models, columns_of
-from streams.forest.scoring import score
-from streams.forest.season import PROTECTED, hour_of, usual
+from streams.forest.models import (
+    BASE,
+    BITS,
+    CENTER,
+    CLOSENESS,
+    FAMILIES,
+    FARTHEST,
+    GAIN,
+    RUN,
+    TREE_COLUMNS,
+    VALUE,
+    Models,
+)
+from streams.forest.scoring import loudest, scores
+from streams.forest.season import PROTECTED, Day
+from streams.forest.sight import RUN_BITS, Past, Seen, see
 from streams.forest.spec import ForestSpec
 from streams.forest.structure import draw_spaced
 from streams.forest.table import TableBank, grades, no_steps
@@ -45,22 +59,21 @@ MODELS_TO_LEARN = 32
 class Events:
     """Events in the order of model and time: ``place`` [n] is where the caller has each.
 
-    ``number`` [n] counts each model's events; ``before`` [n, LAGS, d] are the values before each, ``columns``
-    [n, d, k] is what the trees see (models.py).
+    ``number`` [n] counts each model's events, ``mark`` [n] is the time of the day (season.py), ``values`` [n, d] are
+    NaN where nothing is known.
     """
 
     model: Int64Array
     number: Int64Array
     place: Int64Array
     end: Int64Array
-    hour: UInt8Array
-    before: Float64Array
-    columns: Float64Array
+    mark: UInt16Array
+    values: Float64Array
 
     def __getitem__(self, part: Int64Array | slice) -> Events:
         return Events(
-            *(self.model[part], self.number[part], self.place[part], self.end[part], self.hour[part]),
-            *(self.before[part], self.columns[part]),
+            *(self.model[part], self.number[part], self.place[part]),
+            *(self.end[part], self.mark[part], self.values[part]),
         )
 
 
@@ -70,10 +83,10 @@ class DefaultBank(TableBank[Models]):
     learning = Learning
 
     def __init__(self, spec: ForestSpec, capacity: int) -> None:
-        self._columns = columns_of(spec)
+        self._day = Day.of(spec.interval, spec.seasonality)
         self._chapters = Chapters(spec.window)
         # Held, so that the banks of one detector share it.
-        self._structure = draw_spaced(spec.seed, spec.features * self._columns, spec.trees, spec.height)
+        self._structure = draw_spaced(spec.seed, spec.features * TREE_COLUMNS, spec.trees, spec.height)
         self._table = reachable(self._structure)
         self._learning = self.learning(spec, self._table)
         self._finished: list[Int64Array] = []
@@ -138,27 +151,12 @@ class DefaultBank(TableBank[Models]):
         if not present.all():
             # A row that tells nothing is neither scored nor learned.
             place, known = place[present], known[present]
-        model = rows[place]
-        number, before, columns = self._derive(model, known)
-        return Events(model, number, place, ends[place], hour_of(ends[place]), before, columns)
-
-    def _derive(self, rows: Int64Array, known: Float64Array) -> tuple[Int64Array, Float64Array, Float64Array]:
-        """The number of each event, the values before it and what the trees see. Counts them.
-
-        ``rows`` [n] are sorted, ``known`` [n, d] are the values.
-        """
-        models = self._models
-        runs = Runs.of(rows)
-        carried = carry_forward(known, runs, models.recent[runs.rows, 0])
-        before = lagged(carried, runs, models.recent)
-        columns = np.empty((*known.shape, self._columns))
-        columns[..., 0] = known
-        columns[..., 1:GAP] = np.stack(derive(known, before), axis=-1)
-        number = models.count[runs.rows] + runs.rank
+        runs = Runs.of(rows[place])
+        number = self._models.count[runs.rows] + runs.rank
         last = np.flatnonzero(runs.last)
-        models.recent[runs.rows[last]] = np.concatenate([carried[last, None], before[last, :-1]], axis=1)
         models.count[runs.rows[last]] += runs.rank[last] + 1
-        return number, before, columns
+        mark = season.marks(ends[place], self.spec.interval, self._day, self.spec.time_zone)
+        return Events(runs.rows, number, place, ends[place], mark, known)
 
     def _by_chapter(self, events: Events) -> Iterator[Events]:
         """The events of each model's current chapter, then those of the next, and so on."""
@@ -180,34 +178,38 @@ class DefaultBank(TableBank[Models]):
     def _judge(self, events: Events, steps: Steps) -> None:
         models = self._models
         place, model = events.place, events.model
+        seen, of_families = self._see(events), np.empty((len(model), limits.WHOLE))
         for start in range(0, len(model), ROWS_AT_ONCE):
             part = slice(start, start + ROWS_AT_ONCE)
-            steps.score[place[part]] = self._score(events[part])
-        self._remember(events, steps.score)
-        center, limit = models.limits[model].T
-        severity = (steps.score[place] - center) / (limit - center)
-        lasting = (self._lasting(events) - center) / (models.lasting_limit[model] - center)
-        longer = np.flatnonzero(lasting > np.maximum(severity, 0.0))
-        lasts = lasting > np.maximum(severity, 1.0)
-        severity[longer] = lasting[longer]
-        # What a row alone would have to score to be as severe: so one threshold tells about both.
-        steps.score[place[longer]] = center[longer] + lasting[longer] * (limit - center)[longer]
+            of_families[part] = self._score(model[part], seen.columns[part])
+        center = models.centers[model, limits.WHOLE].astype(np.float64)
+        limit = models.limits[model, 0].astype(np.float64)
+        ready = np.isfinite(limit)
+        of_families[~ready] = 0.0
+        scores = loudest(of_families)
+        self._remember(events, scores)
+        severity = loudest(limits.severities(models, model, of_families))
+        lasting = (self._lasting(events) - center) / (models.limits[model, 1 + limits.WHOLE] - center)
+        lasts = lasting > np.maximum(severity, 0.0)
+        severity = np.where(lasts, lasting, severity)
+        # What a row alone would have to score to be as severe: so one threshold tells about all judges.
+        steps.score[place] = np.where(
+            ready, np.maximum(0.0, center + severity * np.where(ready, limit - center, 0.0)), 0.0
+        )
 
         def ignored(event: int) -> bool:
-            columns = events.columns[event]
-            explanation = self._explain(
-                int(model[event]), int(events.number[event]), events.before[event], columns, bool(lasts[event])
-            )
-            return self._ignored(steps, int(place[event]), columns[:, 0], explanation)
+            explanation = self._explain(events, seen, event, bool(lasts[event]))
+            return self._ignored(steps, int(place[event]), events.values[event], explanation)
 
         judged = judge(
             *(models.incident, models.worst, model, events.number, events.end, severity, self.spec.quiet_period),
             ignored,
         )
-        ready = np.isfinite(limit)
         steps.threshold[place] = np.where(ready, limit, 0.0)
+        steps.learning[place] = events.number < self.spec.window
+        steps.expected[place], steps.spread[place] = seen.usual + seen.forecast, seen.spread
         steps.grade[place], steps.incident[place] = grades(severity, judged.raised), judged.incident
-        missing = np.isnan(events.columns[..., 0]) | steps.imputed[place]
+        missing = np.isnan(events.values) | steps.imputed[place]
         sure = confidence(events.number, np.add.reduce(missing, axis=1) / self.spec.features)
         steps.confidence[place] = np.where(ready, sure, 0.0)
 
@@ -225,50 +227,48 @@ class DefaultBank(TableBank[Models]):
         first[1:] = model[1:] != model[:-1]
         return running(first, own, leaving, model, models.lasting)
 
-    def _explain(self, row: int, number: int, before: Float64Array, columns: Float64Array, lasts: bool) -> Explanation:
-        models = self._models
+    def _explain(self, events: Events, seen: Seen, event: int, lasts: bool) -> Explanation:
+        models, row, columns = self._models, int(events.model[event]), seen.columns[event]
         protected = models.marks[row] >= PROTECTED
         begin, length = int(models.begin[row]), self._chapters.length
         known = past(models.window[row], protected, models.origin[row], begin, length)
-        frame = models.frame[row]
-        usually = frame[CENTER, :, 0]
-        if not lasts:
-            expected = successors(known, before, usually)
-        elif self.spec.seasonality:
-            # What follows oddness that lasts is more of it: what is usual at this hour tells what is odd about it.
-            expected = np.where(np.isnan(columns[:, GAP]), usually, columns[:, 0] - columns[:, GAP])
-        else:
-            expected = usually
+        # What follows oddness that lasts is more of it: what is usual at this hour tells what is odd about it.
+        expected = seen.usual[event] + (0.0 if lasts else seen.forecast[event])
+        expected = np.where(np.isnan(expected), models.frame[row, CENTER, :, VALUE], expected)
+        band = BAND * seen.spread[event]
         lacking = np.repeat(columns[None], self.spec.features + 1, axis=0)
         lacking[np.arange(self.spec.features), np.arange(self.spec.features)] = np.nan
         rows = np.full(len(lacking), row)
-        score = self._score_columns(rows, lacking, models.frame[rows])
-        far = distances(columns, frame[CENTER], frame[CLOSENESS]).max(axis=-1)
-        drop = np.maximum(score[-1] - score[:-1], 0.0)
-        share = shares(far) if not drop.any() else 0.5 * (shares(far) + drop / drop.sum())
-        return Explanation(share, expected, nearness(known, columns[:, 0], expected))
+        severe = limits.severities(models, rows, self._score(rows, lacking))
+        family = int(np.argmax(severe[-1]))
+        far = distances(columns, models.frame[row, CENTER], models.frame[row, CLOSENESS])
+        own = shares(far.max(axis=-1) if lasts else far[:, FAMILIES[family]].max(axis=-1))
+        drop = np.maximum(severe[-1].max() - severe[:-1].max(axis=1), 0.0)
+        share = own if not drop.any() else 0.5 * (own + drop / drop.sum())
+        feature = int(np.argmax(share))
+        code, windows = code_of(columns[feature], far[feature], float(expected[feature]), family, lasts), 0
+        if code == "STANDS_STILL":
+            windows = 1 + round(columns[feature, RUN] * RUN_BITS / models.known[row, BITS, feature])
+        near = nearness(known, columns[:, VALUE], expected)
+        return Explanation(share, expected, near, expected - band, expected + band, code, feature, windows)
 
-    def _score(self, events: Events) -> Float64Array:
-        models, model, columns = self._models, events.model, events.columns
-        frame = models.frame[model]
-        if self.spec.seasonality:
-            level = models.levels[model, events.hour] + models.origin[model]
-            weight = models.hour_weights[model, events.hour]
-            columns[..., GAP] = columns[..., 0] - usual(level, weight, frame[:, CENTER, :, 0])
-        ready = np.isfinite(models.limits[model, 1])
-        return np.where(ready, self._score_columns(model, columns, frame), 0.0)
+    def _see(self, events: Events) -> Seen:
+        past = Past.of(self._models)
+        return see(self._models, events.model, past, Runs.of(events.model), events.values, events.mark, self._day)
 
-    def _score_columns(self, model: Int64Array, columns: Float64Array, frame: Float64Array) -> Float64Array:
-        cells = cell_of((columns - frame[:, BASE]) * frame[:, GAIN])
-        unknown = np.isnan(columns)
+    def _score(self, model: Int64Array, columns: Float64Array) -> Float64Array:
+        """The scores [n, FAMILIES] of the columns of ``model`` [n]; of no use for models that know nothing yet."""
+        models, cut = self._models, columns[..., :TREE_COLUMNS]
+        scale = models.scale[model]
+        cells = cell_of((cut - scale[:, BASE]) * scale[:, GAIN])
+        unknown = np.isnan(cut)
         if unknown.any():
-            cells = np.where(unknown, self._models.neutral[model], cells)
+            cells = np.where(unknown, models.neutral[model], cells)
         leaves = leaves_of(self._table, cells.reshape(len(model), -1))
-        return score(self._models.codes, model, leaves, columns, frame, self.spec.height)
+        return scores(models.codes, model, leaves, columns, models.frame[model], self.spec.height)
 
     def _remember(self, events: Events, scores: Float64Array) -> None:
-        models, model, number = self._models, events.model, events.number
-        known = events.columns[..., 0]
+        models, model, number, known = self._models, events.model, events.number, events.values
         new = np.isnan(models.origin[model]) & ~np.isnan(known)
         if new.any():
             # Backwards, so that of several first values of one model the earliest is the one that stays.
@@ -277,5 +277,5 @@ class DefaultBank(TableBank[Models]):
                 models.origin[row] = np.where(new[event], known[event], models.origin[row])
         slot = number % self.spec.window
         models.window[model, slot] = np.clip(known - models.origin[model], -FARTHEST, FARTHEST)
-        models.marks[model, slot] = events.hour
-        models.scores[model, number - models.begin[model]] = scores[events.place] / STEP
+        models.marks[model, slot] = events.mark
+        models.scores[model, number - models.begin[model]] = scores / STEP

@@ -4,11 +4,31 @@ from __future__ import annotations
 
 import numpy as np
 
+from schemas.reason import Code
 from streams.forest.arrays import BoolArray, Float32Array, Float64Array
+from streams.forest.models import DRIFT, GAP, MEAN, RESIDUAL, STUCK, SUM_4, SUM_16, SURPRISE, VALUE
 
-STEPS_BACK = 4
-NEIGHBOURS = 5
-LEAST_PAST = 10
+BAND = 3.0
+"""Spreads around the expected value in which values are expected to lie."""
+
+LEAST_FAR = 3.0
+"""Where no column is so many standard deviations off, it is their combination that is odd."""
+
+
+def code_of(columns: Float64Array, far: Float64Array, expected: float, family: int, lasts: bool) -> Code:
+    """What is odd about a feature, by the ``family`` that speaks loudest and its ``columns`` [COLUMNS]."""
+    if lasts:
+        return "UNUSUAL_FOR_LONG"
+    if family == STUCK:
+        return "STANDS_STILL"
+    if family == DRIFT:
+        return "HIGHER_FOR_LONG" if columns[SUM_16] > 0 else "LOWER_FOR_LONG"
+    if family == SURPRISE:
+        leading = RESIDUAL if far[RESIDUAL] >= far[SUM_4] else SUM_4
+        return "ROSE_UNEXPECTEDLY" if columns[leading] > 0 else "FELL_UNEXPECTEDLY"
+    if far[[VALUE, MEAN, GAP]].max() < LEAST_FAR:
+        return "UNUSUAL_COMBINATION"
+    return "HIGHER_THAN_USUAL" if columns[VALUE] > expected else "LOWER_THAN_USUAL"
 
 
 def shares(far: Float64Array) -> Float64Array:
@@ -32,27 +52,6 @@ def past(window: Float32Array, protected: BoolArray, origin: Float64Array, start
     first = max(0, start + length - size)
     slots = np.arange(first, start) % size
     return np.where(protected[slots, None], np.nan, window[slots] + origin)
-
-
-def successors(past_values: Float64Array, before: Float64Array, mean: Float64Array) -> Float64Array:
-    """What usually followed values like the last ones, for each feature [d].
-
-    The median of what came after the five places in ``past_values`` [rows, d] whose four values are nearest to
-    the latest four ``before`` [LAGS, d] (latest first); the ``mean`` [d] where too little is known.
-    """
-    expected = mean.copy()
-    for feature in range(len(mean)):
-        series, latest = past_values[:, feature], before[:STEPS_BACK, feature]
-        if len(series) < STEPS_BACK + 1:
-            continue
-        stretches = np.lib.stride_tricks.sliding_window_view(series, STEPS_BACK + 1)
-        gap = np.abs(stretches[:, -2::-1] - latest).sum(axis=1)
-        usable = np.flatnonzero(~np.isnan(gap + stretches[:, -1]))
-        if len(usable) < LEAST_PAST:
-            continue
-        nearest = usable[np.argsort(gap[usable], kind="stable")[:NEIGHBOURS]]
-        expected[feature] = np.sort(stretches[nearest, -1])[NEIGHBOURS // 2]
-    return expected
 
 
 def nearness(past_values: Float64Array, actual: Float64Array, expected: Float64Array) -> float:

@@ -6,12 +6,14 @@ import hashlib
 from pathlib import Path
 
 SOURCE = "_kernel.c"
-HEADERS = ("_kernel.h", "_learning.h")
+HEADERS = ("_kernel.h", "_habits.h", "_learning.h")
 REFERENCE = (
     "cells",
     "derive",
     "distance",
     "engine",
+    "forecast",
+    "habits",
     "lasting",
     "learning",
     "log2",
@@ -19,6 +21,7 @@ REFERENCE = (
     "reference",
     "scoring",
     "season",
+    "sight",
 )
 """The files whose numbers the compiled kernel repeats."""
 

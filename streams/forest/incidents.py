@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from streams.forest.arrays import BoolArray, Float64Array, Int64Array
+from streams.forest.log2 import STEP, exp2, log2
 
 STIRRED = 0.5
 """From this severity on a row keeps an incident open."""
@@ -23,6 +24,9 @@ CALM = 10
 
 WORSE = 1.3
 """How many times the worst severity of an incident a row must reach to be raised again."""
+
+AFTERMATH = 0.7
+"""The power of its worst severity by which an incident lifts what another one needs."""
 
 NEVER = -(1 << 62)
 
@@ -115,7 +119,7 @@ def _after(state: Int64Array, worst: Float64Array, numbers: Int64Array, quiet_pe
     """The severity that opens an incident: 1, and more for some rows after one."""
     since = numbers - state[:, LATEST_SEVERE]
     fading = (state[:, OPENED] >= state[:, SEVERE_CHAIN]) & (since < quiet_period)
-    bad = WORSE * np.sqrt(worst) - 1
+    bad = WORSE * exp2(np.rint(AFTERMATH * log2(np.maximum(worst, 1.0)) / STEP) * STEP) - 1
     return np.where(fading, np.maximum(1.0, 1 + bad * (1 - since / max(1, quiet_period))), 1.0)
 
 

@@ -1,29 +1,43 @@
-"""What a model learns at the end of a chapter: moments, scale, how crowded the leaves are, its threshold.
+"""What a model learns at the end of a chapter.
 
 In this order, since each step uses the one before:
 
-1. rows that were severe are taken out of the window, unless they are the rule by now;
-2. means and variances move by the chapter's rows;
+1. it looks back at the chapter, and rows that were severe are marked: they are not learned, unless they are the rule by
+   now;
+2. what is usual moves (habits.py);
 3. whenever the window has been filled anew (and at the end of each early chapter) its range is fixed, its rows
    fall into the leaves, and the leaves are counted: the reference and the rows to come share one scale;
-4. the chapter's highest score and its highest mean of some in a row join the peaks, from which thresholds follow;
-5. the hours of the day take the chapter in.
+4. the chapter's highest scores join the peaks, from which thresholds follow (limits.py);
+5. what came before the next row becomes what it looks like by now.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from streams.forest import distance, lasting, season, threshold
-from streams.forest.arrays import BoolArray, Float64Array, Int64Array, UInt8Array, UInt64Array
+from streams.forest import habits, lasting, limits, season, threshold
+from streams.forest.arrays import BoolArray, Float64Array, Int64Array, UInt8Array, UInt16Array, UInt64Array
 from streams.forest.cells import cell_of, leaves_of
 from streams.forest.chapters import Chapters
 from streams.forest.derive import LAGS, SPAN, derive
 from streams.forest.distance import least_spread, spread_of_constant
+from streams.forest.habits import Chapter
 from streams.forest.log2 import STEP
-from streams.forest.models import BASE, CENTER, CLOSENESS, FARTHEST, GAIN, GAP, Models, columns_of
+from streams.forest.models import (
+    BASE,
+    CENTER,
+    CHANGE,
+    GAIN,
+    GAP,
+    LEVEL,
+    MEAN,
+    TREE_COLUMNS,
+    VALUE,
+    Models,
+)
 from streams.forest.reference import leaf_codes
-from streams.forest.scoring import score
+from streams.forest.scoring import far_bits, loudest, scores, scores_of
+from streams.forest.season import Day
 from streams.forest.spec import ForestSpec
 
 MARGIN = 0.1
@@ -38,13 +52,6 @@ LEAST_ROWS = 16
 FAR = 64.0
 """Ranges of the window between it and its origin at which the origin moves."""
 
-FLATTERY = 0.4
-"""Bits by which a window scores too low when it is scored by what it has just taught: without them, young models
-alarm where nothing is."""
-
-CENTER_MEMORY = 1440.0
-"""Rows after which the usual score has moved half way."""
-
 
 class Learning:
     """Learns chapters. ``table`` is the bit table of the trees (cells.py)."""
@@ -52,8 +59,8 @@ class Learning:
     def __init__(self, spec: ForestSpec, table: UInt64Array) -> None:
         self._spec = spec
         self._table = table
-        self._columns = columns_of(spec)
         self._chapters = Chapters(spec.window)
+        self._day = Day.of(spec.interval, spec.seasonality)
         self._reach = threshold.reach(spec.interval, spec.sensitivity)
 
     def learn(self, models: Models, rows: Int64Array, counts: Int64Array) -> None:
@@ -70,19 +77,24 @@ class Learning:
         known = np.concatenate([earlier, lasting.units(models.scores[rows]).astype(np.uint8)], axis=1)
         last = (counts - begin)[:, None] + np.arange(lasting.ROWS)
         models.earlier[rows] = np.take_along_axis(known, last, axis=1)
-        self._protect(models, rows, begin, counts)
         enough = counts - begin + np.minimum(begin, SPAN) >= LEAST_ROWS
-        if not enough.all():
-            rows, counts, begin, earlier = rows[enough], counts[enough], begin[enough], earlier[enough]
-        if not len(rows):
+        short, long = rows[~enough], np.flatnonzero(enough)
+        models.runs[short, 1] = models.runs[short, 0]
+        if not len(long):
             return
-        self._take_in(models, rows, begin, counts)
+        rows, counts, begin, earlier = rows[long], counts[long], begin[long], earlier[long]
+        bits = self._look_back(models, rows, begin, counts)
+        own = scores_of(models.scores[rows].astype(np.float64) * STEP, bits)
+        self._protect(models, rows, begin, counts, own)
+        columns = self._learn_habits(models, rows, begin, counts)
         refilled = np.flatnonzero((counts < self._spec.window) | (counts % self._spec.window == 0))
         if len(refilled):
             self._refer(models, rows[refilled])
-        self._adapt(models, rows, counts, begin, earlier)
-        if self._spec.seasonality:
-            self._learn_hours(models, rows, begin, counts)
+        first = np.flatnonzero(models.chapters[rows] == 0)
+        if len(first):
+            own[first] = self._own_scores(models, rows[first], columns[first]) + limits.FLATTERY
+        limits.learn(models, rows, begin, counts, own, earlier, self._reach)
+        self._rewind(models, rows, counts)
         if len(refilled):
             self._move_origin(models, rows[refilled])
 
@@ -100,13 +112,23 @@ class Learning:
         rows, shift = rows[moved], shift[moved]
         models.origin[rows] += shift
         models.window[rows] = window[moved] - shift[:, None]
-        models.levels[rows] = np.clip(models.levels[rows] - shift[:, None], -FARTHEST, FARTHEST)
 
-    def _protect(self, models: Models, rows: Int64Array, begin: Int64Array, counts: Int64Array) -> None:
-        """Take the chapter's severe rows out of the window."""
-        center, limit = models.limits[rows].T
-        from_here = center + threshold.PROTECTED * (limit - center)
-        severe = models.scores[rows] * STEP >= from_here[:, None]
+    def _look_back(self, models: Models, rows: Int64Array, begin: Int64Array, counts: Int64Array) -> Float64Array:
+        """The bits [m, n, FAMILIES] by which the chapter's rows are far, as the models see them now."""
+        self._chapter = Chapter(models, rows, begin, counts, self._chapters.length)
+        self._seen = habits.look_back(models, self._chapter, self._day)
+        columns = self._seen.columns
+        m, n = columns.shape[:2]
+        bits = far_bits(columns.reshape(m * n, *columns.shape[2:]), models.frame[np.repeat(rows, n)])
+        return bits.reshape(m, n, -1)
+
+    def _protect(
+        self, models: Models, rows: Int64Array, begin: Int64Array, counts: Int64Array, own: Float64Array
+    ) -> None:
+        """Mark the chapter's severe rows, by their scores ``own`` [m, n, FAMILIES]."""
+        m, n = own.shape[:2]
+        severity = loudest(limits.severities(models, np.repeat(rows, n), own.reshape(m * n, -1))).reshape(m, n)
+        severe = (severity >= threshold.PROTECTED) & np.isfinite(models.limits[rows, :1])
         if not severe.any():
             return
         number = begin[:, None] + np.arange(self._chapters.length)
@@ -116,60 +138,17 @@ class Learning:
         model, event = np.nonzero(severe)
         models.marks[rows[model], number[model, event] % self._spec.window] |= season.PROTECTED
 
-    def _chapter(
-        self, models: Models, rows: Int64Array, begin: Int64Array, counts: Int64Array
-    ) -> tuple[Float64Array, UInt8Array]:
-        """The chapter's values [m, SPAN + length, d], SPAN from before it in front, and the hours of its own.
-
-        NaN where a chapter is shorter, or has nothing before it.
-        """
-        number = begin[:, None] + np.arange(-SPAN, self._chapters.length)
-        slot = number % self._spec.window
-        values = models.window[rows[:, None], slot] + models.origin[rows][:, None]
-        values[(number < 0) | (number >= counts[:, None])] = np.nan
-        return values, models.marks[rows[:, None], slot[:, SPAN:]]
-
-    def _see(self, values: Float64Array, marks: UInt8Array) -> Float64Array:
-        """What the trees see of ``values`` [m, SPAN + n, d] but the first SPAN: [m, n, d, k], gaps still empty.
-
-        Protected rows, by their ``marks`` [m, n], are seen by nobody; what follows them still is what it was.
-        """
-        own = values[:, SPAN:]
-        before = np.stack([values[:, SPAN - lag : -lag] for lag in range(1, LAGS + 1)], axis=2)
-        columns = np.empty((*own.shape, self._columns))
-        columns[..., 0] = own
-        columns[..., 1], columns[..., 2] = derive(own, before)
-        columns[marks >= season.PROTECTED] = np.nan
-        return columns
-
-    def _see_gaps(self, models: Models, rows: Int64Array, columns: Float64Array, marks: UInt8Array) -> None:
-        hour = marks % season.PROTECTED
-        model = np.arange(len(rows))[:, None]
-        level = models.levels[rows][model, hour] + models.origin[rows][:, None]
-        weight = models.hour_weights[rows][model, hour]
-        mean = models.frame[rows, CENTER, :, 0]
-        columns[..., GAP] = columns[..., 0] - season.usual(level, weight, mean[:, None])
-
-    def _take_in(self, models: Models, rows: Int64Array, begin: Int64Array, counts: Int64Array) -> None:
-        """Move the moments by the chapter's rows."""
-        chapter, marks = self._chapter(models, rows, begin, counts)
-        columns = self._see(chapter, marks)
-        mean, variance, weight = models.frame[rows, CENTER], models.variance[rows], models.weight[rows]
-        distance.learn(mean[..., :GAP], variance[..., :GAP], weight[..., :GAP], columns[..., :GAP])
-        models.frame[rows, CENTER] = mean
-        if self._spec.seasonality:
-            self._see_gaps(models, rows, columns, marks)
-            distance.learn(mean[..., GAP], variance[..., GAP], weight[..., GAP], columns[..., GAP])
-            models.frame[rows, CENTER] = mean
-        models.variance[rows], models.weight[rows] = variance, weight
-        models.frame[rows, CLOSENESS] = distance.closeness(mean, variance, weight)
+    def _learn_habits(self, models: Models, rows: Int64Array, begin: Int64Array, counts: Int64Array) -> Float64Array:
+        """See ``habits.learn``, of the chapter that was looked back at last."""
+        chapter = self._chapter
+        chapter.marks = models.marks[rows[:, None], chapter.number % self._spec.window]
+        return habits.learn(models, chapter, self._seen, self._day)
 
     def _refer(self, models: Models, rows: Int64Array) -> None:
         """Fix the scale by the window and count the leaves into which its rows fall."""
         marks = models.marks[rows, SPAN:]
-        columns = self._see(models.window[rows] + models.origin[rows][:, None], marks)
-        if self._spec.seasonality:
-            self._see_gaps(models, rows, columns, marks)
+        values = models.window[rows] + models.origin[rows][:, None]
+        columns = self._see(models, rows, values, marks)
         low, high = np.fmin.reduce(columns, axis=1), np.fmax.reduce(columns, axis=1)
         width = high - low
         size = np.fmax(np.abs(low), np.abs(high))[..., :1]
@@ -178,81 +157,52 @@ class Learning:
         unseen = np.isnan(width)
         gain = np.where(unseen, 0.0, (1 - 2 * MARGIN) / width)
         base = np.where(unseen, 0.0, low - MARGIN / (1 - 2 * MARGIN) * width)
-        neutral = cell_of((models.frame[rows, CENTER] - base) * gain)
-        models.frame[rows, BASE], models.frame[rows, GAIN], models.neutral[rows] = base, gain, neutral
+        neutral = cell_of((models.frame[rows, CENTER, :, :TREE_COLUMNS] - base) * gain)
+        models.scale[rows, BASE], models.scale[rows, GAIN], models.neutral[rows] = base, gain, neutral
         models.codes[rows] = leaf_codes(*self._fall(columns, base, gain, neutral), self._spec.height)
+
+    def _see(self, models: Models, rows: Int64Array, values: Float64Array, marks: UInt16Array) -> Float64Array:
+        """What the trees see of ``values`` [m, SPAN + n, d] but the first SPAN: [m, n, d, TREE_COLUMNS].
+
+        Protected rows, by their ``marks`` [m, n], are seen by nobody; what follows them still is what it was.
+        """
+        own = values[:, SPAN:]
+        before = np.stack([values[:, SPAN - lag : -lag] for lag in range(1, LAGS + 1)], axis=2)
+        columns = np.empty((*own.shape, TREE_COLUMNS))
+        columns[..., VALUE] = own
+        columns[..., CHANGE], columns[..., MEAN] = derive(own, before)
+        m, n = marks.shape
+        usual = season.usual(models.levels, np.repeat(rows, n), marks.reshape(-1), self._day)
+        level = models.known[rows, None, LEVEL]
+        columns[..., GAP] = own - (level + (usual if isinstance(usual, float) else usual.reshape(m, n, -1)))
+        columns[marks >= season.PROTECTED] = np.nan
+        return columns
 
     def _fall(
         self, columns: Float64Array, base: Float64Array, gain: Float64Array, neutral: Int64Array
     ) -> tuple[UInt8Array, BoolArray]:
-        """The leaf [m, n, trees] of each row of ``columns`` [m, n, d, k], and which rows say anything."""
+        """The leaf [m, n, trees] of each row of ``columns`` [m, n, d, TREE_COLUMNS], and which rows say anything."""
         m, n = columns.shape[:2]
         cells = cell_of((columns - base[:, None]) * gain[:, None])
         unknown = np.isnan(columns)
         if unknown.any():
             cells = np.where(unknown, neutral[:, None], cells)
-        known: BoolArray = np.logical_or.reduce(~unknown[..., 0], axis=2)
+        known: BoolArray = np.logical_or.reduce(~unknown[..., VALUE], axis=2)
         return leaves_of(self._table, cells.reshape(m * n, -1)).reshape(m, n, -1), known
 
-    def _adapt(
-        self, models: Models, rows: Int64Array, counts: Int64Array, begin: Int64Array, earlier: UInt8Array
-    ) -> None:
-        """Move the usual score and the thresholds by the chapter's scores, which followed ``earlier`` ones.
-
-        A first chapter has none: it is scored by what it has just taught.
-        """
-        event = np.arange(self._chapters.length)
-        present = begin[:, None] + event < counts[:, None]
-        scores = np.where(present, models.scores[rows] * STEP, np.nan)
-        means = np.where(present, lasting.of_chapter(earlier, models.scores[rows]), np.nan)
-        first = np.flatnonzero(models.chapters[rows] == 0)
-        if len(first):
-            scores[first] = means[first] = self._own_scores(models, rows[first]) + FLATTERY
-        count = (~np.isnan(scores)).sum(axis=1)
-        ordered = np.sort(scores, axis=1)  # NaN comes last.
-        model = np.arange(len(rows))
-        # Those of single scores and those of means at once: it is calling NumPy that takes time here.
-        chapters = models.chapters[rows]
-        peaks = np.concatenate([models.peaks[rows], models.lasting_peaks[rows]])
-        highest = np.concatenate([ordered[model, count - 1], np.fmax.reduce(means, axis=1)])
-        threshold.remember_peak(peaks, np.concatenate([chapters, chapters]), highest, np.tile(count, 2), len(event))
-        models.peaks[rows], models.lasting_peaks[rows] = peaks[: len(rows)], peaks[len(rows) :]
-        models.chapters[rows] = chapters + 1
-        length = counts - begin
-        share = np.maximum(length / counts, length / (length + CENTER_MEMORY))
-        center = models.limits[rows, 0]
-        center += share * (ordered[model, (count - 1) // 2] - center)
-        tail = models.tail[rows] = threshold.learn_tail(models.tail[rows], chapters, ordered, count)
-        limits = threshold.threshold(peaks, self._reach, np.concatenate([tail, tail])).reshape(2, -1)
-        limits += threshold.allowance(counts)
-        models.limits[rows, 0] = center
-        models.limits[rows, 1], models.lasting_limit[rows] = np.maximum(limits, center + threshold.LEAST_REACH)
-
-    def _learn_hours(self, models: Models, rows: Int64Array, begin: Int64Array, counts: Int64Array) -> None:
-        """Move the means of the hours by the chapter's rows."""
-        number = begin[:, None] + np.arange(self._chapters.length)
-        slot = number % self._spec.window
-        values = models.window[rows[:, None], slot].astype(np.float64)
-        marks = models.marks[rows[:, None], slot]
-        values[(number >= counts[:, None]) | (marks >= season.PROTECTED)] = np.nan
-        levels, weights = models.levels[rows], models.hour_weights[rows]
-        season.learn(levels, weights, marks % season.PROTECTED, values)
-        models.levels[rows], models.hour_weights[rows] = levels, weights
-
-    def _own_scores(self, models: Models, rows: Int64Array) -> Float64Array:
-        """The scores [m, length] of the window's own first rows; NaN for those without a past of SPAN rows."""
-        values = models.window[rows, : self._chapters.length] + models.origin[rows][:, None]
-        marks = models.marks[rows, SPAN : self._chapters.length]
-        columns = self._see(values, marks)
-        if self._spec.seasonality:
-            self._see_gaps(models, rows, columns, marks)
+    def _own_scores(self, models: Models, rows: Int64Array, columns: Float64Array) -> Float64Array:
+        """The scores [m, n, FAMILIES] of the rows of a chapter that has just been learned."""
         m, n = columns.shape[:2]
-        frame = models.frame[rows]
-        neutral = models.neutral[rows].astype(np.int64)
-        leaves, known = self._fall(columns, frame[:, BASE], frame[:, GAIN], neutral)
+        scale, neutral = models.scale[rows], models.neutral[rows].astype(np.int64)
+        leaves, _ = self._fall(columns[..., :TREE_COLUMNS], scale[:, BASE], scale[:, GAIN], neutral)
         row = np.repeat(rows, n)
         columns = columns.reshape(m * n, *columns.shape[2:])
-        own = score(models.codes, row, leaves.reshape(m * n, -1), columns, models.frame[row], self._spec.height)
-        scores = np.full((m, self._chapters.length), np.nan)
-        scores[:, SPAN:] = np.where(known, own.reshape(m, n), np.nan)
-        return scores
+        own = scores(models.codes, row, leaves.reshape(m * n, -1), columns, models.frame[row], self._spec.height)
+        return own.reshape(m, n, -1)
+
+    def _rewind(self, models: Models, rows: Int64Array, counts: Int64Array) -> None:
+        """Let what came before the next row look as models see it now: then the next forecast is of one piece."""
+        past = habits.warm_up(models, rows, counts, self._day)
+        models.gaps[rows] = past.gaps
+        models.residual_units[rows], models.gap_units[rows] = past.residual_units, past.gap_units
+        models.runs[rows, 1] = models.runs[rows, 0]

@@ -8,7 +8,7 @@ import struct
 from schemas.errors import RiverwatchError
 from streams.forest.spec import ForestSpec
 
-VERSION = 3
+VERSION = 4
 _HEADER = struct.Struct("<2sBBQ8s")
 _MAGIC = b"RF"
 _KINDS = {"default": 0, "river": 1}
@@ -20,7 +20,7 @@ class WrongRecord(RiverwatchError):
 
 def header(spec: ForestSpec, fingerprint: bytes) -> bytes:
     """The first bytes of the records of such models; ``fingerprint`` is the structure's."""
-    sizes = (spec.features, spec.trees, spec.height, spec.window, spec.seasonality)
+    sizes = (spec.features, spec.trees, spec.height, spec.window, spec.seasonality, spec.interval, spec.time_zone)
     digest = hashlib.blake2b(fingerprint + repr(sizes).encode(), digest_size=8).digest()
     return _HEADER.pack(_MAGIC, VERSION, _KINDS[spec.kind], spec.seed, digest)
 
@@ -39,4 +39,6 @@ def body(state: bytes, expected: bytes) -> memoryview:
         raise WrongRecord("model record of another type of model")
     if seed != own_seed:
         raise WrongRecord(f"model record of seed {seed}, the detector's seed is {own_seed}")
-    raise WrongRecord("model record of another structure: trees, height, window or features differ")
+    raise WrongRecord(
+        "model record of another structure: trees, height, window, features, interval or time zone differ"
+    )

@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from schemas.reason import Code
 from streams.forest import distance, incidents, threshold
 from streams.forest.arrays import Float64Array, Int16Array, Int64Array
 from streams.forest.bank import Explanation, Steps
 from streams.forest.confidence import confidence
 from streams.forest.derive import Runs, carry_forward, running_max
 from streams.forest.distance import deviation
-from streams.forest.explain import shares
+from streams.forest.explain import BAND, LEAST_FAR, shares
 from streams.forest.export import pipeline
 from streams.forest.log2 import STEP, exp2, log2
 from streams.forest.reference import STOP, heap_order, sums_of_leaves
@@ -220,7 +221,12 @@ class RiverBank(TableBank[RiverModels]):
             actual, row = events.values[event], model[event]
             spread = deviation(models.middle[row], models.spread[row] ** 2)
             far = np.abs(np.clip(actual, -HUGE, HUGE) - models.middle[row]) / spread
-            explanation = Explanation(shares(np.nan_to_num(far)), models.middle[row].copy(), 1.0)
+            share, middle = shares(np.nan_to_num(far)), models.middle[row].copy()
+            leading, band = int(np.argmax(share)), BAND * models.spread[row]
+            code: Code = "UNUSUAL_COMBINATION"
+            if far[leading] >= LEAST_FAR:
+                code = "HIGHER_THAN_USUAL" if actual[leading] > middle[leading] else "LOWER_THAN_USUAL"
+            explanation = Explanation(share, middle, 1.0, middle - band, middle + band, code, leading)
             return self._ignored(steps, int(place[event]), actual, explanation)
 
         judged = incidents.judge(
@@ -228,6 +234,7 @@ class RiverBank(TableBank[RiverModels]):
         )
         steps.score[place] = score
         steps.threshold[place] = np.where(ready, 1 - exp2(-limit), 0.0)
+        steps.learning[place] = ~pivoted
         steps.grade[place], steps.incident[place] = grades(severity, judged.raised), judged.incident
         missing = np.isnan(events.values) | steps.imputed[place]
         sure = confidence(events.number, missing.mean(axis=1))
@@ -290,7 +297,9 @@ class RiverBank(TableBank[RiverModels]):
         share = np.maximum(1 / window, spec.window / (spec.window + CENTER_MEMORY))
         table.center[models] += share * (ordered[:, (spec.window - 1) // 2] - table.center[models])
         least = table.center[models] + threshold.LEAST_REACH
-        table.limit[models] = np.maximum(threshold.threshold(peaks, self._reach, np.zeros(len(models))), least)
+        table.limit[models] = np.maximum(
+            threshold.threshold(peaks, self._reach, np.zeros(len(models)), threshold.PRIOR_SCALE), least
+        )
 
     def export(self, row: int, names: Sequence[str]) -> Any:
         """Model ``row`` as a River pipeline that scores and learns alike from here on.

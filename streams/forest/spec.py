@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from schemas.errors import Refused
 from streams.forest.cells import MAX_HEIGHT
@@ -20,7 +21,7 @@ _BOUNDS: dict[str, dict[str, tuple[int, int]]] = {
     "default": {"trees": (1, 100), "height": (1, MAX_HEIGHT), "window": (128, 1024)},
     "river": {"trees": (1, 100), "height": (1, 12), "window": (2, 4096)},
 }
-_MEMBERS = {"type", "seed", "trees", "height", "window", "sensitivity", "quiet_period", "seasonality"}
+_MEMBERS = {"type", "seed", "trees", "height", "window", "sensitivity", "quiet_period", "seasonality", "time_zone"}
 
 MAX_FEATURES = 10
 
@@ -33,8 +34,8 @@ class ForestSpec:
     ``kind``: ``default`` is the engine described in docs/detection.md, ``river`` is River's own
     ``MinMaxScaler | HalfSpaceTrees``, bit for bit. ``window`` is the number of rows that the trees refer to.
     ``sensitivity``: 1 is balanced, 2 alarms at half the distance from normal, 0.5 at twice. ``quiet_period``: for so
-    many rows after an incident another one must be worse (incidents.py). ``seasonality``: whether the hour
-    of the day may become a part of what is normal.
+    many rows after an incident another one must be worse (incidents.py). ``seasonality``: whether the time of day may
+    become a part of what is normal, in the zone named by ``time_zone`` (IANA).
     """
 
     features: int
@@ -45,8 +46,9 @@ class ForestSpec:
     height: int = MAX_HEIGHT
     window: int = 250
     sensitivity: float = 1.0
-    quiet_period: int = 200
+    quiet_period: int = 300
     seasonality: bool = True
+    time_zone: str = "UTC"
     imputation: Imputation | None = None
     rules: tuple[Rule, ...] = ()
 
@@ -101,11 +103,20 @@ class ForestSpec:
             kind=kind,
             **sizes,
             sensitivity=float(sensitivity),
-            quiet_period=_integer(member, "quiet_period", 200, 0, 10_000),
+            quiet_period=_integer(member, "quiet_period", 300, 0, 10_000),
             seasonality=seasonality,
+            time_zone=_time_zone(member),
             imputation=imputation,
             rules=rules,
         )
+
+
+def _time_zone(member: dict[str, Any]) -> str:
+    name = member.get("time_zone", "UTC")
+    try:
+        return ZoneInfo(name).key
+    except (TypeError, ValueError, OSError, ZoneInfoNotFoundError):
+        raise _refused("model.time_zone must be the name of a time zone, such as Europe/Berlin") from None
 
 
 def _integer(member: dict[str, Any], name: str, default: int, low: int, high: int) -> int:

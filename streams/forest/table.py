@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from streams.forest.arrays import BoolArray, Float64Array, Int64Array
 from streams.forest.bank import Explanation, ForestBank, Steps
-from streams.forest.packing import pack, unpack
+from streams.forest.packing import Array, pack, unpack
 from streams.forest.record import WrongRecord, body, header
 from streams.forest.spec import ForestSpec
 from streams.forest.suppression import ignored
@@ -25,7 +25,9 @@ class Table:
     """
 
     ALIKE: ClassVar[tuple[str, ...]] = ()
-    """Names of the arrays in which neighbours are mostly alike (packing.py)."""
+    """Names of the arrays in which neighbours are mostly alike (packing.py), and"""
+    STEADY: ClassVar[tuple[str, ...]] = ()
+    """of those in which they mostly differ by the same step."""
 
     count: Int64Array
 
@@ -33,11 +35,11 @@ class Table:
         """All arrays by name, always in the same order."""
         return {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
 
-    def parts(self) -> tuple[list[npt.NDArray[np.generic]], list[npt.NDArray[np.generic]]]:
-        """The arrays that are packed as they lie, and those of which neighbours are mostly alike."""
+    def parts(self) -> tuple[list[Array], list[Array], list[Array]]:
+        """The arrays that are packed as they lie, those of which neighbours are mostly alike, and the steady ones."""
         arrays = self.arrays()
-        plain = [array for name, array in arrays.items() if name not in self.ALIKE]
-        return plain, [arrays[name] for name in self.ALIKE]
+        plain = [array for name, array in arrays.items() if name not in self.ALIKE + self.STEADY]
+        return plain, [arrays[name] for name in self.ALIKE], [arrays[name] for name in self.STEADY]
 
     def put(self, rows: Int64Array | slice, other: Table) -> None:
         """Replace rows by those of ``other``."""
@@ -107,7 +109,9 @@ def no_steps(values: Float64Array, *, imputes: bool) -> Steps:
     imputed: BoolArray = np.zeros(values.shape, np.bool_)
     values = values.copy() if imputes else values
     score, threshold, grade, confidence = np.zeros((4, n))
-    return Steps(score, threshold, grade, confidence, imputed, values, np.zeros((n, 3), np.int64))
+    learning, incident = np.zeros(n, np.bool_), np.zeros((n, 3), np.int64)
+    expected, spread = np.full((2, *values.shape), np.nan)
+    return Steps(score, threshold, grade, confidence, imputed, values, incident, learning, expected, spread)
 
 
 def grades(severity: Float64Array, raised: BoolArray) -> Float64Array:

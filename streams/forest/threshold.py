@@ -30,8 +30,10 @@ _SHARES = np.array([1 - UPPER, 0.5, UPPER])
 _GUMBEL_SPAN = math.log(math.log(UPPER) / math.log(1 - UPPER)) * -1
 """That distance for a Gumbel law of scale 1."""
 
-PRIOR_SCALE = 0.2
-PRIOR_CHAPTERS = 10.0
+PRIOR_SCALE = 0.28
+"""Typical of the peaks of one feature. The highest of many vary less: of d features, it is divided by the root of d."""
+
+PRIOR_CHAPTERS = 24.0
 """The scale leans on what is typical of many series, or on the tail of the model's own scores where that is heavier,
 as on so many chapters: a few peaks don't tell it well enough."""
 
@@ -46,15 +48,15 @@ TAIL_CAP = 2.0
 """A single chapter counts for at most so many times the tail known so far: it may hold an anomaly."""
 
 LEAST_SCALE = 0.1
-REACH = 2.5
+REACH = 2.9
 """Multiples of the scale between the median peak and the threshold, at sensitivity 1 and windows of five minutes."""
 
 REACH_INTERVAL = 300
-REACH_PER_DOUBLING = 0.3
+REACH_PER_DOUBLING = 0.416
 MOST_DOUBLINGS = 3.6
 """People count alarms a day: the reach grows with the number of windows in a day, up to twelve times more or fewer."""
 
-YOUNG = 2.5
+YOUNG = 0.7
 """Bits by which thresholds are higher after the first chapter. It falls as rows are seen."""
 
 LEAST_REACH = 0.25
@@ -80,7 +82,7 @@ def reach(interval: int, sensitivity: float) -> float:
     """Multiples of the scale between the median peak and the threshold, for windows of ``interval`` seconds.
 
     >>> [round(reach(interval, 1.0), 2) for interval in (60, 300, 3600)]
-    [3.2, 2.5, 1.42]
+    [3.87, 2.9, 1.41]
     """
     doublings = float(log2(np.array([REACH_INTERVAL / interval]))[0])
     return (REACH + REACH_PER_DOUBLING * min(max(doublings, -MOST_DOUBLINGS), MOST_DOUBLINGS)) / sensitivity
@@ -102,11 +104,22 @@ def learn_tail(tail: Float64Array, chapters: Int64Array, ordered: Float64Array, 
     return tail + (excess - tail) / np.minimum(chapters + 1, PEAKS)
 
 
-def threshold(peaks: Int16Array, reach: float, tail: Float64Array) -> Float64Array:
+def prior(features: int) -> float:
+    """The typical scale of the peaks of so many features.
+
+    >>> prior(4)
+    0.14
+    """
+    return PRIOR_SCALE / math.sqrt(features)
+
+
+def threshold(peaks: Int16Array, reach: float | Float64Array, tail: Float64Array, prior: float) -> Float64Array:
     """The score from which on a row is severe, for each row of ``peaks`` [models, PEAKS] and their ``tail`` [models].
 
-    >>> round(float(threshold(np.full((1, PEAKS), 2048, np.int16), 2.5, np.zeros(1))[0]), 2)
-    2.25
+    ``reach`` may be one for each of them, too; ``prior`` is the typical scale.
+
+    >>> round(float(threshold(np.full((1, PEAKS), 2048, np.int16), 2.5, np.zeros(1), 0.28)[0]), 2)
+    2.3
     """
     ordered = np.sort(peaks, axis=1) * STEP
     count = (peaks != EMPTY).sum(axis=1)
@@ -117,7 +130,7 @@ def threshold(peaks: Int16Array, reach: float, tail: Float64Array) -> Float64Arr
     low, high = ordered[model, below], ordered[model, np.minimum(below + 1, PEAKS - 1)]
     lower, median, upper = low + (place - below) * (high - low)
     own = (upper - lower) / _GUMBEL_SPAN
-    typical = np.maximum(PRIOR_SCALE, TAIL * tail)
+    typical = np.maximum(prior, TAIL * tail)
     scale = (typical * PRIOR_CHAPTERS + own * count) / (PRIOR_CHAPTERS + count)
     return median + reach * np.maximum(scale, LEAST_SCALE)
 
@@ -125,7 +138,7 @@ def threshold(peaks: Int16Array, reach: float, tail: Float64Array) -> Float64Arr
 def allowance(rows: Int64Array) -> Float64Array:
     """Bits that thresholds are higher by while a model has seen few ``rows``.
 
-    >>> allowance(np.array([32, 320])).tolist()
-    [2.5, 0.25]
+    >>> allowance(np.array([32, 320])).round(2).tolist()
+    [0.7, 0.07]
     """
     return YOUNG * FIRST / rows

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 
 import numpy as np
 import numpy.typing as npt
 
 from schemas.entity import entity_values, result_id
+from schemas.reason import Reason, bands, sentence
 from schemas.result import SCHEMA_VERSION, ExpectedValues, FeatureData, FeatureImputed, FeatureShare, Incident, Result
 from schemas.task import EntityValue
 from streams.features.plan import Plan
@@ -51,6 +52,7 @@ def result_documents(
     unknown = frozenset(np.flatnonzero(np.isnan(values).all(axis=1)).tolist())
     incidents = steps.incident.tolist() if steps.incident.any() else []
     flags: list[list[bool]] = steps.imputed.tolist() if steps.imputed.any() else []
+    learning = steps.learning.tolist()
     columns = [values[:, index].tolist() for index in range(len(features))]
     for position, index in enumerate(kept.tolist()):
         entity, end = events.entities[index], ends[position]
@@ -82,8 +84,22 @@ def result_documents(
             expected_values=_expected(features, explanation) if explanation else None,
             feature_imputed=_imputed(features, flags[position]) if flags and any(flags[position]) else None,
             incident=Incident.of(incidents[position], end, plan.interval_ms) if incidents else None,
+            reason=reason_of(features, explanation, values[position].tolist()) if explanation else None,
+            model_state="LEARNING" if learning[position] else None,
         )
         yield entity, result
+
+
+def reason_of(features: Sequence[tuple[str, str]], explanation: Explanation, values: Sequence[float]) -> Reason:
+    """Why a row with these ``values`` is an anomaly; ``features`` are their ids and names."""
+    leading = explanation.feature
+    feature_id, name = features[leading]
+    expected = float(explanation.expected[leading])
+    text = sentence(explanation.code, name, values[leading], expected, explanation.windows)
+    ids = [feature_id for feature_id, _ in features]
+    return Reason(
+        explanation.code, feature_id, text, bands(ids, explanation.lower.tolist(), explanation.upper.tolist())
+    )
 
 
 def _no_data(plan: Plan, entity: str, end: int, started: int, finished: int) -> Result:

@@ -33,7 +33,8 @@ def detect(corpus: Sequence[Series], seed: int, **settings: object) -> dict[str,
         interval = int(np.median(np.diff(series.times)) // 1000)
         bank = open_bank(ForestSpec(features=1, seed=seed, interval=interval, **settings), 1)  # type: ignore[arg-type]
         rows = np.zeros(len(series.values), np.int64)
-        grades[series.name] = bank.step(rows, series.times, series.values[:, None]).grade
+        ends = series.times + 1000 * interval
+        grades[series.name] = bank.step(rows, ends, series.values[:, None]).grade
     return grades
 
 

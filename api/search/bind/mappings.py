@@ -75,5 +75,10 @@ RESULTS: Types = {
     **_typed("keyword", "incident.state"),
     **_typed("long", "incident.sequence incident.duration"),
     **_typed("date", "incident.start_time"),
+    **_typed("object", "reason"),
+    **_typed("keyword", "model_state reason.code reason.feature_id reason.bands.feature_id"),
+    **_typed("text", "reason.text"),
+    **_typed("nested", "reason.bands"),
+    **_typed("double", "reason.bands.lower reason.bands.upper"),
     **_USER,
 }

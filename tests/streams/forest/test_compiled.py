@@ -17,6 +17,8 @@ from streams.forest.bank import Steps
 from streams.forest.compiled import CompiledBank, arrays_of, configured
 from streams.forest.engine import DefaultBank
 from streams.forest.kernel import compiled, why_not_compiled
+from streams.forest.models import COLUMNS, FAMILIES
+from streams.forest.season import Day
 from streams.forest.suppression import Condition
 
 try:
@@ -71,6 +73,8 @@ specs = st.builds(
     quiet_period=st.sampled_from([0, 100]),
     sensitivity=st.sampled_from([0.5, 3.0]),
     seasonality=st.booleans(),
+    interval=st.sampled_from([1, 60, 420, 3600, 86_400]),
+    time_zone=st.sampled_from(["UTC", "Europe/Berlin"]),
     imputation=st.sampled_from([None, Imputation("ZERO"), Imputation("PREVIOUS")]),
     rules=st.sampled_from([(), ((Condition(0, "ACTUAL_IS_OVER_EXPECTED"),),)]),
 )
@@ -132,18 +136,24 @@ def test_models_move_between_the_kernels() -> None:
 def test_what_does_not_fit_is_refused() -> None:
     kernel = configured()
     bank = CompiledBank(ForestSpec(features=1, seed=1), 2)
-    models = arrays_of(bank._models)
-    one, two = np.zeros(1, np.int64), np.array([[1.0]])
-    columns, before = np.zeros((1, 1, 4)), np.zeros((1, 7, 1))
+    models = arrays_of(bank._models, Day.of(60))
+    one, two, mark = np.zeros(1, np.int64), np.array([[1.0]]), np.zeros(1, np.uint16)
+    columns, numbers = np.zeros((1, 1, COLUMNS)), [np.zeros((1, 1)) for _ in range(3)]
     with pytest.raises(IndexError):
-        kernel.derive(models, np.array([2]), two, one, before, columns)
+        kernel.see(models, np.array([2]), two, mark, columns, *numbers)
     with pytest.raises(ValueError, match="does not fit"):
-        kernel.derive(models, one, np.zeros((2, 1)), one, before, columns)
+        kernel.see(models, one, np.zeros((2, 1)), mark, columns, *numbers)
     with pytest.raises(ValueError, match="don't fit each other"):
-        kernel.derive((*models[:-1], np.zeros(1, np.int64)), one, two, one, before, columns)
+        kernel.see((*models[:-2], np.zeros(1, np.int64), models[-1]), one, two, mark, columns, *numbers)
+    with pytest.raises(ValueError, match="don't fit each other"):
+        kernel.see((*models[:-1], np.array([1440, 90, 48])), one, two, mark, columns, *numbers)
     with pytest.raises(IndexError):
-        kernel.remember(models, one, np.array([200]), np.zeros(1, np.uint8), columns, np.zeros(1))
-    assert bank.seen(np.array([0])) == 0
+        kernel.remember(models, one, np.array([200]), mark, two, np.zeros(1))
+    with pytest.raises(IndexError):
+        kernel.look_back(models, one, one, np.array([200]), np.zeros((1, 125, len(FAMILIES))))
+    with pytest.raises(IndexError):
+        kernel.rewind(models, one, np.array([-1]))
+    assert np.isnan(bank._models.recent).all()
 
 
 def test_a_damaged_record_does_no_more_than_score_wrongly() -> None:
@@ -151,9 +161,11 @@ def test_a_damaged_record_does_no_more_than_score_wrongly() -> None:
     values = normal(np.random.default_rng(0), 1000, 1)
     rows, ends = np.zeros(1000, np.int64), np.arange(1, 1001) * MINUTE
     bank.step(rows[:300], ends[:300], values[:300])
-    bank._models.marks[:] = 63
+    bank._models.marks[:] = 0x7FFF
     bank._models.neutral[:] = 30_000
+    bank._models.runs[:] = 2**31 - 1
     values[300:400] = np.nan
     values[::3] = np.nan
+    values[500:600] = values[500]
     steps = bank.step(rows[300:], ends[300:], values[300:])
     assert np.isfinite(steps.score).all()

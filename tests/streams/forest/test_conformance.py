@@ -75,9 +75,23 @@ def joined(parts: list[Steps], places: list[Int64Array], n: int) -> Steps:
         np.zeros((n, features), np.bool_),
         np.zeros((n, features)),
         np.zeros((n, 3), np.int64),
+        np.zeros(n, np.bool_),
+        np.zeros((n, features)),
+        np.zeros((n, features)),
     )
     for part, place in zip(parts, places, strict=True):
-        for name in ("score", "threshold", "grade", "confidence", "imputed", "values", "incident"):
+        for name in (
+            "score",
+            "threshold",
+            "grade",
+            "confidence",
+            "imputed",
+            "values",
+            "incident",
+            "learning",
+            "expected",
+            "spread",
+        ):
             getattr(whole, name)[place] = getattr(part, name)
         whole.explanations.update({int(place[event]): text for event, text in part.explanations.items()})
     return whole
@@ -295,4 +309,7 @@ def test_a_feature_that_appears_later_is_no_anomaly(kind: dict[str, Any]) -> Non
 
 
 def test_memory_of_a_default_model() -> None:
-    assert bank_of({"type": "default"}).bytes_per_model < 4100
+    bank = bank_of({"type": "default"}, interval=60)
+    assert bank.bytes_per_model <= 6000
+    run(bank, series(5000))
+    assert len(bank.dump(np.array([0]))[0]) <= 4000

@@ -17,6 +17,7 @@ def test_nothing_said_means_the_defaults() -> None:
 
 
 def test_what_is_said_counts() -> None:
+    assert ForestSpec.from_document({"time_zone": "Asia/Kolkata"}, features=1, seed=9).time_zone == "Asia/Kolkata"
     member = {"type": "river", "seed": 3, "trees": 5, "height": 10, "window": 300, "quiet_period": 7}
     spec = ForestSpec.from_document(member, features=1, seed=9)
     assert (spec.kind, spec.seed, spec.trees, spec.height, spec.window, spec.quiet_period) == (
@@ -38,6 +39,8 @@ def test_what_is_said_counts() -> None:
         {"seasonality": 1},
         {"quiet_period": -1},
         {"seed": -1},
+        {"time_zone": "Mars/Olympus"},
+        {"time_zone": 1},
         {"tree": 5},
         [],
     ],
