@@ -20,7 +20,7 @@ MAX_PLACED_BYTES = 256 * 1024
 
 _PLACED = ("parsing_exception", "x_content_parse_exception")
 _EMPTY_CLAUSE = "query malformed, empty clause found"
-_AT_END = re.compile(r"^Missing |\brequires?\b|\bRequired\b|must be (provided|specified|set)")
+_AT_END = re.compile(r"^Missing |^No text |\brequires?\b|\bRequired\b|must be (provided|specified|set)")
 """What is missing is known at the end of an object."""
 
 
@@ -112,7 +112,7 @@ def _locate(chain: list[Refused], text: bytes, reader: Callable[[dict[str, Any]]
     elif reasons[-1].startswith("[_na]"):
         at += 1
     elif reasons[-1] == _EMPTY_CLAUSE or _AT_END.search(reasons[-1]):
-        at = _end(found, at)
+        at = _end(found, at) + (reasons[-1] == "No text specified for text query")  # which ends one object further out
     for each in chain:
         _note(each, text, found[at].start)
 

@@ -86,7 +86,12 @@ def read_text(reader: Reader) -> Scalar:
     """The text of a match clause."""
     value = reader.take("query", "value")
     if value is None:
-        raise wrong_value("No text specified for text query")
+        missing = {
+            "match": malformed("No text specified for text query"),
+            "multi_match": malformed("No text specified for multi_match query"),
+        }
+        reader.lack(missing.get(reader.clause) or wrong_value(f"[{reader.clause}] requires query value"))
+        return ""
     return reader.scalar("query", value)
 
 

@@ -107,21 +107,21 @@ class _Parser:
 
     def bool(self, reader: Reader, depth: int) -> Query:
         return Bool(
-            must=self._several(reader.take("must"), "must", depth),
-            filter=self._several(reader.take("filter"), "filter", depth),
-            must_not=self._several(reader.take("must_not", "mustNot"), "must_not", depth),
-            should=self._several(reader.take("should"), "should", depth),
+            must=self._several(reader, reader.take("must"), "must", depth),
+            filter=self._several(reader, reader.take("filter"), "filter", depth),
+            must_not=self._several(reader, reader.take("must_not", "mustNot"), "must_not", depth),
+            should=self._several(reader, reader.take("should"), "should", depth),
             adjust_pure_negative=reader.flag("adjust_pure_negative", True),
             minimum_should_match=reader.minimum_should_match(),
             **reader.standard(),
         )
 
-    def _several(self, value: Any, member: str, depth: int) -> tuple[Query, ...]:
+    def _several(self, reader: Reader, value: Any, member: str, depth: int) -> tuple[Query, ...]:
         if isinstance(value, Mapping):
             return (self._clause_of(member, value, depth),)
         if value is None or isinstance(value, list):
             return tuple(self._clause_of(member, one, depth) for one in value or ())
-        raise malformed(f"[bool] {member} doesn't support values of type: {token(value)}")
+        raise reader.unsuitable(member, value)
 
     def _clause_of(self, member: str, body: Any, depth: int) -> Query:
         """A clause of ``bool``, whose parser names the member that it can't read, with the reason as its cause."""
@@ -134,23 +134,24 @@ class _Parser:
 
     def constant_score(self, reader: Reader, depth: int) -> Query:
         body = reader.take("filter")
-        if body is None:
-            raise malformed("[constant_score] requires a 'filter' element")
         if isinstance(body, list):
             raise malformed("unexpected token [START_ARRAY]")
-        return ConstantScore(filter=self.clause(body, depth + 1), **reader.standard())
+        if body is None:
+            reader.lack(malformed("[constant_score] requires a 'filter' element"))
+        inner = MatchAll() if body is None else self.clause(body, depth + 1)
+        return ConstantScore(filter=inner, **reader.standard())
 
     def nested(self, reader: Reader, depth: int) -> Query:
         path, body = reader.take("path"), reader.take("query")
         for name, value in (("path", path), ("query", body)):
             if value is None:
-                raise wrong_value(f"[nested] requires '{name}' field")
+                reader.lack(wrong_value(f"[nested] requires '{name}' field"))
         score_mode = reader.text("score_mode", "avg")
         if score_mode not in ("avg", "max", "min", "sum", "none"):
             raise wrong_value(f"No score mode for child query [{score_mode}] found")
         return Nested(
             path=str(path),
-            query=self.clause(body, depth + 1),
+            query=MatchAll() if body is None else self.clause(body, depth + 1),
             score_mode=score_mode,
             ignore_unmapped=reader.flag("ignore_unmapped", False),
             **reader.standard(),
@@ -187,15 +188,17 @@ class _Parser:
         if isinstance(field, Mapping | list):
             raise malformed(f"[exists] unknown token [{token(field)}] after [field]")
         if field is None:
-            raise malformed("[exists] must be provided with a [field]")
-        if field == "":
+            reader.lack(malformed("[exists] must be provided with a [field]"))
+            field = ""
+        elif field == "":
             raise wrong_value("field name is null or empty")
         return Exists(field=text_of(field), **reader.standard())
 
     def ids(self, reader: Reader, depth: int) -> Query:
         values = reader.take("values")
         if values is None:
-            raise wrong_value("[ids] requires providing a values array of ids")
+            reader.lack(wrong_value("[ids] requires providing a values array of ids"))
+            values = []
         values = values if isinstance(values, list) else [values]
         return Ids(values=tuple(text_of(reader.scalar("values", value)) for value in values), **reader.standard())
 
@@ -229,8 +232,8 @@ class _Parser:
         settings, standard = _settings(reader), reader.standard()
         query = reader.take("query")
         if query is None:
-            raise malformed("query_string must be provided with a [query]")
-        text = text_of(reader.scalar("query", query))
+            reader.lack(malformed("query_string must be provided with a [query]"))
+        text = "" if query is None else text_of(reader.scalar("query", query))
         fields, default_field = _fields(reader), reader.take("default_field")
         if default_field is not None:
             if fields is not None:

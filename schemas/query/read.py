@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, TypedDict
 
+from schemas.errors import Refused
 from schemas.query.errors import Limits, malformed, unknown_member, wrong_value
 
 Scalar = str | int | float | bool
@@ -30,6 +31,7 @@ class Reader:
         self._members = dict(members)
         self._asked: list[str] = []
         self._manual = manual
+        self._missing: Refused | None = None
 
     def rest(self) -> dict[str, Any]:
         """The members that were not read yet."""
@@ -51,7 +53,7 @@ class Reader:
     def scalar(self, name: str, value: Any) -> Scalar:
         """The value when it is no object and no array."""
         if isinstance(value, (Mapping, list)) or value is None:
-            raise malformed(f"[{self.clause}] {name} doesn't support values of type: {token(value)}")
+            raise self.unsuitable(name, value)
         if isinstance(value, int) and value.bit_length() > 4096:
             # Python refuses to write numbers of more than 4300 digits: nothing behind here has to think of it.
             raise malformed(f"[{self.clause}] {name}: the number has too many digits")
@@ -59,12 +61,22 @@ class Reader:
             return value
         raise malformed(f"[{self.clause}] {name} doesn't support values of type: {type(value).__name__}")
 
+    def unsuitable(self, name: str, value: Any) -> Refused:
+        """A member with a value of a kind that it can't have."""
+        reason = f"[{self.clause}] {name} doesn't support values of type: {token(value)}"
+        return malformed(reason) if self._manual else Refused(400, reason, "x_content_parse_exception")
+
     def value(self, *names: str) -> Scalar:
         """A value that has to be there."""
         value = self.take(*names)
         if value is None:
-            raise wrong_value("value cannot be null")
+            self.lack(wrong_value("value cannot be null"))
+            return ""
         return self.scalar(names[0], value)
+
+    def lack(self, refused: Refused) -> None:
+        """Something is missing: known at the end of the object only, so unknown members are refused first."""
+        self._missing = self._missing or refused
 
     def accept(self, **allowed: tuple[Any, ...]) -> None:
         """Members that are read for compatibility; a value that would change what matches is refused."""
@@ -117,11 +129,13 @@ class Reader:
         return {"boost": boost, "name": None if name is None else text_of(self.scalar("_name", name))}
 
     def finish(self) -> None:
-        """Refuse members that were not read."""
+        """Refuse members that were not read, and then what is missing."""
         for member in self._members:
             if self._manual:
                 raise malformed(f"[{self.clause}] query does not support [{member}]")
             raise unknown_member(self.clause, member, self._asked)
+        if self._missing is not None:
+            raise self._missing
 
 
 def text_of(value: Scalar) -> str:

@@ -30,8 +30,10 @@ def read_settings(kind: str, members: Mapping[str, Any], limits: Limits) -> dict
     settings = _READERS.get(kind, _metric)(reader)
     for ignored in _IGNORED:
         reader.take(ignored)
-    for name, value in reader.rest().items():
-        raise reader.unparsable(f"Unknown key for a {token(value)} in [{name}] of [{kind}].")
+    if kind == "top_hits":
+        for name, value in reader.rest().items():
+            raise malformed(f"Unknown key for a {token(value)} in [{name}].")
+    reader.finish()
     return settings
 
 

@@ -12,7 +12,7 @@ from schemas.query import Query, parse_query
 from schemas.query.bind import bind, typed
 from schemas.query.conditions import Everything
 from schemas.query.dates import format_date, parse_date
-from schemas.query.errors import DEFAULT_LIMITS, Limits, malformed, wrong_value
+from schemas.query.errors import DEFAULT_LIMITS, Limits, malformed, unknown_member, wrong_value
 from schemas.query.fields import Field, FieldType, Types, nested_path, stored_path
 from schemas.query.memory import Documents, compile_condition, getter, objects
 from schemas.query.read import token
@@ -69,15 +69,19 @@ def parse_sort(value: Any, limits: Limits = DEFAULT_LIMITS) -> tuple[SortKey, ..
     return tuple(keys)
 
 
+_SETTINGS = ("order", "missing", "mode", "unmapped_type", "format", "nested", "numeric_type")
+
+
 def _key(name: str, settings: Mapping[str, Any], limits: Limits) -> SortKey:
     if name in ("_script", "_geo_distance"):
         raise malformed(f"[sort] by [{name}] is not supported")
     for member in settings:
-        if member not in ("order", "missing", "mode", "unmapped_type", "format", "nested", "numeric_type"):
-            raise Refused(400, f"[field_sort] unknown field [{member}]", "x_content_parse_exception")
+        if member not in _SETTINGS:
+            raise unknown_member("field_sort", member, _SETTINGS)
     order = settings.get("order", "desc" if name == "_score" else "asc")
     if not isinstance(order, str) or order.lower() not in ("asc", "desc"):
-        raise wrong_value(f"No enum constant org.opensearch.search.sort.SortOrder.{str(order).upper()}")
+        cause = wrong_value(f"No enum constant org.opensearch.search.sort.SortOrder.{str(order).upper()}")
+        raise Refused(400, "[field_sort] failed to parse field [order]", "x_content_parse_exception") from cause
     mode = settings.get("mode")
     if mode is not None and (not isinstance(mode, str) or mode.lower() not in MODES):
         raise wrong_value(f"Unknown SortMode [{mode}]")

@@ -35,6 +35,10 @@ def refused(body: str) -> Refused:
         ('{"aggs": {"a": {"nope": ^{}}}}', "Unknown aggregation type [nope]"),
         ('{"aggs":\n  {"a": {"terms": {"field": "x"}, "max": ^{"field": "y"}}}}', "Found two aggregation type"),
         ('{"aggs": {"a": {^}}}', "Missing definition for aggregation [a]"),
+        ('{"query": {"term": {"a": {"x": ^1}}}}', "[term] query does not support [x]"),
+        ('{"query": {"exists": {^}}}', "[exists] must be provided with a [field]"),
+        ('{"query": {"exists": {"x": ^1}}}', "[exists] query does not support [x]"),
+        ('{"query": {"match": {"a": {}^}}}', "No text specified for text query"),
     ],
 )
 def test_the_position(body: str, reason: str) -> None:

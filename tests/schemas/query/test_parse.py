@@ -67,7 +67,8 @@ REFUSED: list[tuple[Any, str, str]] = [
         "[term] malformed query, expected [END_OBJECT] but found [FIELD_NAME]",
     ),
     ({"term": {"a": [1]}}, "parsing_exception", "[term] query does not support array of values"),
-    ({"term": {"a": {"vaule": 1}}}, "illegal_argument_exception", "value cannot be null"),
+    ({"term": {"a": {"vaule": 1}}}, "parsing_exception", "[term] query does not support [vaule]"),
+    ({"term": {"a": {"boost": 1}}}, "illegal_argument_exception", "value cannot be null"),
     ({"term": {"a": {"value": 1, "x": 1}}}, "parsing_exception", "[term] query does not support [x]"),
     (
         {"term": {"a": 1, "b": 2}},

@@ -199,7 +199,7 @@ REFUSED: list[tuple[Any, str, str]] = [
         "No mapper found for type [bogus]",
     ),
     ({"sort": [{"error": "asc"}]}, "illegal_argument_exception", "set fielddata=true on [error]"),
-    ({"sort": {"state": {"order": "up"}}}, "illegal_argument_exception", "SortOrder.UP"),
+    ({"sort": {"state": {"order": "up"}}}, "x_content_parse_exception", "[field_sort] failed to parse field [order]"),
     ({"sort": {"state": {"oder": "asc"}}}, "x_content_parse_exception", "unknown field [oder]"),
     ({"search_after": [1]}, "illegal_argument_exception", "Sort must contain at least one field."),
     ({"search_after": [1, 2], "sort": "state"}, "illegal_argument_exception", "has 2 value(s) but sort has 1."),
