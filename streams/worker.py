@@ -23,6 +23,7 @@ from streams.coordinate.kafka_topics import KafkaTopics
 from streams.dead_letters import DeadLetters
 from streams.detectors import Detectors
 from streams.fencing.shares import Shares
+from streams.forest import ForestBank, open_bank
 from streams.forest.kernel import choose
 from streams.ingest.agent import Ingest
 from streams.kafka.clock import KafkaClock
@@ -220,7 +221,10 @@ class Worker:
                 self._loop(self._coordinate.look_up_topics, settings.topic_refresh_interval),
                 self._loop(self._statistics.write, settings.statistics_interval),
             ]
+            drawing = asyncio.create_task(self._draw())
             await self._first(app.assigned.wait())
+            drawing.cancel()
+            del drawing
             await self._first(self._coordinate.ready())
             ready()
             await self._first(app.faust.wait_until_stopped())
@@ -232,6 +236,18 @@ class Worker:
             follower.stop(2.0)
             self._coordinate.stop()
             await self._wind_up()
+
+    async def _draw(self) -> list[ForestBank]:
+        """Draw the trees of all that runs; they last as long as somebody has the banks that are returned.
+
+        The group lets a worker wait until the one before it is given up: drawn only then, the trees of hundreds of
+        detectors would hold up the first results for seconds.
+        """
+        banks = []
+        for running in list(self._detectors.scored.values()):
+            banks.append(open_bank(running.spec, 1))
+            await asyncio.sleep(0)
+        return banks
 
     async def _set_clock(self) -> None:
         """The delivery of the first statistics tells Kafka's time, before any record is judged by it."""

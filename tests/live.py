@@ -43,7 +43,7 @@ class LiveProducer:
         self._producer: Producer = kafka.producer(bootstrap, **properties)
         self._topic, self._hosts, self._ahead, self._flush = topic, hosts, ahead or {}, flush
         self._partitions = partitions or {}
-        self._waiting: list[tuple[str, bytes]] = []
+        self._waiting: list[tuple[str, int, bytes]] = []
         self._stopping = threading.Event()
         self._failed: BaseException | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -64,13 +64,17 @@ class LiveProducer:
             self._failed = error
 
     def _make(self, host: str, number: int) -> None:
-        now = int(time.time() * 1000) + self._ahead.get(host, 0)
-        self._waiting.append((host, json.dumps({"time": now, "host": host, "value": number}).encode()))
+        ahead = self._ahead.get(host, 0)
+        now = int(time.time() * 1000) + ahead
+        # A clock that is ahead stamps the record for Kafka, too; what is behind has been lying around.
+        stamp = now if ahead > 0 else 0
+        self._waiting.append((host, stamp, json.dumps({"time": now, "host": host, "value": number}).encode()))
         self.made[host, self.end_of(now)].append(number)
 
     def _send(self) -> None:
-        for host, value in self._waiting:
-            self._producer.produce(self._topic, value, key=host, partition=self._partitions.get(host, -1))
+        for host, stamp, value in self._waiting:
+            where = self._partitions.get(host, -1)
+            self._producer.produce(self._topic, value, key=host, partition=where, timestamp=stamp)
         self._waiting.clear()
         self._producer.poll(0)
 
@@ -108,7 +112,19 @@ def windows(results: Mapping[str, Mapping[str, Any]]) -> Windows:
 
 def until(cluster: Cluster, detector: str, wanted: Collection[tuple[str, int]]) -> Windows:
     """The results of a detector once all of these windows are among them."""
-    return windows(cluster.results(detector, lambda found: set(wanted) <= windows(found).keys()))
+    found: Windows = {}
+
+    def all_there(results: Mapping[str, Mapping[str, Any]]) -> bool:
+        nonlocal found
+        found = windows(results)
+        return set(wanted) <= found.keys()
+
+    try:
+        cluster.results(detector, all_there)
+    except AssertionError as error:
+        missing = sorted(set(wanted) - found.keys(), key=lambda key: key[::-1])
+        raise AssertionError(f"{len(missing)} of {len(wanted)} windows are missing: {missing[:20]}") from error
+    return found
 
 
 def passed(producer: LiveProducer, more: int) -> None:
