@@ -17,7 +17,7 @@ from tests.simulation.protections import PROTECTIONS
 SECONDS = 20
 """The time that the seeds may take: enough for some hundreds."""
 
-QUICKLY = {"barrier": 100, "clock": 20, "confirmation": 20, "grace": 30, "journal": 50, "lateness": 20, "outlier": 30}
+QUICKLY = {"barrier": 200, "clock": 100, "confirmation": 20, "grace": 30, "journal": 50, "lateness": 20, "outlier": 30}
 """Protections of which few seeds show what they are for, and how many."""
 
 RARELY = 20_000
