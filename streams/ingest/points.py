@@ -106,11 +106,12 @@ class PointReader:
         records = origin.records
         offsets = np.fromiter(map(_offset, records), np.int64, len(records))
         written = _written(records)
-        values: Sequence[bytes | None] = list(map(_value, records))
         others: dict[int, list[Any]] = {}
+        values: Sequence[bytes | None] | None = None
         if self._codec is not None:
             values, others = self._json_of(self._codec, origin, letters)
-        read, unread = self._read(values)
+        # No list of what the records hold already: it would cost a twentieth of the decoding.
+        read, unread = self._read(lambda: map(_value, records) if values is None else iter(values), len(records))
         if not unread:
             return Points(origin, self._layout.getters, read, np.arange(len(records)), offsets, written, (), read)
         points: list[Any] = []
@@ -118,7 +119,8 @@ class PointReader:
         indices: list[int] = []
         start = 0
         for index in unread:
-            found = others[index] if index in others else list(self._one(index, values[index], origin, letters))
+            value = records[index].value if values is None else values[index]
+            found = others[index] if index in others else list(self._one(index, value, origin, letters))
             points += [*read[start:index], *found]
             plain += [*read[start:index], *(self._layout.blank if type(each) is Odd else each for each in found)]
             indices += [*range(start, index), *[index] * len(found)]
@@ -164,14 +166,14 @@ class PointReader:
                 pass
         return Odd(document)
 
-    def _read(self, values: Sequence[bytes | None]) -> tuple[list[Any], list[int]]:
-        """The records as the layout reads them, blank where it can't, and which ones those are."""
+    def _read(self, values: Callable[[], Iterator[bytes | None]], size: int) -> tuple[list[Any], list[int]]:
+        """The values as the layout reads them, blank where it can't, and which ones those are."""
         blank = self._layout.blank
         if self._layout.whole:
-            return [blank] * len(values), list(range(len(values)))
+            return [blank] * size, list(range(size))
         read: list[Any] = []
         unread: list[int] = []
-        rest = map(self._layout.decode, values)  # type: ignore[arg-type]
+        rest = map(self._layout.decode, values())  # type: ignore[arg-type]
         while True:
             try:
                 # What was read before an error stays in the list, and the next attempt goes on behind it.
@@ -182,8 +184,8 @@ class PointReader:
             else:
                 break
         # One look at all of them together: nearly always there is none.
-        if self._layout.hidden is not None and self._hidden(b"\n".join(filter(None, values))):
-            found = [index for index, value in enumerate(values) if value and self._hidden(value)]
+        if self._layout.hidden is not None and self._hidden(b"\n".join(filter(None, values()))):
+            found = [index for index, value in enumerate(values()) if value and self._hidden(value)]
             for index in found:
                 read[index] = blank
             unread = sorted({*unread, *found})

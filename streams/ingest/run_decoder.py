@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from schemas.deadletter import DeadLetter, Reason
 from schemas.kafka_fields import TIMESTAMP
+from schemas.query.values import field_values
 from schemas.time_unit import TimeUnit
 from streams.features.columns import Input
 from streams.features.plan import Plan
@@ -190,22 +191,31 @@ class _Values:
     def _convert(
         self, values: list[Any], places: Collection[int], path: str, convert: Callable[[Any], float], asked: BoolArray
     ) -> None:
+        all_asked = bool(asked.all())
         for place in places:
-            value = only(values[place])
+            value = values[place]
             values[place] = None
-            if value is None or not asked[place]:
+            if value is None or not (all_asked or asked[place]):
                 continue
-            kept = []
-            for each in value if type(value) is list else (value,):
-                try:
-                    kept.append(convert(each))
-                except Missing:
-                    self.counts["missing"] += 1
-                except Unusable as error:
-                    self.counts["unusable"] += 1
-                    self._complaints.setdefault(place, f"{path}: {error}")
-            if kept:
-                values[place] = kept if len(kept) > 1 else kept[0]
+            if type(value) is list:
+                found = [
+                    number
+                    for each in field_values({"": value}, "")
+                    if (number := self._converted(each, convert, path, place)) is not None
+                ]
+                values[place] = None if not found else found[0] if len(found) == 1 else found
+            else:
+                values[place] = self._converted(value, convert, path, place)
+
+    def _converted(self, value: Any, convert: Callable[[Any], float], path: str, place: int) -> float | None:
+        try:
+            return convert(value)
+        except Missing:
+            self.counts["missing"] += 1
+        except Unusable as error:
+            self.counts["unusable"] += 1
+            self._complaints.setdefault(place, f"{path}: {error}")
+        return None
 
 
 def _many_times(raw: Sequence[Any], unit: TimeUnit | None) -> Int64Array | None:
