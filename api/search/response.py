@@ -48,6 +48,12 @@ def hit_document(
     return document
 
 
+def top_hits_response(total: int, score: float | None, hits: list[dict[str, Any]]) -> dict[str, Any]:
+    """The result of ``top_hits``."""
+    counted = {"value": total, "relation": "eq"}
+    return {"hits": {"total": counted, "max_score": score if hits else None, "hits": hits}}
+
+
 def search_response(
     took: int,
     total: int,

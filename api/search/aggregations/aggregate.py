@@ -109,9 +109,7 @@ def _range(one: Aggregation, slice_: Slice) -> dict[str, Any]:
     settings = one.settings
     field_, type_ = resolve(settings["field"], slice_, one.kind)
     if type_ in ("keyword", "boolean"):
-        raise wrong_value(
-            f"Field [{settings['field']}] of type [{type_}] is not supported for aggregation [{one.kind}]"
-        )
+        raise _unfit(settings["field"], type_, one.kind)
     dates = one.kind == "date_range" or type_ == "date"
     slice_.budget.take(len(settings["ranges"]))
     _take_hits(one, slice_, [MAX_TOP_HITS] * len(settings["ranges"]))
@@ -258,9 +256,7 @@ def _histogram(one: Aggregation, slice_: Slice) -> dict[str, Any]:
     dates = one.kind == "date_histogram"
     field_, type_ = resolve(settings["field"], slice_, one.kind)
     if type_ in ("keyword", "boolean") or (dates and type_ not in (None, "date", "long")):
-        raise wrong_value(
-            f"Field [{settings['field']}] of type [{type_}] is not supported for aggregation [{one.kind}]"
-        )
+        raise _unfit(settings["field"], type_, one.kind)
     grid = _grid_of(one.kind, settings)
 
     def read(value: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from schemas.query.dates import add_to, floor_to, read_zone
@@ -67,7 +68,7 @@ class DateGrid:
         """The start of the bucket that a date falls into."""
         at -= self.offset
         if self.fixed is not None:
-            shift = self._shift(at)
+            shift = zone_offset(at, self.zone)
             return (at + shift) // self.fixed * self.fixed - shift + self.offset
         assert self.unit is not None
         return floor_to(at, self.unit, read_zone(self.zone)) + self.offset
@@ -80,19 +81,13 @@ class DateGrid:
         assert self.unit is not None
         return add_to(start - self.offset, 1, self.unit, read_zone(self.zone)) + self.offset
 
-    def _shift(self, at: int) -> int:
-        """How far the zone's clock is ahead of UTC, in ms."""
-        if self.zone is None:
-            return 0
-        midnight = floor_to(at, "h", read_zone(None))
-        return _offset(midnight, self.zone)
 
-
-def _offset(at: int, zone: str) -> int:
-    from datetime import UTC, datetime, timedelta
-
-    moment = datetime.fromtimestamp(at // 1000, UTC).astimezone(read_zone(zone))
-    return int((moment.utcoffset() or timedelta()) / timedelta(milliseconds=1))
+def zone_offset(at: int, zone: str | None) -> int:
+    """How far the clock of a zone is ahead of UTC in the hour that a date lies in, in ms."""
+    if zone is None:
+        return 0
+    moment = datetime.fromtimestamp(at // 3_600_000 * 3600, UTC).astimezone(read_zone(zone))
+    return (moment.utcoffset() or timedelta()) // timedelta(milliseconds=1)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from schemas.query.dates import format_date
@@ -15,26 +16,39 @@ def metric(kind: str, settings: dict[str, Any], type_: FieldType | None, values:
     >>> metric("avg", {}, "double", [1, 2])
     {'value': 1.5}
     """
-    if kind == "value_count":
-        return {"value": len(values)}
-    if kind == "cardinality":
-        return {"value": len(set(values))}
-    numbers = [float(value) for value in values]
-    if kind == "percentiles":
-        numbers.sort()
-        return percentiles(settings, type_, [quantile(numbers, one / 100) for one in settings["percents"]])
+    return metric_result(kind, settings, type_, _columns(kind, settings, values))
+
+
+def _columns(kind: str, settings: dict[str, Any], values: list[Any]) -> Sequence[Any]:
+    """What SQL computes of a metric, from the values themselves."""
+    if kind in ("value_count", "cardinality"):
+        return [len(values) if kind == "value_count" else len(set(values))]
+    numbers = sorted(map(float, values))
+    total = math.fsum(numbers)
+    low, high = (numbers[0], numbers[-1]) if numbers else (None, None)
     if kind == "extended_stats":
-        total = math.fsum(numbers)
-        squares = math.fsum(number * number for number in numbers)
-        low, high = (min(numbers), max(numbers)) if numbers else (None, None)
-        return stats(settings, type_, len(numbers), low, high, total, squares)
-    if kind == "sum":
-        return single(type_, math.fsum(numbers), settings.get("format"))
-    if not numbers:
-        return {"value": None}
-    if kind == "avg":
-        return single(type_, math.fsum(numbers) / len(numbers), settings.get("format"))
-    return single(type_, min(numbers) if kind == "min" else max(numbers), settings.get("format"))
+        return len(numbers), low, high, total, math.fsum(number * number for number in numbers)
+    if kind == "percentiles":
+        return [[quantile(numbers, one / 100) for one in settings["percents"]]]
+    if kind in ("min", "max", "sum"):
+        return [{"min": low, "max": high, "sum": total}[kind]]
+    return [total / len(numbers) if numbers else None]
+
+
+def metric_result(
+    kind: str, settings: dict[str, Any], type_: FieldType | None, columns: Sequence[Any]
+) -> dict[str, Any]:
+    """The result of a metric from what was computed of it: one number, those of ``extended_stats``, or a list."""
+    first = columns[0]
+    if kind in ("value_count", "cardinality"):
+        return {"value": int(first or 0)}
+    if kind == "extended_stats":
+        count, low, high, total, squares = columns
+        bounds = [None if bound is None else float(bound) for bound in (low, high)]
+        return stats(settings, type_, int(count or 0), bounds[0], bounds[1], total or 0.0, squares or 0.0)
+    if kind == "percentiles":
+        return percentiles(settings, type_, first if first is not None else [None] * len(settings["percents"]))
+    return single(type_, first or 0.0 if kind == "sum" else first, settings.get("format"))
 
 
 def single(type_: FieldType | None, value: float | None, form: str | None = None) -> dict[str, Any]:

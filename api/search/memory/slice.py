@@ -14,7 +14,7 @@ from api.search.bind.sorting import bind_sort, ordered
 from api.search.deadline import Deadline
 from api.search.memory.scoring import hit_values, valued
 from api.search.memory.table import Hit
-from api.search.response import Shown, hit_document
+from api.search.response import Shown, hit_document, top_hits_response
 from schemas.query import MatchAll
 from schemas.query.bind import typed
 from schemas.query.conditions import Condition
@@ -104,13 +104,7 @@ class MemorySlice:
         shown = Shown(self.index, settings["source"], versions=settings["version"], seq_nos=settings["seq_no"])
         score = None if keys else 1.0
         hits = [hit_document(shown, hit, score, keys, values) for values, hit in rows]
-        return {
-            "hits": {
-                "total": {"value": len(self.items), "relation": "eq"},
-                "max_score": score if hits else None,
-                "hits": hits,
-            }
-        }
+        return top_hits_response(len(self.items), score, hits)
 
 
 def _reader(key: Key) -> Callable[[Any], Iterable[Any]]:

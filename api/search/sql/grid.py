@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from api.search.aggregations.intervals import DateGrid, NumberGrid
+from api.search.aggregations.intervals import DateGrid, NumberGrid, zone_offset
 from api.search.sql.writer import Parameters
-from schemas.query.dates import read_zone
 
 _QUARTER = 900_000
 """Within 15 minutes of UTC no zone changes its offset and no hour, day or month begins."""
@@ -40,7 +38,7 @@ def grid_expression(
     sql = f"SELECT DISTINCT {quarter} FROM ({relation}) rows WHERE {value} IS NOT NULL"
     quarters = [row[0] for row in run(sql, parameters.of(sql))]
     if length is not None:
-        looked_up = [_zone_offset(one, grid.zone) for one in quarters]
+        looked_up = [zone_offset(one, grid.zone) for one in quarters]
         start = f"{_floor(f'({at} + found.looked_up)', length)} - found.looked_up + {grid.offset}"
     else:
         looked_up = [grid.floor(one + grid.offset) for one in quarters]
@@ -52,8 +50,3 @@ def grid_expression(
 
 def _floor(at: str, length: int) -> str:
     return f"({at} - (({at} % {length}) + {length}) % {length})"
-
-
-def _zone_offset(at: int, zone: str | None) -> int:
-    hour = datetime.fromtimestamp(at // 3_600_000 * 3600, UTC).astimezone(read_zone(zone))
-    return (hour.utcoffset() or timedelta()) // timedelta(milliseconds=1)

@@ -1,11 +1,9 @@
-"""Metric aggregations as SQL: the columns that a GROUP BY computes, and the result they stand for."""
+"""Metric aggregations as SQL: the columns that a GROUP BY computes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-from api.search.aggregations.metrics import percentiles, single, stats
 from api.search.aggregations.tree import Aggregation
 from api.search.sql.writer import Writer, typed_parameter
 from schemas.query.fields import Field, FieldType
@@ -39,19 +37,3 @@ def field_value(field: Field | None, missing: Any, writer: Writer, now: int) -> 
     if type_ == "boolean":
         column, stands = f"{column}::INTEGER", f"{stands}::INTEGER"
     return f"({column})" if missing is None else f"coalesce({column}, {stands})"
-
-
-def metric_result(aggregation: Aggregation, type_: FieldType | None, values: Sequence[Any]) -> dict[str, Any]:
-    """The result of a metric from the columns that its query gave."""
-    kind, settings, first = aggregation.kind, aggregation.settings, values[0]
-    if kind in ("value_count", "cardinality"):
-        return {"value": int(first or 0)}
-    if kind == "extended_stats":
-        count, low, high, total, squares = values
-        bounds = [None if bound is None else float(bound) for bound in (low, high)]
-        return stats(settings, type_, int(count or 0), bounds[0], bounds[1], total or 0.0, squares or 0.0)
-    if kind == "percentiles":
-        return percentiles(settings, type_, list(first) if first is not None else [None] * len(settings["percents"]))
-    if kind == "sum":
-        return single(type_, first or 0.0, settings["format"])
-    return single(type_, first, settings["format"])

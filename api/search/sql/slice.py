@@ -13,14 +13,14 @@ from typing import Any
 
 from api.search.aggregations.aggregate import resolve
 from api.search.aggregations.kinds import METRICS
-from api.search.aggregations.metrics import metric
+from api.search.aggregations.metrics import metric, metric_result
 from api.search.aggregations.slice import Budget, Group, Key
 from api.search.aggregations.tree import Aggregation
 from api.search.bind.sorting import bind_sort
 from api.search.memory.table import Hit
-from api.search.response import Shown, hit_document
+from api.search.response import Shown, hit_document, top_hits_response
 from api.search.sql.grid import grid_expression
-from api.search.sql.metrics import field_value, metric_columns, metric_result
+from api.search.sql.metrics import field_value, metric_columns
 from api.search.sql.sorting import order_by, sort_expression
 from api.search.sql.writer import Parameters, Writer
 from schemas.errors import Refused
@@ -283,7 +283,7 @@ class SqlSlice:
         values = self.rows.metrics(aggregation, field).get(self.at)
         if values is None:
             return metric(aggregation.kind, aggregation.settings, type_, [])
-        return metric_result(aggregation, type_, values)
+        return metric_result(aggregation.kind, aggregation.settings, type_, values)
 
     def groups(self, keys: tuple[Key, ...], inside: Mapping[str, Aggregation]) -> list[Group]:
         """The groups of one key or several."""
@@ -296,9 +296,9 @@ class SqlSlice:
             found = {}
             for name, values in part.metrics.items():
                 field = fields[name]
-                result = metric_result(metrics[name], None if field is None else field.type, values)
-                meta = metrics[name].meta
-                found[name] = result if meta is None else {"meta": meta, **result}
+                one, type_ = metrics[name], None if field is None else field.type
+                result = metric_result(one.kind, one.settings, type_, values)
+                found[name] = result if one.meta is None else {"meta": one.meta, **result}
             key = part.at[-1] if len(keys) == 1 else part.at[-len(keys) :]
             groups.append(Group(key, part.count, SqlSlice(split.rows, part.at), found))
         return groups
@@ -341,8 +341,7 @@ class SqlSlice:
         for hit, values in found:
             shown = Shown(source.index(hit), settings["source"], settings["version"], settings["seq_no"])
             hits.append(hit_document(shown, hit, score, keys, values))
-        total = {"value": self.count(), "relation": "eq"}
-        return {"hits": {"total": total, "max_score": score if hits else None, "hits": hits}}
+        return top_hits_response(self.count(), score, hits)
 
     def _alone(self) -> Rows:
         return self.rows if self.rows.siblings <= TOGETHER else self.rows.only(self.at)
