@@ -17,7 +17,6 @@ from streams.kafka.clock import KafkaClock
 from streams.score.agent import Score
 from streams.score.models import DetectorModels
 from tests.simulation.coordinator import MemoryJournal
-from tests.simulation.group import Group
 
 
 class Patch(NamedTuple):
@@ -36,16 +35,6 @@ def _barrier() -> Patch:
             await self._shares.write(snapshot.records)
 
     return Patch(Ingest, "_store", store)
-
-
-def _generations() -> Patch:
-    """Kafka refuses the commits of who was given up: now it takes them."""
-
-    def commit(self: Group, member: Any, generation: int, offsets: Any) -> bool:
-        self.committed.update(offsets)
-        return True
-
-    return Patch(Group, "commit", commit)
 
 
 def _fence() -> Patch:
@@ -129,7 +118,6 @@ PROTECTIONS: dict[str, Callable[[], Patch]] = {
     "clock": _clock,
     "confirmation": _confirmation,
     "fence": _fence,
-    "generations": _generations,
     "grace": _grace,
     "journal": _journal,
     "lateness": _lateness,
