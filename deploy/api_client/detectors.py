@@ -21,11 +21,13 @@ Document = dict[str, Any]
 class DetectorsApi:
     """A client of the API. Every answer that is no success raises a ``DeployError``, or the subclass that fits.
 
-    While the API is not ready (503), requests are repeated for ``patience`` seconds.
+    While the API is not ready (503), requests are repeated for ``patience`` seconds. ``warnings`` is what the API
+    has said that people should know of what was done.
     """
 
     def __init__(self, settings: ClientSettings, *, patience: float = 10.0) -> None:
         self._url, self._patience = settings.url, patience
+        self.warnings: list[str] = []
         self._client = httpx.Client(
             base_url=settings.url,
             timeout=90.0,  # longer than RIVERWATCH_REQUEST_TIMEOUT (60 s), after which the API answers why
@@ -131,6 +133,8 @@ class DetectorsApi:
             if answer.status_code != 503 or not attempt:
                 break
         if answer.is_success:
+            if (warning := answer.headers.get("warning")) is not None:
+                self.warnings.append(warning.partition('"')[2].removesuffix('"'))
             document: Document = answer.json()
             return document
         raise _refusal(answer, f"{method} {path}")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import click
 
@@ -11,6 +12,7 @@ from deploy.api_client.detector_document import detector_document
 from deploy.api_client.detectors import DetectorsApi
 from deploy.api_client.settings import ClientSettings, api_options
 from schemas.errors import Refused
+from schemas.record_format import RECORD_FORMATS
 
 
 @click.command("create")
@@ -70,7 +72,23 @@ def create_command(
         id = api.create(document)
         if start:
             api.start(id)
+        created = api.get(id)
         if as_json:
-            click.echo(json.dumps(api.get(id)))
+            click.echo(json.dumps(created))
         else:
             click.echo(f"created {document['name']}  {id}" + ("  started" if start else ""))
+            click.echo(_read_as(created["anomaly_detector"]), err=True)
+        for warning in api.warnings:
+            click.echo(f"warning: {warning}", err=True)
+
+
+def _read_as(detector: Mapping[str, Any]) -> str:
+    """How records and their times are read: what the API has told from the sample.
+
+    >>> _read_as({"time_field": "ts", "format": "line-protocol", "time_unit": "nanoseconds"})
+    'records: InfluxDB line protocol; ts: nanoseconds'
+    """
+    format_ = detector.get("format")
+    told = "records: " + ("each tells its own format" if format_ is None else RECORD_FORMATS[format_])
+    points = f", points in {detector['points']}" if "points" in detector else ""
+    return f"{told}{points}; {detector['time_field']}: {detector.get('time_unit', 'as each tells')}"

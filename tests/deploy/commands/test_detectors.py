@@ -10,7 +10,7 @@ import pytest
 
 from deploy.local_kafka.broker import free_port
 from tests.cluster import ApiProcess, Cluster
-from tests.command_line import detectors
+from tests.command_line import detectors, in_process
 from tests.conftest import Broker, TopicUnderTest
 from tests.deadlines import eventually
 
@@ -54,6 +54,11 @@ def test_from_the_first_detector_to_its_anomalies(
     assert detectors(api.url, "list").split()[0] == "NAME"
     created = detectors(api.url, "create", *words, "--name", "cpu").split()
     assert created[:2] == ["created", "cpu"]
+    nobody = ("--name", "cpu-of-nobody", "--where", "host:nobody", "--url", api.url)
+    _, told = in_process("detectors", "create", *words, *nobody, code=0, variables={})
+    assert told.splitlines()[0] == "records: JSON; timestamp: milliseconds"
+    assert told.splitlines()[1].endswith("sampled records match the filter")
+    detectors(api.url, "delete", "cpu-of-nobody")
     refused = detectors(api.url, "create", *words, "--name", "cpu", code=1)
     assert "already used by another detector" in refused
     shown = json.loads(detectors(api.url, "get", created[2], "--json"))
