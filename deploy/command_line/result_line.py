@@ -26,6 +26,8 @@ def result_line(result: Result, *, detector: bool = True) -> str:
     elif isinstance(result.anomaly_grade, float):
         confidence = result.confidence if isinstance(result.confidence, float) else 0.0
         verdict = f"grade {result.anomaly_grade:.2f} confidence {confidence:.2f}"
+        if result.reason is not None:
+            verdict += f"  {result.reason.text}"
     else:
         verdict = "still learning"
     id = [result.detector_id] if detector else []

@@ -19,6 +19,8 @@ MOST_ENTITIES = 8
 def draw(path: Path, results: Sequence[Result], features: Sequence[str]) -> None:
     """Draw each of ``features`` for the entities with the most anomalies, in the format of the path's suffix.
 
+    Incidents are shaded, and each anomaly has the band beside it in which its value was expected.
+
     Raises ``Refused`` (400) for an unknown format, and for a file that cannot be written.
     """
     mpl.use("Agg")
@@ -35,6 +37,10 @@ def draw(path: Path, results: Sequence[Result], features: Sequence[str]) -> None
         values = np.array([_value(result, feature) for result in mine])
         odd = np.array([_is_anomaly(result) for result in mine])
         axis.plot(times, values, linewidth=0.7, color="#2b5c8a")
+        for begin, end in _incidents(mine):
+            axis.axvspan(*np.array([begin, end], "datetime64[ms]"), color="#c62828", alpha=0.12, linewidth=0)
+        bands = np.array([_band(result, feature) for result in mine])
+        axis.vlines(times[odd], *bands[odd].T, linewidth=3, color="#9aa5b1")
         axis.scatter(times[odd], values[odd], s=30, color="#c62828", zorder=3)
         axis.set_title(" ".join(filter(None, [entity, feature])), fontsize=9, loc="left")
     try:
@@ -47,6 +53,18 @@ def draw(path: Path, results: Sequence[Result], features: Sequence[str]) -> None
 
 def _is_anomaly(result: Result) -> bool:
     return isinstance(result.anomaly_grade, float) and result.anomaly_grade > 0
+
+
+def _incidents(results: Sequence[Result]) -> list[tuple[int, int]]:
+    """From where to where each incident lasts (epoch ms)."""
+    last = {each.incident.sequence: each for each in results if each.incident and each.incident.state != "closed"}
+    return [(each.incident.start_time, each.data_end_time) for each in last.values() if each.incident]
+
+
+def _band(result: Result, feature: str) -> tuple[float, float]:
+    ids = {each.feature_id for each in result.feature_data or () if each.feature_name == feature}
+    bands = result.reason.bands if result.reason else []
+    return next(((band.lower, band.upper) for band in bands if band.feature_id in ids), (np.nan, np.nan))
 
 
 def _value(result: Result, feature: str) -> float:
