@@ -177,6 +177,12 @@ learn_profile(const Models *m, int64_t row, int f, int64_t first, int64_t n, dou
     }
     learn_bins(table + m->bins * m->d, weights + m->bins * m->d, m->d, 2 * m->halves, bins, off, n,
                constants.type_leaning, constants.bin_memory, -INFINITY, 0.0, 0.0);
+    for (int bin = m->bins; bin < m->bins + m->halves; bin++) {
+        int one = bin * m->d, other = (bin + m->halves) * m->d;
+        float own = table[one];
+        if (!weights[one]) table[one] = table[other];
+        if (!weights[other]) table[other] = own;
+    }
 }
 
 /* habits.py: learn, of one feature, but for the moments. Writes the columns of the chapter's n events. */

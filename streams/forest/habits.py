@@ -213,6 +213,10 @@ def _learn_profile(models: Models, chapter: Chapter, off: Float64Array, use: Boo
     of_type = bins_of(marks, day, day.halves) + ((marks & season.WEEKEND) > 0).astype(np.int64) * day.halves
     own = slice(day.bins, None)
     season.learn(levels[:, own], weights[:, own], of_type, rest, use, Leaning(TYPE_LEANING, season.MEMORY), FARTHEST)
+    # A weekend is taken for a weekday until one was seen: else each first Saturday begins with a jump.
+    types = slice(day.bins, day.bins + day.halves), slice(day.bins + day.halves, None)
+    copied = [np.where(weights[:, a] == 0, levels[:, b], levels[:, a]) for a, b in (types, types[::-1])]
+    levels[:, types[0]], levels[:, types[1]] = copied
     models.levels[rows], models.level_weights[rows] = levels, weights
 
 

@@ -133,3 +133,10 @@ def test_reasons_say_what_is_odd_and_young_models_that_they_learn() -> None:
     still[1500:1600] = 50.0
     row, first = next((row, one) for row, one in judged(still).explanations.items() if row >= 1500)
     assert (first.code, first.windows) == ("STANDS_STILL", row - 1499)
+
+
+def test_the_first_weekend_of_a_smooth_day_is_taken_for_a_weekday() -> None:
+    monday = 4 * NIGHT + FIVE_MINUTES
+    steps = judged(visits(7, np.random.default_rng(3)), monday)
+    saturday = 5 * DAY
+    assert steps.grade[saturday - DAY : saturday + DAY].max() == 0
