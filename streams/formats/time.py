@@ -40,7 +40,7 @@ def to_time(value: Any, unit: TimeUnit | None = None) -> int:
     (1000, 1795489200000, 1795489200123, 1795489200123)
     >>> to_time(1795489200, "milliseconds")
     Traceback (most recent call last):
-    formats.values.Unusable: 1795489200 is no time in milliseconds; in seconds it is 2026-11-24T03:00:00Z
+    streams.formats.values.Unusable: 1795489200 is no time in milliseconds; in seconds it is 2026-11-24T03:00:00Z
     """
     if isinstance(value, str):
         return _text_time(value, unit)

@@ -61,7 +61,7 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (*install, "--constraint", PROJECT / "requirements.lock"),
     ):
         wheel = [str(each) for each in folder.glob("*.whl")] if "install" in arguments else []
-        subprocess.run([UV, *map(str, arguments), *wheel], check=True, cwd=folder, timeout=EVENT)
+        subprocess.run(bound([UV, *arguments, *wheel]), check=True, cwd=folder, timeout=EVENT)
     return environment / "bin"
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from streams.forest import fingerprint
+from tests.processes import bound
 
 FOREST = Path(fingerprint.__file__).parent
 DRIVER = """
@@ -52,7 +53,7 @@ def test_sanitizers_find_nothing_in_the_kernel(tmp_path: Path) -> None:
     if compiler is None:
         pytest.skip("no gcc")
     library = subprocess.run(
-        [compiler, "-print-file-name=libasan.so"], capture_output=True, text=True, check=True
+        bound([compiler, "-print-file-name=libasan.so"]), capture_output=True, text=True, check=True
     ).stdout.strip()
     if not Path(library).is_file():
         pytest.skip("gcc has no sanitizers here")
@@ -61,7 +62,7 @@ def test_sanitizers_find_nothing_in_the_kernel(tmp_path: Path) -> None:
     flags += ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
     mark = f'-DFINGERPRINT="{fingerprint.fingerprint(FOREST)}"'
     include = f"-I{sysconfig.get_paths()['include']}"
-    subprocess.run([compiler, *flags, mark, include, str(FOREST / fingerprint.SOURCE), "-o", str(built)], check=True)
+    subprocess.run(bound([compiler, *flags, mark, include, FOREST / fingerprint.SOURCE, "-o", built]), check=True)
     environment = {
         **os.environ,
         "LD_PRELOAD": library,
@@ -70,7 +71,7 @@ def test_sanitizers_find_nothing_in_the_kernel(tmp_path: Path) -> None:
         "PYTHONPATH": str(FOREST.parents[1]),
     }
     ran = subprocess.run(
-        [sys.executable, "-c", DRIVER, str(built)], env=environment, capture_output=True, text=True, check=False
+        bound([sys.executable, "-c", DRIVER, built]), env=environment, capture_output=True, text=True, check=False
     )
     assert ran.returncode == 0, ran.stderr[-4000:]
     assert ran.stdout == "no complaint\n"
