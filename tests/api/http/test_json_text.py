@@ -108,9 +108,10 @@ def test_what_orjson_takes_is_right(value: object, data: st.DataObject) -> None:
 
 
 def is_json(text: bytes) -> bool:
-    """Whether a text begins with JSON: neither what follows the first value nor the size of numbers is looked at."""
+    """Whether a text begins with JSON: what follows the first value is not looked at."""
     try:
         orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        return "content after document" in str(error) or "infinity" in str(error)
+        assume("infinity" not in str(error))
+        return "content after document" in str(error)
     return True

@@ -87,7 +87,7 @@ def test_who_follows_is_told_when_what_was_written_is_gone(tmp_path: Path) -> No
         store.drop_analyses(["t1"])
     for file in tmp_path.glob("*.duckdb*"):
         file.unlink()
-    with pytest.raises(StoreUnusable, match="gone"):
+    with pytest.raises(StoreUnusable, match="lost"):
         store.upsert(records(many(500), start=500))
     assert store.positions() == {}
     store.upsert(records(many(0)))
