@@ -162,7 +162,7 @@ def test_the_results_of_an_analysis_go_and_no_others(tmp_path: Path) -> None:
 
 
 def test_a_store_above_its_size_drops_the_oldest(tmp_path: Path) -> None:
-    chance, limit = random.Random(1), 22_000_000
+    chance, limit = random.Random(1), 34_000_000
     store = ResultsStore(tmp_path, max_bytes=limit)
     for start in range(0, 360_000, 40_000):
         numbers = range(start, start + 40_000)
