@@ -227,7 +227,8 @@ def test_profile_preview_and_run_beside_real_time_detection(
     assert entity["last_sample_timestamp"] <= entity["last_active_timestamp"]
     assert entity["last_sample_timestamp"] >= end
     unknown = {"entity": [{"name": "host", "value": "nobody"}]}
-    assert rest.call("POST", f"{AD}/{detector}/_profile?_all=true", unknown)["is_active"] is False
+    refused = rest.call("POST", f"{AD}/{detector}/_profile?_all=true", unknown, status=400)
+    assert refused["error"]["reason"] == "Cannot find entity"
 
     period = {"period_start": end - 100 * MINUTE, "period_end": end}
     results = rest.call("POST", f"{AD}/{detector}/_preview", period)["anomaly_result"]
