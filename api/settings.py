@@ -109,7 +109,9 @@ class ApiSettings:
     max_hc_detectors: int = _setting(
         1000, "RIVERWATCH_MAX_MULTI_ENTITY_DETECTORS", "maximum number of detectors with category fields", least=0
     )
-    max_features: int = _setting(5, "RIVERWATCH_MAX_FEATURES", "maximum number of features of a detector")
+    max_features: int = _setting(
+        5, "RIVERWATCH_MAX_FEATURES", "maximum number of features of a detector, at most 10", most=10
+    )
     category_field_limit: int = _setting(
         2, "RIVERWATCH_CATEGORY_FIELD_LIMIT", "maximum number of category fields of a detector", least=0
     )

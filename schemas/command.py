@@ -22,7 +22,7 @@ VERSION = 1
 
 
 class User(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Who asked. The same shape as the anchor's ``user`` member."""
+    """Who asked. The same shape as OpenSearch's ``user`` member."""
 
     name: str
     backend_roles: list[str] = []
@@ -174,7 +174,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
 
     ``offsets`` names, by topic (``detectors``, ``state``), the offset a view must have passed to see the
     outcome. ``error`` is ``{"type", "reason"}`` when the command was refused; ``status`` is then its HTTP
-    status (200 for the anchor's "already running").
+    status (200 for OpenSearch's "already running").
     """
 
     request_id: str

@@ -1,4 +1,4 @@
-"""The detector document: what to watch, how to aggregate it, what to ignore (anchor section 2)."""
+"""The detector document: what to watch, how to aggregate it, what to ignore."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ DetectorType = Literal["SINGLE_ENTITY", "MULTI_ENTITY"]
 
 DEFAULT_INTERVAL = Interval(10, "Minutes")
 SHOWN_DELAY = Interval(0, "Seconds")
-"""What the API shows of a window delay that is automatic: clients know the anchor's default."""
+"""What the API shows of a window delay that is automatic: clients know OpenSearch's default."""
 
 DEFAULT_SHINGLE = 8
 DEFAULT_RECENCY = 2560
@@ -144,7 +144,7 @@ def parse_detector(
 ) -> Detector:
     """Read and check a detector as a client sends it; unknown members are skipped, as the server's own are.
 
-    Everything that can be told from the document alone is checked, in the anchor's order and words: raises
+    Everything that can be told from the document alone is checked, in OpenSearch's order and words: raises
     ``DetectorInvalid`` for what ``_validate`` reports as an issue, ``Refused`` (400) for what is no detector
     document at all. ``new_id`` gives the ids of features that have none. ``default_interval`` stands in for a
     missing ``detection_interval``; with None it must be there.
@@ -194,7 +194,7 @@ def stored_document(detector: Detector) -> dict[str, Any]:
 
 
 def shown_document(stored: Mapping[str, Any]) -> dict[str, Any]:
-    """A stored document as the API shows it: with 0 seconds, the anchor's default, for an automatic ``window_delay``.
+    """A stored document as the API shows it: with 0 seconds, OpenSearch's default, for an automatic ``window_delay``.
 
     >>> shown_document({"filter_query": {}, "shingle_size": 8})["window_delay"]
     {'period': {'interval': 0, 'unit': 'Seconds'}}
@@ -210,7 +210,7 @@ def shown_document(stored: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def render_detector(detector: Detector) -> dict[str, Any]:
-    """The JSON form as the API shows it, with the anchor's order of members."""
+    """The JSON form as the API shows it, with OpenSearch's order of members."""
     delay = detector.window_delay or SHOWN_DELAY
     shown = {name: _shown(value) for name, value in msgspec.structs.asdict(detector).items()} | {
         "window_delay": delay.document()

@@ -1,4 +1,4 @@
-"""What is refused about a detector as a whole, in the anchor's order and words (anchor section 2.2)."""
+"""What is refused about a detector as a whole, in OpenSearch's order and words."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _RESULT_PREFIXES = ("opensearch-ad-plugin-result-", "searchguard-ad-result-")
 
 @dataclass(frozen=True)
 class DetectorLimits:
-    """How large a detector may be; the defaults are the anchor's.
+    """How large a detector may be; the defaults are OpenSearch's.
 
     ``own_prefix`` is what Riverwatch's own topics begin with: they are no data.
     """
@@ -39,7 +39,7 @@ class DetectorLimits:
 
 
 def check_name(name: str, limits: DetectorLimits) -> None:
-    """Raise ``DetectorInvalid`` for a name with other characters than the anchor's, or too many."""
+    """Raise ``DetectorInvalid`` for a name with other characters than OpenSearch's, or too many."""
     if not _NAME.fullmatch(name):
         raise DetectorInvalid(
             "name",
@@ -55,7 +55,7 @@ def check_name(name: str, limits: DetectorLimits) -> None:
 
 
 def check_members(members: Mapping[str, Any], features: Sequence[Feature], limits: DetectorLimits) -> None:
-    """Check the members of a document, in the anchor's order. Raises ``DetectorInvalid``."""
+    """Check the members of a document, in OpenSearch's order. Raises ``DetectorInvalid``."""
     if not str(members.get("name", "")).strip():
         raise DetectorInvalid("name", "name should be set")
     if not str(members.get("time_field", "")).strip():
@@ -90,7 +90,7 @@ def check_members(members: Mapping[str, Any], features: Sequence[Feature], limit
     check_imputation(members.get("imputation_option"), [each.feature_name for each in features if each.feature_enabled])
     interval = members.get("detection_interval")
     _check_frequency(members.get("frequency"), interval, limits)
-    # The anchor reports the last of these three that fails.
+    # OpenSearch reports the last of these three that fails.
     check_rules(members.get("rules", ()), {each.feature_name: each.feature_enabled for each in features})
     if len(members.get("category_field") or ()) > limits.category_field_limit:
         raise DetectorInvalid(

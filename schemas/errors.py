@@ -56,7 +56,7 @@ class DetectorInvalid(Refused):
 
     ``field`` is the member that ``_validate`` reports it under, ``message`` its text there (create and update
     answer ``reason``, which is the same unless given), ``sub_issues`` a text for each feature concerned.
-    The status is 500 where the anchor's is: clients that match on it exist.
+    The status is 500 where OpenSearch's is: clients that match on it exist.
 
     >>> DetectorInvalid("name", "name should be set").kind
     'validation_exception'

@@ -1,4 +1,4 @@
-"""What stands in for the value of a feature when a window has no record (anchor section 2.4)."""
+"""What stands in for the value of a feature when a window has no record."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _parse_fill(fill: Any) -> DefaultFill:
 
 
 def check_imputation(imputation: Imputation | None, enabled_features: Sequence[str]) -> None:
-    """Compare the fixed values with the enabled features. Raises ``DetectorInvalid`` in the anchor's words."""
+    """Compare the fixed values with the enabled features. Raises ``DetectorInvalid`` in OpenSearch's words."""
     if imputation is None or imputation.method != "FIXED_VALUES":
         return
     given = {fill.feature_name for fill in imputation.default_fill}

@@ -42,7 +42,7 @@ class Interval(msgspec.Struct, frozen=True):
 def parse_interval(value: Any, field: str, negative: str) -> Interval:
     """Read the JSON form. Zero is left to the caller, a negative length is ``DetectorInvalid(field, negative)``.
 
-    Raises ``Refused`` (400) with the anchor's words for what is no period or has a unit other than minutes or
+    Raises ``Refused`` (400) with OpenSearch's words for what is no period or has a unit other than minutes or
     seconds; a unit's case doesn't matter, a fraction is cut off.
 
     >>> parse_interval({"period": {"interval": 1.5, "unit": "minutes"}}, "window_delay", "")

@@ -1,4 +1,4 @@
-"""What each worker says about itself on the topic ``nodes``, every few seconds (anchor section 1.18)."""
+"""What each worker says about itself on the topic ``nodes``, every few seconds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Result documents, on the topics ``results`` and ``anomalies`` (anchor section 4.1)."""
+"""Result documents, on the topics ``results`` and ``anomalies``."""
 
 from __future__ import annotations
 

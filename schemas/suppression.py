@@ -1,4 +1,4 @@
-"""Rules by which small deviations are no anomalies (anchor section 2.5)."""
+"""Rules by which small deviations are no anomalies."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Condition(msgspec.Struct, frozen=True):
     value: float | None
 
     def document(self) -> dict[str, Any]:
-        """The JSON form: the anchor shows a direction's missing operator, but not its missing value."""
+        """The JSON form: OpenSearch shows a direction's missing operator, but not its missing value."""
         shown: dict[str, Any] = {
             "feature_name": self.feature_name,
             "threshold_type": self.threshold_type,
@@ -112,7 +112,7 @@ def _parse_threshold_type(value: Any) -> ThresholdType | None:
 
 
 def check_rules(rules: Sequence[Rule], features: Mapping[str, bool]) -> None:
-    """Compare the rules with the features (name -> enabled). Raises ``DetectorInvalid`` in the anchor's words."""
+    """Compare the rules with the features (name -> enabled). Raises ``DetectorInvalid`` in OpenSearch's words."""
     if rules and not features:
         raise _invalid("Features are not defined while suppression rules are provided.")
     for rule in rules:

@@ -1,4 +1,4 @@
-"""Job and task documents, as the API shows them (anchor: job-operations page; sections 3.2 and 3.7)."""
+"""Job and task documents, as the API shows them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ REALTIME_TYPES: frozenset[str] = frozenset({"REALTIME_SINGLE_ENTITY", "REALTIME_
 HISTORICAL_TYPES: frozenset[str] = frozenset({"HISTORICAL_SINGLE_ENTITY", "HISTORICAL_HC_DETECTOR"})
 
 ROWS_TO_INIT = 32
-"""A model gives grades from this row on (anchor section 1.15; reference on half-space trees, early pivots)."""
+"""A model gives grades from this row on, as in OpenSearch."""
 
 
 class EntityValue(msgspec.Struct, frozen=True):

@@ -107,7 +107,7 @@ class Detectors:
         )
         # The seed of the detector itself: an analysis comes to the grades that real time comes to.
         spec = forest_spec(task.detector_id, detector)
-        self.analyses[stored.id] = Running(detector, run, plan, spec, restarted=False, task=task)
+        self.analyses[stored.id] = Running(detector, run, plan, spec, task=task)
         self.changed.set()
         log.info("analysis runs", detector=task.detector_id, task=stored.id, sources=run.sources)
 
@@ -134,6 +134,6 @@ class Detectors:
             most_delay_ms=int(self._settings.max_auto_delay * 1000),
         )
         spec = forest_spec(detector_id, detector)
-        self.running[detector_id] = Running(detector, job.run, plan, spec, restarted=job.version > 1)
+        self.running[detector_id] = Running(detector, job.run, plan, spec)
         self.changed.set()
         log.info("detector runs", detector=detector_id, run=job.run.id, sources=job.run.sources)

@@ -16,15 +16,13 @@ from streams.forest import ForestSpec, Imputation, read_rules
 class Running:
     """One running detector, or one historical analysis: the configuration, compiled.
 
-    ``restarted`` says that the detector ran before, so that there may be models of it in the checkpoints. ``task``
-    is the document that an analysis began with, None in real time.
+    ``task`` is the document that an analysis began with, None in real time.
     """
 
     detector: Detector
     run: Run
     plan: Plan
     spec: ForestSpec
-    restarted: bool
     task: Task | None = None
 
     @property

@@ -74,7 +74,7 @@ class Settings:
     topic_refresh_interval: float = setting(5.0, "How often topics are looked up for patterns and new partitions.")
     max_detectors: int = setting(1000, "Most detectors.", least=0)
     max_multi_entity_detectors: int = setting(1000, "Most detectors with category fields.", least=0)
-    max_features: int = setting(5, "Most features of a detector.")
+    max_features: int = setting(5, "Most features of a detector, at most 10.", most=10)
     category_field_limit: int = setting(2, "Most category fields of a detector.", least=0)
     max_historical_tasks: int = setting(10, "Historical analyses that may run at the same time.", least=0)
     max_historical_tasks_per_worker: int = setting(10, "Analyses that one worker reads for at the same time.", least=0)

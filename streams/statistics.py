@@ -26,7 +26,7 @@ NOTE_SECONDS = 10.0
 """Seconds between two reports of a note that changes, such as a count: the coordinator takes in each of them."""
 
 MODELS_SHOWN = 100
-"""Models listed in the statistics of a node (the anchor's ``max_model_size_per_node``)."""
+"""Models listed in the statistics of a node (OpenSearch's ``max_model_size_per_node``)."""
 
 
 class Statistics:

@@ -33,7 +33,8 @@ _FEATURE = _object(
     aggregation_query={
         "type": "object",
         "example": {"mean": {"avg": {"field": "value"}}},
-        "description": "one of sum, avg, min, max, value_count, cardinality and percentiles, or a filter around it",
+        "description": "one of sum, avg, min, max, value_count, cardinality, percentiles and "
+        "median_absolute_deviation, or a filter around it",
     },
 )
 _NAMED = _object(("name", "value"), name=_TEXT, value=_TEXT)

@@ -12,7 +12,7 @@ certificate = "CN=scraper,O=Example"   # the subject of the client certificate, 
 roles = ["read"]
 
 [api_keys.ci]
-secret_sha256 = "9f86d0..."            # hex; the secret itself is shown once, when it is made
+secret_sha256 = "9f86d0..."            # SHA-256 of the secret in hex: docs/security.md
 roles = ["read"]
 
 [bearer]

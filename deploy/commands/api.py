@@ -11,7 +11,7 @@ import click
 from api.http.server import run
 from api.results.store_file import StoreUnusable
 from api.settings import ApiSettings
-from deploy.command_line.environment import kafka_options, overlay, read_settings
+from deploy.command_line.environment import data_folder, kafka_options, overlay, read_settings
 from deploy.errors import DataFolderUnusable
 from deploy.supervision.signals import stoppable
 from deploy.topics.preparation import TopicsInBackground
@@ -45,7 +45,7 @@ def command(
         os.environ,
         api_host=host,
         api_port=port,
-        data=data,
+        data=data_folder(data),
         brokers=brokers,
         prefix=prefix,
         apply_topics=apply_topics,

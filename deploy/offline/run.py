@@ -117,7 +117,7 @@ class FileRun:
         spec = forest_spec(DETECTOR_ID, detector)
         models = DetectorModels(DETECTOR_ID, spec, checkpoint_windows=self._settings.model_checkpoint_windows)
         run = Run(id=0, sources={SOURCE[0]: {SOURCE[1]: 0}})
-        running = Running(detector, run, self.plan, spec, restarted=False)
+        running = Running(detector, run, self.plan, spec)
         self._score = RunScore(running, RunMerge(self.plan.columns, [SOURCE]), models)
 
     def _plan(self, detector: Detector) -> Plan:

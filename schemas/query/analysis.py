@@ -7,9 +7,6 @@ import re
 # A word is a run of letters, digits and underscores; a dot or apostrophe joins letters, a dot or comma digits.
 _WORD = re.compile(r"(?:[^\W\d](?:[.'’][^\W\d])*|\d(?:[.,]\d)*)+")
 
-RE2_WORD = r"(?:[\p{L}_](?:[.'’][\p{L}_])*|\p{N}(?:[.,]\p{N})*)+"
-"""The same for engines with RE2's syntax, on a text in lower case."""
-
 
 def words(text: str) -> list[str]:
     """The words of a text, in order, in lower case.

@@ -1,4 +1,4 @@
-"""Creating, changing and deleting detectors (anchor sections 1.3, 1.4 and 1.6)."""
+"""Creating, changing and deleting detectors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Historical analysis: a task, its scans and its end (anchor sections 1.13, 1.14 and 3.6)."""
+"""Historical analysis: a task, its scans and its end."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ def _advance(step: Step, task: StoredTask, ledger: Ledger, node_id: str) -> None
     several = task.document.task_type == "HISTORICAL_HC_DETECTOR"
     changes: dict[str, Any] = {"ledger": ledger}
     if not several:
-        # As in the anchor, an analysis of many entities leaves these two to the entities' tasks.
+        # As in OpenSearch, an analysis of many entities leaves these two to the entities' tasks.
         changes["init_progress"] = rows / ROWS_TO_INIT
         changes["worker_node"] = task.document.worker_node or node_id
     if scored:
@@ -212,7 +212,7 @@ def _end(step: Step, task: StoredTask, shares: list[ScanShare], rows: int, chang
     elif rows < ROWS_TO_INIT:
         reason = TOO_LITTLE
     else:
-        # The anchor shows an empty error on the parent only.
+        # OpenSearch shows an empty error on the parent only.
         several = task.document.task_type == "HISTORICAL_HC_DETECTOR"
         error = missing or ("" if several else None)
         tasks.advance(step, task, "FINISHED", "finish", task_progress=1.0, error=error, **changes)

@@ -1,8 +1,8 @@
-"""Real-time detection: its job, its runs and its tasks (anchor sections 1.13, 1.14, 3.5 and 3.7).
+"""Real-time detection: its job, its runs and its tasks.
 
 A run begins with a cold start: its sources are read from where the last ``history`` windows begin, and after a stop
 from where the run before it ended, if that is earlier. It is one run and one reading, so nothing can be missing or
-double where the past meets the present; windows that the models know already are repeats to them. As the anchor does
+double where the past meets the present; windows that the models know already are repeats to them. As OpenSearch does
 since 3.1, the windows of a cold start have results like any others. Only records that were in the topics before the
 start are judged by their event time: what comes later belongs to the run however old it is.
 """
@@ -25,7 +25,7 @@ from streams.coordinate.step import Answer, Step
 from streams.kafka.extent import is_another
 
 MAX_GAP = 10_000
-"""Windows that a restart looks back at most, as the anchor does for ``history``."""
+"""Windows that a restart looks back at most, as OpenSearch does for ``history``."""
 
 
 def require_features(detector: Detector) -> None:

@@ -1,4 +1,4 @@
-"""Filling in what is missing: the detector's ``imputation_option`` (anchor, section 2.4)."""
+"""Filling in what is missing: the detector's ``imputation_option``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Imputation:
     def from_document(cls, option: dict[str, Any] | None, names: Sequence[str]) -> Imputation | None:
         """Read ``imputation_option``. ``names`` are the names of the enabled features, in their order.
 
-        Raises ``Refused`` (400) with the anchor's messages.
+        Raises ``Refused`` (400) with OpenSearch's messages.
 
         >>> Imputation.from_document({"method": "zero"}, ["cpu"])
         Imputation(method='ZERO', fill=())

@@ -1,4 +1,4 @@
-"""Which anomalies nobody wants to hear of: the detector's ``rules`` (anchor, section 2.5)."""
+"""Which anomalies nobody wants to hear of: the detector's ``rules``."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """All data partitions of a worker: which records lead to which dead letters, partials and checkpoints.
 
-Without Kafka, asyncio or a clock: the agent reads and writes, a simulation does so in memory. Times named ``now`` are
+Without I/O: the agent reads and writes, a simulation does so in memory. Times named ``now`` are
 Kafka's clock in epoch ms.
 """
 

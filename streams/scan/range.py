@@ -2,7 +2,7 @@
 
 The same windows as in real time, with a beginning and an end:
 
-* The range is floored to the interval on both sides, as the anchor does (section 3.6): only whole windows count.
+* The range is floored to the interval on both sides, as OpenSearch does: only whole windows count.
 * Records outside of it are dropped, and do not move the watermark: one of them, read early, would close windows whose
   records are still to come.
 * At the end every window is closed. The windows after the newest event time of all sources are never scored, since

@@ -18,7 +18,7 @@ from streams.score.models import Events, Scored
 
 
 def model_id(plan: Plan, entity: str) -> str:
-    """The name of a model in documents: opaque and stable, one an entity (anchor section 4.1)."""
+    """The name of a model in documents: opaque and stable, one an entity."""
     if not plan.categories:
         return f"{plan.detector_id}_model_rcf_0"
     return f"{plan.detector_id}_entity_{blake2b(entity.encode(), digest_size=11).hexdigest()}"
@@ -103,7 +103,7 @@ def reason_of(features: Sequence[tuple[str, str]], explanation: Explanation, val
 
 
 def _no_data(plan: Plan, entity: str, end: int, started: int, finished: int) -> Result:
-    """The result of a window of which nothing is known: that it was empty, in the anchor's words."""
+    """The result of a window of which nothing is known: that it was empty, in OpenSearch's words."""
     start, historical = end - plan.interval_ms, plan.owner != plan.detector_id
     if historical:
         error = "No data in current detection window"

@@ -20,7 +20,7 @@ from schemas.errors import DetectorInvalid, Refused
 from tests.schemas.documents import NOW, detector, feature, minutes, numbered, parsed, refusal
 
 
-def test_the_document_is_shown_with_all_defaults_in_the_anchors_order() -> None:
+def test_the_document_is_shown_with_all_defaults_in_opensearchs_order() -> None:
     shown = render_detector(parsed(category_field=["ip"]))
     assert json.dumps(shown) == json.dumps(
         {

@@ -1,4 +1,4 @@
-"""What is wrong with a detector document is said in the anchor's words, in its order, with its status."""
+"""What is wrong with a detector document is said in OpenSearch's words, in its order, with its status."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ INVALID: list[tuple[dict[str, Any], str, str]] = [
 
 
 @pytest.mark.parametrize(("members", "field", "message"), INVALID)
-def test_broken_rules_are_issues_with_the_anchors_words(members: dict[str, Any], field: str, message: str) -> None:
+def test_broken_rules_are_issues_with_opensearchs_words(members: dict[str, Any], field: str, message: str) -> None:
     refused = refusal(detector(**members))
     assert isinstance(refused, DetectorInvalid)
     assert (refused.field, refused.message) == (field, message)
@@ -209,7 +209,7 @@ def test_an_aggregation_of_many_values_names_the_feature() -> None:
     assert refused.sub_issues == {"f1": "Feature has an invalid query causing a runtime exception"}
 
 
-def test_checks_come_in_the_anchors_order() -> None:
+def test_checks_come_in_opensearchs_order() -> None:
     assert refusal({}).reason == "name should be set"
     # What is malformed is found while reading, whatever else is wrong.
     assert refusal({"indices": "srv", "name": ""}).kind == PARSING

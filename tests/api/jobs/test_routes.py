@@ -55,7 +55,7 @@ def test_historical(api: RunningApi) -> None:
     assert api.call("POST", stop).json()["error"]["reason"] == "No running task found"
 
 
-def test_a_delay_that_nobody_gave_is_shown_as_the_anchors_default_and_measured(api: RunningApi) -> None:
+def test_a_delay_that_nobody_gave_is_shown_as_opensearchs_default_and_measured(api: RunningApi) -> None:
     given = {
         **api.detector(api.source(minute_records())),
         "window_delay": {"period": {"interval": 2, "unit": "Minutes"}},

@@ -53,7 +53,7 @@ def running(owner: str = "d", run: int = 1, delay: int | None = 0, **members: An
     )
     plan = Plan.build(owner=owner, run=run, detector_id=owner, detector=detector, partitions=2, most_delay_ms=60_000)
     sources = Run(**{"id": run, "sources": {"m": {3: 0}}, **members})
-    return Running(detector, sources, plan, forest_spec(owner, detector), restarted=False)
+    return Running(detector, sources, plan, forest_spec(owner, detector))
 
 
 @dataclass

@@ -95,7 +95,7 @@ def running_of(owner: str, document: dict[str, Any]) -> Running:
     detector = parsed(**document)
     run = Run(id=1, sources={"m": {0: 0, 1: 0}})
     plan = Plan.build(owner=owner, run=1, detector_id="d", detector=detector, partitions=1, most_delay_ms=60_000)
-    return Running(detector, run, plan, forest_spec("d", detector), restarted=False)
+    return Running(detector, run, plan, forest_spec("d", detector))
 
 
 def document(delay: int) -> dict[str, Any]:

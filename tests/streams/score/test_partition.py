@@ -34,7 +34,7 @@ def run_of(owner: str = "d", **members: Any) -> RunScore:
     }
     detector = parsed(**document)
     plan = Plan.build(owner=owner, run=1, detector_id="d", detector=detector, partitions=1, most_delay_ms=60_000)
-    running = Running(detector, Run(id=1, sources={"m": {0: 0}}), plan, forest_spec("d", detector), restarted=False)
+    running = Running(detector, Run(id=1, sources={"m": {0: 0}}), plan, forest_spec("d", detector))
     models = DetectorModels(owner, running.spec, checkpoint_windows=50)
     return RunScore(running, RunMerge(plan.columns, running.sources), models)
 

@@ -56,7 +56,7 @@ def analysis() -> RunScore:
         last_update_time=0, detection_date_range=DateRange(0, 10**9), detector={"name": "d"},
     )  # fmt: skip
     spec = forest_spec("d", detector)
-    running = Running(detector, Run(id=1, sources={"m": {0: 0}}), plan, spec, restarted=False, task=task)
+    running = Running(detector, Run(id=1, sources={"m": {0: 0}}), plan, spec, task=task)
     run = RunScore(
         running, RunMerge(plan.columns, running.sources), DetectorModels("task", spec, checkpoint_windows=50)
     )

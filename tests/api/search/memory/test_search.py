@@ -211,7 +211,7 @@ REFUSED: list[tuple[Any, str, str]] = [
 
 
 @pytest.mark.parametrize(("body", "kind", "reason"), REFUSED, ids=[str(body) for body, _, _ in REFUSED])
-def test_what_can_not_be_searched_is_refused_in_the_anchors_words(body: Any, kind: str, reason: str) -> None:
+def test_what_can_not_be_searched_is_refused_in_opensearchs_words(body: Any, kind: str, reason: str) -> None:
     with pytest.raises(Refused) as refused:
         search(body)
     assert (refused.value.status, refused.value.kind) == (400, kind)
