@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from streams.forest import ForestSpec, incidents, open_bank, read_rules
 from streams.forest.arrays import Float64Array, Int64Array
-from streams.forest.incidents import CALM, CLOSED, NONE, ONGOING, OPEN, STIRRED, WORSE, Judged
+from streams.forest.incidents import AFTERMATH, CALM, CLOSED, NONE, ONGOING, OPEN, STIRRED, WORSE, Judged
+from streams.forest.log2 import STEP, exp2, log2
 
 QUIET = 100
 
@@ -34,6 +35,12 @@ def judge(
     return Judged(np.concatenate([part.raised for part in parts]), np.concatenate([part.incident for part in parts]))
 
 
+def lifted(worst: float) -> float:
+    """How a bad incident lifts what another one needs, in the steps in which all machines agree."""
+    steps = np.rint(AFTERMATH * log2(np.array([worst])) / STEP)
+    return float(exp2(steps * STEP)[0])
+
+
 def one_by_one(severity: Float64Array, ignored: Callable[[float], bool]) -> tuple[list[bool], list[list[int]]]:
     """The rules of the docstring, row by row."""
     raised, found = [], []
@@ -52,7 +59,7 @@ def one_by_one(severity: Float64Array, ignored: Callable[[float], bool]) -> tupl
             else:
                 since, need = row - severe_row, 1.0
                 if of_incident and since < QUIET:
-                    need = max(1.0, 1 + (WORSE * worst**0.5 - 1) * (1 - since / QUIET))
+                    need = max(1.0, 1 + (WORSE * lifted(worst) - 1) * (1 - since / QUIET))
                 if one >= need:
                     new, severe_chain, worst, severe_row, of_incident = True, chain, one, row, False
             new = new and not ignored(one)
