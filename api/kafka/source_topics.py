@@ -14,6 +14,7 @@ from api.detectors.sample import RawRecord, Sample, read_sample
 from api.http.errors import index_not_found, unavailable
 from schemas.topic_pattern import matches_topic
 from streams.formats.sniff import Told
+from streams.kafka.reading import READING
 from streams.kafka.silence import SilentLogger
 from streams.schema_registry.client import RegistryAway, SchemaRegistry
 
@@ -166,8 +167,7 @@ class SourceTopics:
             self._consumer = Consumer(
                 {
                     **self._client,
-                    "group.id": "riverwatch-api-unused",  # librdkafka wants one; nothing is ever committed to it
-                    "enable.auto.commit": False,
+                    **READING,
                     "enable.partition.eof": True,
                     "auto.offset.reset": "earliest",
                     "fetch.wait.max.ms": 20,

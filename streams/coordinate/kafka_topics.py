@@ -10,6 +10,7 @@ from confluent_kafka.admin import AdminClient
 from streams.coordinate.lookup import Found, Question
 from streams.coordinate.step import Ranges
 from streams.kafka.partitions import Partitions
+from streams.kafka.reading import READING
 from streams.settings import Settings
 
 
@@ -58,7 +59,7 @@ class KafkaTopics:
 
 class _Reader:
     def __init__(self, settings: Settings) -> None:
-        self._consumer = Consumer(settings.client(**{"group.id": "riverwatch-reader"}), logger=None)
+        self._consumer = Consumer(settings.client(**READING), logger=None)
 
     def __enter__(self) -> Consumer:
         return self._consumer

@@ -16,6 +16,7 @@ from typing import Literal
 import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from streams.kafka.reading import READING
 from streams.kafka.silence import SilentLogger
 
 log = structlog.get_logger()
@@ -139,8 +140,7 @@ class Follower:
             consumer = Consumer(
                 {
                     **self._client,
-                    "group.id": "riverwatch-reader",  # required by the client; never joined, never committed
-                    "enable.auto.commit": False,
+                    **READING,
                     "enable.partition.eof": True,
                     "auto.offset.reset": "earliest",
                     "fetch.wait.max.ms": 100,

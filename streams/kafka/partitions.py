@@ -11,10 +11,8 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from streams.kafka.error_codes import GONE
 from streams.kafka.extent import Extent
+from streams.kafka.reading import LEADER_SECONDS
 from streams.kafka.tp import TP
-
-LEADER_SECONDS = 30.0
-"""A partition gets a new leader within so long."""
 
 _NO_LEADER = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
 _NO_ID = str(Uuid(0, 0))

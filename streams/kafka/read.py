@@ -8,16 +8,14 @@ from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-LEADER_SECONDS = 30.0
-"""A partition gets a new leader within so long."""
+from streams.kafka.reading import LEADER_SECONDS, READING
 
 
 def _consumer(client: Mapping[str, Any]) -> Consumer:
     return Consumer(
         dict(client)
         | {
-            "group.id": "riverwatch-reader",  # required by the client; never joined, never committed
-            "enable.auto.commit": False,
+            **READING,
             "enable.partition.eof": False,
             "fetch.message.max.bytes": 17_000_000,
             "fetch.wait.max.ms": 100,

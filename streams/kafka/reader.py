@@ -9,6 +9,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from streams.kafka.error_codes import AWAY, GONE
+from streams.kafka.reading import READING
 from streams.kafka.record import Record
 
 
@@ -29,8 +30,7 @@ class PartitionReader:
         self._consumer = Consumer(
             dict(client)
             | {
-                "group.id": "riverwatch-reader",  # required by the client; never joined, never committed
-                "enable.auto.commit": False,
+                **READING,
                 "enable.partition.eof": True,
                 "auto.offset.reset": "error",  # "earliest" would leave out silently what retention deletes
                 "fetch.wait.max.ms": 50,
