@@ -63,9 +63,9 @@ class Followed:
 class Follower:
     """Reads the topics in a thread and calls ``deliver`` there with each batch, in order per partition.
 
-    ``deliver`` returns when the batch is applied: the next one waits for it. It gets an empty list when only
-    positions moved. When it raises ``NotNow``, ``problem`` says why, and the follower begins again where it had begun,
-    for ``stored`` where ``positions`` then says. Any other exception ends the follower: ``failure`` then says why.
+    ``deliver`` returns when the batch is applied: the next one waits for it. When it raises ``NotNow``, ``problem``
+    says why, and the follower begins again where it had begun, for ``stored`` where ``positions`` then says. After an
+    error of Kafka's it goes on where it was. Any other exception ends the follower: ``failure`` then says why.
 
     Where a large batch costs little more than a small one, ``pause`` is how many seconds a stream of records that
     leaves batches smaller than ``batch`` is left to grow.
@@ -184,6 +184,9 @@ class Follower:
             for partition in known[full_name].partitions:
                 low, high = consumer.get_watermark_offsets(TopicPartition(full_name, partition), timeout=PROBE_TIMEOUT)
                 begin = {"beginning": OFFSET_BEGINNING, "end": high}.get(topic.start)
+                if self._ends is not None:
+                    # Kafka failed on the way: older records once more would take a view back to what was.
+                    begin = self._positions.get((topic.name, partition), begin)
                 if begin is None:
                     begin = stored.get(partition, OFFSET_BEGINNING)
                     if begin > high or begin < low:  # another log than the stored one, or cut off since

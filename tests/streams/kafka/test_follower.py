@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from confluent_kafka import KafkaError, KafkaException
+
 from streams.kafka.follower import Followed, Follower, KafkaRecord, NotNow
 from tests import kafka
 from tests.conftest import Broker, TopicUnderTest
@@ -84,6 +86,27 @@ def test_what_cannot_be_taken_now_is_read_again_from_where_it_is_known_to_be(
         eventually("the follower has caught up", lambda: follower.caught_up)
         assert [record.offset for record in found] == [4, 5, 6, 7, 8, 9]
         assert follower.problem is None
+
+
+def test_after_an_error_of_kafka_nothing_that_was_delivered_comes_again(
+    broker: Broker, new_topic: NewTopic, topic_prefix: str
+) -> None:
+    topic = new_topic(topic_prefix + "state")
+    topic.produce(b"k0", b"v")
+    found: list[str] = []
+
+    def deliver(records: list[KafkaRecord]) -> None:
+        if records[0].key == "k1" and len(found) == 1:
+            found.append("failed")
+            raise KafkaException(KafkaError(KafkaError._TRANSPORT))
+        found.extend(record.key for record in records)
+
+    with following(broker, Followed("state", topic.name, "beginning"), deliver) as follower:
+        eventually("the follower has caught up", lambda: follower.caught_up)
+        topic.produce(b"k1", b"v")
+        eventually("the record that failed is delivered", lambda: "k1" in found)
+        assert found == ["k0", "failed", "k1"]
+        assert follower.caught_up
 
 
 def test_a_missing_topic_is_named_and_waited_for(broker: Broker, new_topic: NewTopic, topic_prefix: str) -> None:
