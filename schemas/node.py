@@ -6,6 +6,9 @@ import msgspec
 
 from schemas.task import EntityValue
 
+MODELS_SHOWN = 100
+"""Models that a node lists at most: OpenSearch's default of ``max_model_size_per_node``."""
+
 
 class Model(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A model in a worker's memory. Until its first checkpoint ``last_checkpoint_time`` is when it was made."""

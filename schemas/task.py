@@ -24,6 +24,9 @@ HISTORICAL_TYPES: frozenset[str] = frozenset({"HISTORICAL_SINGLE_ENTITY", "HISTO
 ROWS_TO_INIT = 32
 """A model gives grades from this row on, as in OpenSearch."""
 
+TOO_LITTLE = "There is not enough data to train model"
+"""The error of a task whose models never came to ``ROWS_TO_INIT`` rows, in OpenSearch's words."""
+
 
 class EntityValue(msgspec.Struct, frozen=True):
     """One category field of an entity."""

@@ -37,6 +37,11 @@ def parsing_failed(reason: str) -> Refused:
     return Refused(400, reason, "parsing_exception", {"line": 1, "col": 1})
 
 
+def validation_failed(reason: str, kind: str = "action_request_validation_exception") -> Refused:
+    """What OpenSearch says of a request that is read, but can't be carried out as it is."""
+    return Refused(400, f"Validation Failed: 1: {reason};", kind)
+
+
 def illegal_argument(reason: str) -> Refused:
     """OpenSearch's ``illegal_argument_exception``."""
     return Refused(400, reason, "illegal_argument_exception")

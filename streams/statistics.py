@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from schemas.command import Progress, encode_event
-from schemas.node import Model, Node, RunStatistics, encode_node
+from schemas.node import MODELS_SHOWN, Model, Node, RunStatistics, encode_node
 from schemas.task import ROWS_TO_INIT
 from streams.dead_letters import DeadLetters
 from streams.detectors import Detectors
@@ -24,9 +24,6 @@ from streams.settings import Settings
 
 NOTE_SECONDS = 10.0
 """Seconds between two reports of a note that changes, such as a count: the coordinator takes in each of them."""
-
-MODELS_SHOWN = 100
-"""Models listed in the statistics of a node (OpenSearch's ``max_model_size_per_node``)."""
 
 
 class Statistics:

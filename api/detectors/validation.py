@@ -14,6 +14,7 @@ from schemas.detector import Detector
 from schemas.errors import Refused
 from schemas.interval import Interval
 from schemas.query import compile_query
+from schemas.token import validation_failed
 
 NEWEST = 20_000
 """Records of each partition that are read to judge how dense the data are."""
@@ -41,17 +42,13 @@ async def suggest(request: Request, access: Access, checks: Checks, source_topic
     """``POST /detectors/_suggest/{types}``."""
     asked = [name for name in request.path_parameters["types"].split(",") if name in SUGGESTIONS]
     if not asked:
-        raise _failed("The given suggest type doesn't exist", "validation_exception")
+        raise validation_failed("The given suggest type doesn't exist", "validation_exception")
     try:
         detector = checks.read(request, default_interval=Interval(1, "Minutes"))
     except Refused as refused:
-        raise _failed(refused.reason, "illegal_argument_exception") from None
+        raise validation_failed(refused.reason, "illegal_argument_exception") from None
     access.allow_topics(detector.indices, request)
     return Answer(suggestions(detector, asked, await _data(detector, source_topics), request.now))
-
-
-def _failed(reason: str, kind: str) -> Refused:
-    return Refused(400, f"Validation Failed: 1: {reason};", kind)
 
 
 async def _data(detector: Detector, source_topics: SourceTopics) -> Data | None:

@@ -19,11 +19,8 @@ from api.results.queries import Queries
 from api.search.memory.table import Candidates
 from api.security.access import Access
 from schemas.errors import Refused
-from schemas.node import Node, RunStatistics
+from schemas.node import MODELS_SHOWN, Node, RunStatistics
 from schemas.task import LIVE_STATES, ROWS_TO_INIT
-
-MODELS_SHOWN = 100
-"""Maximum number of models listed per worker; ``model_count`` is the true number."""
 
 TYPES = (
     "state",

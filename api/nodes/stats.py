@@ -14,11 +14,8 @@ from api.nodes.view import Nodes
 from api.search.request import check_timeout
 from api.security.access import Access
 from api.security.visibility import Visibility
-from schemas.node import Node
+from schemas.node import MODELS_SHOWN, Node
 from schemas.token import illegal_argument
-
-MODELS_SHOWN = 100
-"""Maximum number of models listed per worker; ``model_count`` is the true number."""
 
 MODEL_TYPE = "trcf"
 """OpenSearch's type of every model; Search Guard has none."""

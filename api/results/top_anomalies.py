@@ -9,7 +9,7 @@ from typing import Any
 from schemas.errors import Refused
 from schemas.query import Query
 from schemas.query.tree import Bool, Exists, Range, Term
-from schemas.token import as_array, as_integer, as_text, illegal_argument
+from schemas.token import as_array, as_integer, as_text, illegal_argument, validation_failed
 
 MAX_SIZE = 1000
 
@@ -41,10 +41,10 @@ def read_bounds(body: Mapping[str, Any]) -> tuple[int, int]:
     """The time range (epoch ms), which is checked first. Raises ``Refused`` (400)."""
     start, end = body.get("start_time_ms"), body.get("end_time_ms")
     if start is None or end is None:
-        raise _failed("Must set both start time and end time with epoch of milliseconds")
+        raise validation_failed("Must set both start time and end time with epoch of milliseconds")
     start, end = as_integer(start, _LONG), as_integer(end, _LONG)
     if start >= end:
-        raise _failed("Start time should be before end time")
+        raise validation_failed("Start time should be before end time")
     return start, end
 
 
@@ -77,7 +77,3 @@ def read_request(
     if size <= 0:
         raise illegal_argument("Size must be a positive integer")
     return TopAnomalies(detector_id, fields, task_id, start, end, order == "occurrence", size)
-
-
-def _failed(reason: str) -> Refused:
-    return Refused(400, f"Validation Failed: 1: {reason};", "action_request_validation_exception")

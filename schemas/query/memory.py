@@ -32,7 +32,7 @@ from schemas.query.dates import iso_millis
 from schemas.query.fields import Field, FieldType
 from schemas.query.pattern import compile_expression, compile_wildcard
 from schemas.query.read import text_of
-from schemas.query.values import field_values, leaves, values_at
+from schemas.query.values import field_values, leaves, one_or_list, values_at
 
 BoolArray = npt.NDArray[np.bool_]
 ValueTest = Callable[[Any], bool]
@@ -80,7 +80,7 @@ class Documents:
         """What each has in a field."""
         path = field.within
         if "." in path:
-            return [_one_or_list(field_values(document, path)) for document in self._documents]
+            return [one_or_list(field_values(document, path)) for document in self._documents]
         # Nearly every field is one plain member: worth not to go the long way round.
         found = [document.get(path) for document in self._documents]
         return found if list not in set(map(type, found)) else [_flat(value) for value in found]
@@ -142,11 +142,7 @@ def _has(document: Any, path: str) -> bool:
 
 
 def _flat(value: Any) -> Any:
-    return _one_or_list(list(values_at({"": value}, ""))) if type(value) is list else value
-
-
-def _one_or_list(values: list[Any]) -> Any:
-    return None if not values else values[0] if len(values) == 1 else values
+    return one_or_list(list(values_at({"": value}, ""))) if type(value) is list else value
 
 
 def _text(value: Any) -> str | None:

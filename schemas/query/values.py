@@ -61,3 +61,12 @@ def leaves(document: Any) -> Iterator[tuple[str, Any]]:
             open_ += [(item, prefix) for item in reversed(value)]
         elif value is not None:
             yield prefix[:-1], value
+
+
+def one_or_list(values: list[Any]) -> Any:
+    """What a field with these values holds: None for none, a single one itself.
+
+    >>> one_or_list([]), one_or_list([1]), one_or_list([1, 2])
+    (None, 1, [1, 2])
+    """
+    return None if not values else values[0] if len(values) == 1 else values

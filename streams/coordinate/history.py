@@ -10,13 +10,12 @@ from schemas.command import Failed, HistoryStart, HistoryStop, ScanProgress, Tas
 from schemas.errors import Refused
 from schemas.scan import Scan
 from schemas.state import Ledger, ModelShare, ScanShare, StoredTask
-from schemas.task import HISTORICAL_TYPES, LIVE_STATES, ROWS_TO_INIT, DateRange, TaskState
+from schemas.task import HISTORICAL_TYPES, LIVE_STATES, ROWS_TO_INIT, TOO_LITTLE, DateRange, TaskState
 from streams.coordinate import detectors, tasks
 from streams.coordinate.jobs import require_features
 from streams.coordinate.step import Answer, Step
 
 NO_DATA = "There is no data in the detection date range"
-TOO_LITTLE = "There is not enough data to train model"
 CANCELLED = "Historical analysis cancelled by user"
 
 _ALMOST = 0.999

@@ -12,7 +12,7 @@ Start with ``engine.py``; docs/detection.md explains the ideas.
 array([280])
 """
 
-from streams.forest.bank import ROWS_TO_INIT, Explanation, ForestBank, Steps
+from streams.forest.bank import Explanation, ForestBank, Steps
 from streams.forest.compiled import CompiledBank
 from streams.forest.engine import DefaultBank
 from streams.forest.imputation import Imputation
@@ -23,7 +23,6 @@ from streams.forest.spec import ForestSpec
 from streams.forest.suppression import Rule, read_rules
 
 __all__ = [
-    "ROWS_TO_INIT",
     "Explanation",
     "ForestBank",
     "ForestSpec",

@@ -10,9 +10,6 @@ from schemas.reason import Code
 from streams.forest.arrays import BoolArray, Float64Array, Int64Array
 from streams.forest.spec import ForestSpec
 
-ROWS_TO_INIT = 32
-"""A model has learned this many rows before it gives its first score."""
-
 
 @dataclass(frozen=True)
 class Explanation:

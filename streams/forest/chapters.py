@@ -11,9 +11,10 @@ from functools import cached_property
 
 import numpy as np
 
+from schemas.task import ROWS_TO_INIT
 from streams.forest.arrays import Int64Array
 
-FIRST = 32
+FIRST = ROWS_TO_INIT
 """Events in the first chapter: a model gives no score before it ends."""
 
 

@@ -13,7 +13,7 @@ import msgspec
 from schemas.kafka_fields import is_kafka_field
 from schemas.query import Query
 from schemas.query.tree import Exists, MultiField, Nested
-from schemas.query.values import KEYWORD, values_at
+from schemas.query.values import KEYWORD, one_or_list, values_at
 from streams.features.plan import Plan
 from streams.formats.values import only
 
@@ -180,7 +180,7 @@ def _getter(path: str, ways: Mapping[str, Sequence[Getter]]) -> Getter:
 
 
 def _inside(getter: Getter, rest: str) -> Getter:
-    return lambda record: _several(list(values_at(getter(record), rest)))
+    return lambda record: one_or_list(list(values_at(getter(record), rest)))
 
 
 def _combined(getters: Sequence[Getter]) -> Getter:
@@ -188,7 +188,7 @@ def _combined(getters: Sequence[Getter]) -> Getter:
         return getters[0]
 
     def get(record: Any) -> Any:
-        return _several([value for each in getters if (value := each(record)) is not None])
+        return one_or_list([value for each in getters if (value := each(record)) is not None])
 
     return get
 
@@ -199,11 +199,7 @@ def _or_text(keyword: Getter, text: Getter) -> Getter:
         if value is None or (type(value) is list and only(value) is None):
             value = text(record)
             if isinstance(value, list | Mapping):
-                return _several([each for each in values_at({"": value}, "") if not isinstance(each, Mapping)])
+                return one_or_list([each for each in values_at({"": value}, "") if not isinstance(each, Mapping)])
         return value
 
     return get
-
-
-def _several(values: list[Any]) -> Any:
-    return None if not values else values[0] if len(values) == 1 else values

@@ -17,7 +17,7 @@ from schemas.command import TaskProgress, encode_event
 from schemas.document_id import ID_BYTES, document_id
 from schemas.partial import NO_WINDOW
 from schemas.state import StoredTask, encode
-from schemas.task import LIVE_STATES, ROWS_TO_INIT, Task, TaskState
+from schemas.task import LIVE_STATES, ROWS_TO_INIT, TOO_LITTLE, Task, TaskState
 from streams.detectors import Detectors
 from streams.kafka.clock import KafkaClock
 from streams.kafka.outbox import Outbox
@@ -30,9 +30,6 @@ WRITES = 500
 
 SNAPSHOTS = 1_000
 """So many entity tasks of a model partition carry the detector: a hundred thousand copies would fill every view."""
-
-TOO_LITTLE = "There is not enough data to train model"
-CANCELLED = "Historical analysis cancelled by user"
 
 
 @dataclass

@@ -11,6 +11,7 @@ from api.search.aggregations.settings import read_settings
 from schemas.errors import Refused
 from schemas.query.errors import Limits, malformed, suggestion, wrong_value
 from schemas.query.read import token
+from schemas.token import validation_failed
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def _parse(name: str, definition: Any, limits: Limits, depth: int) -> Aggregatio
             "aggregation_initialization_exception",
         )
     if kind == "bucket_sort" and not depth:
-        raise _invalid(f"bucket_sort aggregation [{name}] must be declared inside of another aggregation")
+        raise validation_failed(f"bucket_sort aggregation [{name}] must be declared inside of another aggregation")
     _check_bucket_sorts(children)
     return Aggregation(name, kind, read_settings(kind, settings, limits), children, meta)
 
@@ -82,8 +83,4 @@ def _check_bucket_sorts(siblings: Mapping[str, Aggregation]) -> None:
         for path, _ in one.settings["orders"] if one.kind == "bucket_sort" else ():
             first = path.partition(">")[0].partition(".")[0]
             if path not in ("_key", "_count") and first not in siblings:
-                raise _invalid(f"No aggregation found for path [{path}]")
-
-
-def _invalid(reason: str) -> Refused:
-    return Refused(400, f"Validation Failed: 1: {reason};", "action_request_validation_exception")
+                raise validation_failed(f"No aggregation found for path [{path}]")
