@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,9 +10,11 @@ import msgspec
 import numpy as np
 
 from streams.features.plan import Plan
+from streams.formats.written_schema import SchemasWanted
 from streams.ingest.decode import Decoded, Decoder
 from streams.ingest.entities import EntityTable
 from streams.ingest.windows import Closed
+from streams.schema_registry.client import SchemaRegistry
 from tests.schemas.documents import feature, parsed
 
 NOW = 2_000_000_000_000
@@ -68,9 +70,27 @@ def records(values: Iterable[Any], start: int = 0, written: int = -1) -> list[Re
     ]
 
 
+class WithoutRegistry(Decoder):
+    """The decoder of a worker that has no schema registry: what names a schema is refused."""
+
+    def __init__(self, plans: Sequence[Plan], tables: Sequence[EntityTable], *, max_ahead_ms: int) -> None:
+        self._registry = SchemaRegistry({})
+        super().__init__(plans, tables, max_ahead_ms=max_ahead_ms, schemas=self._registry.known)
+
+    def decode(
+        self, topic: str, partition: int, records: Sequence[Any], owners: Collection[str] | None = None
+    ) -> Decoded:
+        """See ``Decoder``, and ``SchemaSupply.supplied``."""
+        while True:
+            try:
+                return super().decode(topic, partition, records, owners)
+            except SchemasWanted as wanted:
+                self._registry.fetch(wanted.ids)
+
+
 def decoder(*plans: Plan, limit: int = 1000) -> Decoder:
     """A decoder with new tables that remember ``limit`` entities."""
-    return Decoder(plans, [EntityTable(plan, limit) for plan in plans], max_ahead_ms=600_000)
+    return WithoutRegistry(plans, [EntityTable(plan, limit) for plan in plans], max_ahead_ms=600_000)
 
 
 def decode(plans: Sequence[Plan], values: Iterable[Any], written: int = NOW) -> Decoded:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from schemas.errors import Refused
@@ -100,6 +100,7 @@ def test_no_record_raises_anywhere_on_the_way_to_a_feature(plans: list[Plan], va
 
 @settings(max_examples=200)
 @given(TOPICS, STREAMS, st.sets(st.integers(1, 5)))
+@example([plan()], [Record(0, b"[]"), Record(1, bytes(6))], {1})  # names schema 0 of a registry
 def test_the_outcome_of_a_record_is_its_own_in_any_company(
     plans: list[Plan], stream: list[Record], cuts: set[int]
 ) -> None:
