@@ -23,6 +23,21 @@ def kafka_options(command: _F) -> _F:
     return click.option("--brokers", help="Kafka's bootstrap servers, comma separated. [RIVERWATCH_BROKERS]")(command)
 
 
+def feature_options(command: _F) -> _F:
+    """Add ``--feature``, as ``features``, and ``--by``."""
+    command = click.option(
+        "--by", multiple=True, metavar="FIELD", help="One model for each value of the field; repeatable."
+    )(command)
+    return click.option(
+        "--feature",
+        "features",
+        required=True,
+        multiple=True,
+        metavar="[NAME=]KIND:FIELD",
+        help="Quantity to watch: avg, sum, min, max, count, distinct or p95 of a field; repeatable.",
+    )(command)
+
+
 def overlay(environment: Mapping[str, str], **flags: object) -> dict[str, str]:
     """The environment with each flag that is not None as the variable ``RIVERWATCH_`` plus its name.
 

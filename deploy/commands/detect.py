@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from deploy.api_client.detector_document import detector_document
+from deploy.command_line.environment import feature_options
 from deploy.command_line.result_line import result_line
 from deploy.offline.fields import Fields
 from deploy.offline.file import FileFormat, read_rows
@@ -22,15 +23,7 @@ from schemas.time_unit import TIME_UNITS
 @click.command("detect")
 @click.argument("file", type=click.Path(dir_okay=False, exists=True, allow_dash=True, path_type=Path))
 @click.option("--time", "time_field", required=True, metavar="FIELD", help="Epoch time or ISO 8601 (UTC).")
-@click.option(
-    "--feature",
-    "features",
-    required=True,
-    multiple=True,
-    metavar="[NAME=]KIND:FIELD",
-    help="Quantity to watch: avg, sum, min, max, count, distinct or p95 of a field; repeatable.",
-)
-@click.option("--by", multiple=True, metavar="FIELD", help="One model for each value of the field; repeatable.")
+@feature_options
 @click.option("--where", metavar="QUERY", help="Only rows that match, as in: status:200 AND NOT host:test*")
 @click.option("--interval", metavar="5m", help="Length of a window (s, m, h, d); found from the rows if not given.")
 @click.option(

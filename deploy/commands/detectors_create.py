@@ -11,6 +11,7 @@ import click
 from deploy.api_client.detector_document import detector_document
 from deploy.api_client.detectors import DetectorsApi
 from deploy.api_client.settings import ClientSettings, api_options
+from deploy.command_line.environment import feature_options
 from schemas.errors import Refused
 from schemas.record_format import RECORD_FORMATS
 
@@ -18,16 +19,8 @@ from schemas.record_format import RECORD_FORMATS
 @click.command("create")
 @click.option("--topic", "topics", required=True, multiple=True, help="Kafka topic, may have wildcards; repeatable.")
 @click.option("--time", "time_field", required=True, metavar="FIELD", help="Field with the record's time.")
-@click.option(
-    "--feature",
-    "features",
-    required=True,
-    multiple=True,
-    metavar="[NAME=]KIND:FIELD",
-    help="Quantity to watch: avg, sum, min, max, count, distinct or p95 of a field; repeatable.",
-)
+@feature_options
 @click.option("--interval", required=True, metavar="10s", help="Length of a window (s, m, h, d).")
-@click.option("--by", multiple=True, metavar="FIELD", help="One model for each value of the field; repeatable.")
 @click.option("--name", help="Unique; made from topic and features if not given.")
 @click.option("--description", default="", help="Free text.")
 @click.option("--delay", metavar="30s", help="How late records may arrive; by default this is measured.")

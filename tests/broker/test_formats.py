@@ -5,17 +5,12 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 
-import httpx
 import pytest
 
 from deploy.api_client.detector_document import detector_document
-from tests.api.conftest import wait_ready
-from tests.broker.test_rest import AD, Rest
-from tests.cluster import Cluster
+from tests.broker.rest import AD, Rest, running_rest
 from tests.conftest import Broker
-from tests.deadlines import REQUEST
 from tests.streams.formats.samples import PRODUCERS, SCHEMAS, Producer, avro
 from tests.streams.schema_registry.registry import Registry, serving
 
@@ -32,15 +27,9 @@ def registry() -> Iterator[Registry]:
 @pytest.fixture(scope="module")
 def rest(broker: Broker, registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rest]:
     """A Riverwatch with its API, beside the registry."""
-    prefix = f"formats-{uuid.uuid4().hex[:6]}."
     more = {"schema_registry_url": registry.url, "schema_registry_max_retries": 0}
-    with Cluster(broker.bootstrap, prefix, **more) as cluster:
-        worker = cluster.start_worker()
-        data: Path = tmp_path_factory.mktemp("api")
-        with httpx.Client(base_url=cluster.start_api(data).url, timeout=REQUEST) as client:
-            wait_ready(client)
-            yield Rest(cluster, client)
-        assert worker.stop() == 0, "\n".join(worker.lines[-60:])
+    with running_rest(broker, "formats", tmp_path_factory.mktemp("api"), **more) as rest:
+        yield rest
 
 
 def start(rest: Rest, topic: str, producer: Producer) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from streams.fencing.fence import Fold, parse_key
-from tests.broker.test_life import START, points
+from tests.broker.records import START, points
 from tests.cluster import Cluster, document
 from tests.conftest import Broker, TopicUnderTest
 from tests.deadlines import SLOW_TEST, eventually

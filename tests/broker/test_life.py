@@ -2,58 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-
-from confluent_kafka import Message
 
 from tests import kafka
+from tests.broker.records import START, points
+from tests.broker.state import tasks
 from tests.cluster import Cluster
 from tests.conftest import Broker, TopicUnderTest
 from tests.deadlines import REQUEST
-
-START = 1_700_000_000_000
-
-
-def points(seconds: range, *, host: str = "a", value: float = 1.0) -> list[dict[str, Any]]:
-    """One record a second of one host."""
-    return [{"time": START + second * 1000, "host": host, "value": value} for second in seconds]
-
-
-def newest(cluster: Cluster, key: str, enough: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-    """The newest state document under a key once it satisfies ``enough``."""
-    document: dict[str, Any] = {}
-
-    def fold(messages: list[Message]) -> bool:
-        for message in messages:
-            if message.key() == key.encode() and message.value() is not None:
-                document.clear()
-                document.update(json.loads(message.value()))
-        return bool(document) and enough(document)
-
-    cluster.read("state", fold)
-    return document
-
-
-def tasks(cluster: Cluster, detector: str, enough: Callable[[list[dict[str, Any]]], bool]) -> list[dict[str, Any]]:
-    """The detector's task documents by age, once they satisfy ``enough``."""
-    found: dict[bytes, dict[str, Any]] = {}
-
-    def fold(messages: list[Message]) -> bool:
-        for message in messages:
-            if message.value() is None:
-                found.pop(message.key(), None)
-                continue
-            document = json.loads(message.value())
-            if document["kind"] == "task" and document["document"]["detector_id"] == detector:
-                found[message.key()] = document["document"]
-        return enough(list(found.values()))
-
-    cluster.read("state", fold)
-    return list(found.values())
 
 
 def test_every_window_of_every_entity_has_one_result_with_the_values_of_its_records(

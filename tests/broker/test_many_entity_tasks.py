@@ -10,7 +10,7 @@ from confluent_kafka import Message
 
 from schemas.state import StoredTask, encode
 from schemas.task import Task
-from tests.broker.test_life import START, points
+from tests.broker.records import START, points
 from tests.cluster import Cluster
 from tests.conftest import Broker, TopicUnderTest
 from tests.deadlines import SLOW_TEST

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from deploy.local_kafka.broker import LocalBroker, free_port
-from tests.broker.test_life import points
+from tests.broker.records import points
 from tests.cluster import Cluster
 from tests.conftest import Broker
 from tests.deadlines import EVENT

@@ -2,77 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import time
-import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
-from tests.api.conftest import wait_ready
-from tests.cluster import Cluster, document
+from tests.broker.rest import AD, Rest, running_rest
 from tests.conftest import Broker, TopicUnderTest
-from tests.deadlines import REQUEST, eventually
 
 MINUTE = 60_000
-AD = "/_plugins/_anomaly_detection/detectors"
 PAGE = "/_anomaly_detection/api/detectors"
 HOSTS = ("a", "b", "c")
 TASK_PROFILE = {"ad_task", "node_id", "task_id", "task_type", "detector_task_slots"}
 
 
-@dataclass
-class Rest:
-    """A Riverwatch whose analyses take records in one by one, and its API."""
-
-    cluster: Cluster
-    client: httpx.Client
-
-    def call(self, method: str, path: str, body: object = None, status: int = 200) -> Any:
-        """A request that gets this status; the answer's body."""
-        headers = {} if body is None else {"Content-Type": "application/json"}
-        content = None if body is None else json.dumps(body)
-        response = self.client.request(method, path, content=content, headers=headers)
-        assert response.status_code == status, response.text
-        return response.json()
-
-    def until(self, enough: Callable[[Any], bool], method: str, path: str, body: object = None) -> Any:
-        """The first answer that satisfies ``enough``."""
-        answer: Any = None
-
-        def is_enough() -> bool:
-            nonlocal answer
-            answer = self.call(method, path, body)
-            return enough(answer)
-
-        try:
-            eventually(f"enough in {path}", is_enough)
-        except AssertionError as error:
-            error.add_note(json.dumps(answer)[:4000])
-            raise
-        return answer
-
-    def detector(self, topic: str, **members: object) -> str:
-        """A new detector of minutes by host; its id."""
-        given = {"detection_interval": {"period": {"interval": 1, "unit": "Minutes"}}, **members}
-        created = self.call("POST", AD, document(f"rest-{uuid.uuid4().hex[:8]}", topic, **given), 201)
-        return str(created["_id"])
-
-
 @pytest.fixture(scope="module")
 def rest(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rest]:
-    prefix = f"rest-{uuid.uuid4().hex[:6]}."
-    with Cluster(broker.bootstrap, prefix, statistics_interval=0.2, scan_slice=1) as cluster:
-        worker = cluster.start_worker()
-        data: Path = tmp_path_factory.mktemp("api")
-        with httpx.Client(base_url=cluster.start_api(data).url, timeout=REQUEST) as client:
-            wait_ready(client)
-            yield Rest(cluster, client)
-        assert worker.stop() == 0, "\n".join(worker.lines[-60:])
+    """Its analyses take records in one by one."""
+    with running_rest(broker, "rest", tmp_path_factory.mktemp("api"), statistics_interval=0.2, scan_slice=1) as rest:
+        yield rest
 
 
 def minutes(count: int, end: int) -> Iterator[dict[str, Any]]:

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from deploy.local_kafka.broker import HOST, LocalBroker, free_port
-from tests.broker.test_life import points
+from tests.broker.records import points
 from tests.cluster import Cluster
 from tests.conftest import Broker
 from tests.deadlines import REQUEST

@@ -8,7 +8,7 @@ from typing import Any
 
 from confluent_kafka import TopicPartition
 
-from tests.broker.test_life import tasks as realtime_tasks
+from tests.broker.state import tasks as realtime_tasks
 from tests.cluster import Cluster
 from tests.conftest import Broker, TopicUnderTest
 from tests.deadlines import REQUEST
