@@ -20,6 +20,7 @@ from api.settings import ApiSettings, SettingInvalid
         ("RIVERWATCH_RESULTS_DAYS", "inf", "a number, above 0, at most 36500"),
         ("RIVERWATCH_COMMAND_TIMEOUT", "nan", "a number, above 0"),
         ("RIVERWATCH_CHECK_SOURCES", "maybe", "true or false"),
+        ("RIVERWATCH_MAX_FEATURES", "11", ".*10"),  # models have no more
     ],
 )
 def test_a_value_that_cannot_be_used_is_named(variable: str, text: str, expected: str) -> None:

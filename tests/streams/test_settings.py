@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from streams.forest.spec import MAX_FEATURES
 from streams.settings import Settings
 
 
@@ -31,6 +32,7 @@ def test_kafka_properties_are_passed_through() -> None:
             "RIVERWATCH_STATISTICS_INTERVAL must be a number, above 0, .*, not 0.0",
         ),
         ("RIVERWATCH_IDLE_TIMEOUT", "nan", "RIVERWATCH_IDLE_TIMEOUT must be a number, above 0, .*, not nan"),
+        ("RIVERWATCH_MAX_FEATURES", str(MAX_FEATURES + 1), "RIVERWATCH_MAX_FEATURES.*10"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_named(name: str, value: str, message: str) -> None:
